@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of cert_set and root_set share: reading PEM files into OpenSSL objects, the
+ * settings of every SSL_CTX, and the check of a peer's certificate. Included inside certs/ only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "certs/cert_set.h"
+#include "core/base/rc.h"
+
+/* ---- cert_load.c: files ---- */
+
+/**
+ * Fill err. Control characters of the text are replaced.
+ *
+ * fmt      printf format of what is wrong; no secrets.
+ * Returns  RC_INVALID.
+ */
+enum rc cert_fail(struct cert_error *err, const char *fmt, ...) MUST_USE
+    __attribute__((format(printf, 2, 3)));
+
+/** The last reason in OpenSSL's error queue as text; clears the queue. Static storage. */
+const char *cert_openssl_reason(void);
+
+/**
+ * All certificates of a PEM file, in order, at least one.
+ *
+ * path     borrowed; a regular file of at most 1 MiB.
+ * out      owned by the caller: sk_X509_pop_free(out, X509_free).
+ * Returns  RC_OK; RC_INVALID with err->text filled; RC_NO_MEMORY.
+ */
+enum rc cert_load_chain(const char *path, STACK_OF(X509) * *out, struct cert_error *err) MUST_USE;
+
+/** The private key of a PEM file, which must not be encrypted. As above; free with EVP_PKEY_free().
+ */
+enum rc cert_load_key(const char *path, EVP_PKEY **out, struct cert_error *err) MUST_USE;
+
+/** Add all certificates of a PEM file as trust anchors. As above. */
+enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_error *err) MUST_USE;
+
+/* ---- cert_verify.c: settings and the check of the peer ---- */
+
+/** What a client certificate has to match. Immutable; shared (ref) by every SSL_CTX of a set. */
+struct cert_policy;
+
+/** Copy what is needed of opts. Owned reference; NULL: out of memory. */
+struct cert_policy *cert_policy_new(const struct cert_set_opts *opts);
+
+/** Drop a reference and null the pointer; NULL is allowed. */
+void cert_policy_unref(struct cert_policy **p);
+
+/** An empty store of trust anchors with our flags. NULL: out of memory. */
+X509_STORE *cert_store_new(void);
+
+/**
+ * The settings that both roles share: versions, ciphers, no resumption, modes, the check of the
+ * peer.
+ *
+ * store    borrowed; the SSL_CTX takes a reference.
+ * policy   borrowed; the SSL_CTX takes a reference. NULL: the chain (and the name) are all that
+ * counts.
+ * Returns  RC_OK; RC_NO_MEMORY.
+ */
+enum rc cert_ctx_setup(SSL_CTX *ctx, X509_STORE *store, struct cert_policy *policy) MUST_USE;
+
+/** Remember why the handshake is refused; the first reason stays. Nothing is kept when memory is
+ * short. */
+void cert_refuse(SSL *ssl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

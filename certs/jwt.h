@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A look at a bearer token before it is relayed, so that garbage does not cost istiod a TokenReview. The
+ * signature is not checked: that is istiod's job. Pure; bounded; never keeps or prints a token.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/rc.h"
+
+/** Kubernetes tokens are 1 to 2 KB; more than this is refused. */
+#define JWT_MAX_BYTES 8192
+
+/** TokenReview forgives this much after exp (seen on Kubernetes 1.36: 25 s yes, 89 s no). */
+#define JWT_LEEWAY_S 60
+
+/**
+ * Look at the value of an authorization header, "Bearer a.b.c".
+ *
+ * value, n   borrowed.
+ * audiences  NULL-terminated; one of them must be in `aud` (a string or an array of strings).
+ * now        seconds since 1970.
+ * why        on failure, a static text for the VM's operator, without any part of the token.
+ * Returns RC_OK or RC_PEER_DENIED: not a Bearer token with three base64url parts and JSON objects in the first two,
+ *         no numeric exp, expired for longer than JWT_LEEWAY_S, or no expected audience.
+ */
+enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int64_t now, const char **why) MUST_USE;

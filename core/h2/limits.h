@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The dimensions of HTTP/2 here, in one place.
+ *
+ * Memory of a connection is bounded by open streams x stream window (a stream window is credited only when its
+ * bytes left on the other side), plus one message that is still incomplete for each stream of a VM, plus
+ * CONN_OUT_MAX_BYTES. The connection window is credited on receipt, so one slow stream never stops the others.
+ */
+#pragma once
+
+/** Bytes the peer may send on a stream before the other side has taken them. A first request of an agent is
+ * 64 KB; a stalled VM costs at most this much. */
+#define H2_STREAM_WINDOW_BYTES (256 * 1024)
+
+/** Connection window towards istiod: 50 streams of it and room; never a limit while bytes are credited on receipt. */
+#define H2_UP_CONN_WINDOW_BYTES (16 * 1024 * 1024)
+
+/** Connection window towards a VM. */
+#define H2_DOWN_CONN_WINDOW_BYTES (4 * 1024 * 1024)
+
+/** What a DATA frame of ours holds at most; also one TLS record. */
+#define H2_FRAME_BYTES 16384
+
+/** ACKs (SETTINGS, PING) that may wait before nghttp2 ends the connection. */
+#define H2_MAX_OUTBOUND_ACKS 200
+
+/** Frames that may wait for a peer that does not read. */
+#define H2_MAX_QUEUED_FRAMES 2000
+
+/** PING of a peer that should be alive, and how long its answer may take (istio pkg/keepalive/options.go). */
+#define H2_PING_INTERVAL_S 30.0
+#define H2_PING_TIMEOUT_S 10.0
+
+/** The time over which control frames are counted for frame_flood. */
+#define H2_FLOOD_WINDOW_S 10.0
+
+/** How long a finished connection waits for the peer's FIN. */
+#define H2_LINGER_S 2.0

@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/net/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+
+#include "core/base/check.h"
+#include "core/net/bio.h"
+#include "core/net/sock.h"
+
+#define CONN_MAGIC 0xc0221dadu
+#define DETAIL_BYTES 120
+
+enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN, CONN_FINISHING, CONN_DEAD };
+
+struct conn {
+    uint32_t magic;
+    uint8_t state;             /**< enum conn_state */
+    uint8_t why;               /**< enum end_reason, once finishing or dead */
+    bool out_was_full;         /**< on_drained is owed */
+    bool fin_sent;
+    struct worker *worker;     /**< borrowed */
+    const struct conn_ops *ops;
+    void *user;                /**< borrowed until on_dead */
+    SSL *ssl;                  /**< owned */
+    struct bio_source source;  /**< the socket and the bytes read ahead of the handshake */
+    struct bufq out;           /**< encrypted later: what SSL_write() did not take */
+    ev_io io;
+    ev_timer timer;            /**< handshake, then the linger of conn_finish() */
+    struct worker_reap reap;
+    struct addr peer;
+    struct addr local;
+    struct addr bind;          /**< the configured source of a dialled connection */
+    char *detail;              /**< owned; NULL mostly */
+};
+
+static void on_io(struct ev_loop *loop, ev_io *io, int revents);
+
+static void set_detail(struct conn *c, const char *text)
+{
+    if (c->detail == NULL) {
+        c->detail = strdup(text);
+    }
+}
+
+static void set_detail_from_openssl(struct conn *c)
+{
+    unsigned long e = ERR_peek_last_error();
+    const char *reason = e != 0 ? ERR_reason_error_string(e) : NULL;
+    char text[DETAIL_BYTES];
+
+    long verify = SSL_get_verify_result(c->ssl);
+    if (verify != X509_V_OK) {
+        snprintf(text, sizeof(text), "%s", X509_verify_cert_error_string(verify));
+        set_detail(c, text);
+    } else if (reason != NULL) {
+        set_detail(c, reason);
+    }
+    ERR_clear_error();
+}
+
+static void watch(struct conn *c, int events)
+{
+    if (ev_is_active(&c->io) && (c->io.events & (EV_READ | EV_WRITE)) == events) {
+        return;
+    }
+    ev_io_stop(c->worker->loop, &c->io);
+    if (events != 0) {
+        ev_io_set(&c->io, c->source.fd, events);
+        ev_io_start(c->worker->loop, &c->io);
+    }
+}
+
+static void reap(struct worker_reap *r)
+{
+    struct conn *c = LIST_ENTRY(r, struct conn, reap);
+
+    if (c->ops != NULL) {
+        c->ops->on_dead(c, (enum end_reason)c->why);
+    }
+    bufq_clear(&c->out);
+    SSL_free(c->ssl);
+    bio_source_fini(&c->source);
+    free(c->detail);
+    c->magic = 0;
+    free(c);
+}
+
+void conn_kill(struct conn *c, enum end_reason why)
+{
+    CHECK_MAGIC(c, CONN_MAGIC);
+    if (c->state == CONN_DEAD) {
+        return;
+    }
+    if (c->state != CONN_FINISHING) {
+        c->why = (uint8_t)why;
+    }
+    c->state = CONN_DEAD;
+    ev_io_stop(c->worker->loop, &c->io);
+    ev_timer_stop(c->worker->loop, &c->timer);
+    worker_reap_later(c->worker, &c->reap);
+}
+
+static enum end_reason io_reason(int saved_errno)
+{
+    return saved_errno == EPIPE || saved_errno == ECONNRESET ? END_DOWN_CLOSED : END_IO;
+}
+
+/* An SSL call failed for good: say why and end. */
+static void fail_ssl(struct conn *c, int ssl_error, int saved_errno)
+{
+    enum end_reason why = END_IO;
+
+    if (c->state == CONN_HANDSHAKE) {
+        why = END_HANDSHAKE;
+        set_detail_from_openssl(c);
+        if (ssl_error == SSL_ERROR_SYSCALL) {
+            set_detail(c, saved_errno != 0 ? strerror(saved_errno) : "closed by the peer");
+        }
+    } else if (ssl_error == SSL_ERROR_ZERO_RETURN || saved_errno == 0) {
+        why = END_DOWN_CLOSED;
+    } else if (ssl_error == SSL_ERROR_SYSCALL) {
+        why = io_reason(saved_errno);
+        set_detail(c, strerror(saved_errno));
+    } else {
+        set_detail_from_openssl(c);
+    }
+    conn_kill(c, why);
+}
+
+static void on_handshake_done(struct conn *c)
+{
+    c->state = CONN_OPEN;
+    ev_timer_stop(c->worker->loop, &c->timer);
+    bio_source_drop_prefix_when_empty(&c->source);
+    watch(c, EV_READ);
+    if (c->source.prefix != NULL) {
+        ev_feed_event(c->worker->loop, &c->io, EV_READ);
+    }
+    c->ops->on_open(c);
+}
+
+static void shake(struct conn *c)
+{
+    ERR_clear_error();
+    errno = 0;
+    int rc = SSL_do_handshake(c->ssl);
+    int saved_errno = errno;
+    if (rc == 1) {
+        on_handshake_done(c);
+        return;
+    }
+    int err = SSL_get_error(c->ssl, rc);
+    if (err == SSL_ERROR_WANT_READ) {
+        watch(c, EV_READ);
+    } else if (err == SSL_ERROR_WANT_WRITE) {
+        watch(c, EV_WRITE);
+    } else {
+        fail_ssl(c, err, saved_errno);
+    }
+}
+
+static void on_connected(struct conn *c)
+{
+    enum rc rc = sock_connect_result(c->source.fd);
+
+    if (rc == RC_AGAIN) {
+        return;
+    }
+    if (rc != RC_OK) {
+        set_detail(c, rc_text(rc));
+        conn_kill(c, END_CONNECT);
+        return;
+    }
+    sock_local_addr(c->source.fd, &c->local);
+    if (!sock_source_holds(c->source.fd, &c->bind)) {
+        conn_kill(c, END_SOURCE);
+        return;
+    }
+    c->state = CONN_HANDSHAKE;
+    shake(c);
+}
+
+static void read_burst(struct conn *c)
+{
+    size_t total = 0;
+
+    while (c->state == CONN_OPEN && total < WORKER_READ_BURST_BYTES) {
+        ERR_clear_error();
+        errno = 0;
+        int n = SSL_read(c->ssl, c->worker->in, WORKER_SCRATCH_BYTES);
+        int saved_errno = errno;
+        if (n > 0) {
+            total += (size_t)n;
+            c->ops->on_bytes(c, c->worker->in, (size_t)n);
+            continue;
+        }
+        int err = SSL_get_error(c->ssl, n);
+        if (err != SSL_ERROR_WANT_READ && err != SSL_ERROR_WANT_WRITE) {
+            fail_ssl(c, err, saved_errno);
+        }
+        return;
+    }
+}
+
+/* Write one piece; how much of it was taken, 0 when the socket is full or the connection died. */
+static size_t write_some(struct conn *c, const uint8_t *data, size_t n)
+{
+    if (n > BUFQ_CHUNK_BYTES) {
+        n = BUFQ_CHUNK_BYTES; /* a retry must offer the same bytes: they fit one chunk */
+    }
+    ERR_clear_error();
+    errno = 0;
+    int done = SSL_write(c->ssl, data, (int)n);
+    int saved_errno = errno;
+    if (done > 0) {
+        return (size_t)done;
+    }
+    int err = SSL_get_error(c->ssl, done);
+    if (err != SSL_ERROR_WANT_WRITE && err != SSL_ERROR_WANT_READ) {
+        fail_ssl(c, err, saved_errno);
+    }
+    return 0;
+}
+
+static void send_fin(struct conn *c)
+{
+    if (c->fin_sent) {
+        return;
+    }
+    c->fin_sent = true;
+    ERR_clear_error();
+    (void)SSL_shutdown(c->ssl);
+    ERR_clear_error();
+    (void)shutdown(c->source.fd, SHUT_WR);
+    watch(c, EV_READ);
+}
+
+static void write_queued(struct conn *c)
+{
+    while (c->out.len > 0 && c->state != CONN_DEAD) {
+        size_t n;
+        const uint8_t *p = bufq_peek(&c->out, &n);
+        size_t done = write_some(c, p, n);
+        if (done == 0) {
+            return;
+        }
+        bufq_drain(&c->out, done);
+    }
+    if (c->state == CONN_DEAD) {
+        return;
+    }
+    watch(c, EV_READ);
+    if (c->state == CONN_FINISHING) {
+        send_fin(c);
+    }
+}
+
+static void tell_drained(struct conn *c)
+{
+    if (c->state == CONN_OPEN && c->out_was_full && !conn_out_full(c)) {
+        c->out_was_full = false;
+        c->ops->on_drained(c);
+    }
+}
+
+/* After our FIN: throw away what still comes, until the peer closes too or the linger timer fires. */
+static void discard(struct conn *c)
+{
+    for (int i = 0; i < 16; i++) {
+        ssize_t n = recv(c->source.fd, c->worker->in, WORKER_SCRATCH_BYTES, 0);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+            conn_kill(c, (enum end_reason)c->why);
+            return;
+        }
+        if (n < 0) {
+            return;
+        }
+    }
+}
+
+static void on_io(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct conn *c = io->data;
+
+    (void)loop;
+    switch (c->state) {
+    case CONN_CONNECTING:
+        on_connected(c);
+        return;
+    case CONN_HANDSHAKE:
+        shake(c);
+        return;
+    case CONN_FINISHING:
+        if (revents & EV_WRITE) {
+            write_queued(c);
+        }
+        if ((revents & EV_READ) && c->state == CONN_FINISHING) {
+            discard(c);
+        }
+        return;
+    case CONN_OPEN:
+        if (revents & EV_WRITE) {
+            write_queued(c);
+            tell_drained(c);
+        }
+        if (revents & EV_READ) {
+            read_burst(c);
+        }
+        return;
+    default:
+        return;
+    }
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    struct conn *c = t->data;
+
+    (void)loop;
+    (void)revents;
+    if (c->state == CONN_FINISHING) {
+        conn_kill(c, (enum end_reason)c->why);
+    } else {
+        set_detail(c, c->state == CONN_CONNECTING ? "connect timed out" : "handshake timed out");
+        conn_kill(c, c->state == CONN_CONNECTING ? END_CONNECT : END_HANDSHAKE_TIMEOUT);
+    }
+}
+
+bool conn_out_full(const struct conn *c)
+{
+    return c->out.len >= CONN_OUT_HIGH_BYTES;
+}
+
+void conn_send(struct conn *c, const uint8_t *data, size_t n)
+{
+    CHECK_MAGIC(c, CONN_MAGIC);
+    CHECK(worker_is_current(c->worker));
+    if (c->state != CONN_OPEN) {
+        return;
+    }
+    while (n > 0 && c->out.len == 0) {
+        size_t done = write_some(c, data, n);
+        if (c->state != CONN_OPEN) {
+            return;
+        }
+        if (done == 0) {
+            break;
+        }
+        data += done;
+        n -= done;
+    }
+    if (n == 0) {
+        return;
+    }
+    enum rc rc = bufq_append(&c->out, data, n);
+    if (rc != RC_OK) {
+        conn_kill(c, rc == RC_FULL ? END_FLOOD : END_MEMORY);
+        return;
+    }
+    c->out_was_full = c->out_was_full || conn_out_full(c);
+    watch(c, EV_READ | EV_WRITE);
+}
+
+void conn_finish(struct conn *c, enum end_reason why, double linger)
+{
+    CHECK_MAGIC(c, CONN_MAGIC);
+    if (c->state == CONN_DEAD || c->state == CONN_FINISHING) {
+        return;
+    }
+    if (c->state != CONN_OPEN) {
+        conn_kill(c, why);
+        return;
+    }
+    c->state = CONN_FINISHING;
+    c->why = (uint8_t)why;
+    ev_timer_stop(c->worker->loop, &c->timer);
+    ev_timer_set(&c->timer, linger, 0.);
+    ev_timer_start(c->worker->loop, &c->timer);
+    if (c->out.len == 0) {
+        send_fin(c);
+    }
+}
+
+/* An SSL comes with the first caller and is freed here when the struct cannot be made. */
+static struct conn *new_conn(struct worker *w, int fd, SSL *ssl, const struct conn_ops *ops, void *user)
+{
+    struct conn *c = calloc(1, sizeof(*c));
+
+    if (c == NULL) {
+        SSL_free(ssl);
+        close(fd);
+        return NULL;
+    }
+    sock_tune(fd, true);
+    c->magic = CONN_MAGIC;
+    c->worker = w;
+    c->ops = ops;
+    c->user = user;
+    c->ssl = ssl;
+    bio_source_init(&c->source, fd);
+    bufq_init(&c->out, &w->pool, CONN_OUT_MAX_BYTES);
+    list_init(&c->reap.node);
+    c->reap.fn = reap;
+    ev_init(&c->io, on_io);
+    c->io.data = c;
+    ev_init(&c->timer, on_timer);
+    c->timer.data = c;
+    return c;
+}
+
+static void free_early(struct conn *c)
+{
+    c->ops = NULL;
+    ev_io_stop(c->worker->loop, &c->io);
+    ev_timer_stop(c->worker->loop, &c->timer);
+    reap(&c->reap);
+}
+
+static void start_timer(struct conn *c, double timeout)
+{
+    ev_now_update(c->worker->loop);
+    ev_timer_set(&c->timer, timeout, 0.);
+    ev_timer_start(c->worker->loop, &c->timer);
+}
+
+enum rc conn_accept(struct worker *w, int fd, const struct addr *peer, SSL *ssl, const uint8_t *prefix, size_t n,
+                    double timeout, const struct conn_ops *ops, void *user, struct conn **out)
+{
+    struct conn *c = new_conn(w, fd, ssl, ops, user);
+
+    if (c == NULL) {
+        return RC_NO_MEMORY;
+    }
+    if (bio_source_set_prefix(&c->source, prefix, n) != RC_OK || bio_attach(ssl, &c->source) != RC_OK) {
+        free_early(c);
+        return RC_NO_MEMORY;
+    }
+    c->peer = *peer;
+    sock_local_addr(fd, &c->local);
+    c->state = CONN_HANDSHAKE;
+    SSL_set_accept_state(ssl);
+    start_timer(c, timeout);
+    *out = c;
+    /* The prefix is at hand and no event will announce it: start from the loop, not from our caller. */
+    ev_io_set(&c->io, fd, EV_READ);
+    ev_io_start(w->loop, &c->io);
+    ev_feed_event(w->loop, &c->io, EV_READ);
+    return RC_OK;
+}
+
+enum rc conn_dial(struct worker *w, const struct addr *peer, const struct addr *source, SSL *ssl, double timeout,
+                  const struct conn_ops *ops, void *user, struct conn **out)
+{
+    int fd;
+    enum rc rc = sock_connect(peer, source, &fd);
+
+    if (rc != RC_OK) {
+        SSL_free(ssl);
+        return rc;
+    }
+    struct conn *c = new_conn(w, fd, ssl, ops, user);
+    if (c == NULL) {
+        return RC_NO_MEMORY;
+    }
+    if (bio_attach(ssl, &c->source) != RC_OK) {
+        free_early(c);
+        return RC_NO_MEMORY;
+    }
+    c->peer = *peer;
+    c->bind = *source;
+    c->state = CONN_CONNECTING;
+    SSL_set_connect_state(ssl);
+    start_timer(c, timeout);
+    watch(c, EV_WRITE);
+    *out = c;
+    return RC_OK;
+}
+
+bool conn_is_dead(const struct conn *c)
+{
+    return c->state == CONN_DEAD;
+}
+
+void *conn_user(const struct conn *c)
+{
+    CHECK_MAGIC(c, CONN_MAGIC);
+    return c->user;
+}
+
+struct worker *conn_worker(const struct conn *c)
+{
+    CHECK_MAGIC(c, CONN_MAGIC);
+    return c->worker;
+}
+
+const struct addr *conn_peer(const struct conn *c)
+{
+    return &c->peer;
+}
+
+const struct addr *conn_local(const struct conn *c)
+{
+    return &c->local;
+}
+
+SSL *conn_ssl(const struct conn *c)
+{
+    return c->ssl;
+}
+
+const char *conn_detail(const struct conn *c)
+{
+    return c->detail != NULL ? c->detail : "";
+}

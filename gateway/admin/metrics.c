@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/admin/metrics.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/base/check.h"
+
+#define PREFIX "xdsgate_"
+
+/** A row of counter.def. */
+struct row {
+    const char *kind;
+    const char *metric;
+    const char *labels;
+    const char *help;
+};
+
+static const struct row rows[COUNTER_COUNT] = {
+#define COUNTER(name, knd, met, lab, hlp) [COUNTER_##name] = {#knd, met, lab, hlp},
+#include "core/base/counter.def"
+#undef COUNTER
+};
+
+/* HELP and TYPE, once for each metric. */
+static void write_head(FILE *out, const char *metric, const char *kind, const char *help)
+{
+    (void)fprintf(out, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", metric, help, metric,
+                  kind);
+}
+
+void metrics_write_label_value(FILE *out, const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '\n') {
+            (void)fputs("\\n", out);
+            continue;
+        }
+        if (*c == '\\' || *c == '"') {
+            (void)fputc('\\', out);
+        }
+        (void)fputc(*c, out);
+    }
+}
+
+/* "xdsgate_metric{label="value"} ", where the value of the sample follows. */
+static void write_labelled(FILE *out, const char *metric, const char *label, const char *value)
+{
+    (void)fprintf(out, PREFIX "%s{%s=\"", metric, label);
+    metrics_write_label_value(out, value);
+    (void)fputs("\"} ", out);
+}
+
+/* The sum over the workers of the value that stands at this offset in struct counters. */
+static uint64_t sum(const struct metrics_input *in, size_t offset)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < in->n_workers; i++) {
+        const char *base = (const char *)in->workers[i];
+        total += counter_read((const uint64_t *)(const void *)(base + offset));
+    }
+    return total;
+}
+
+/* Signed: a gauge that ever went below zero is to be seen as such. */
+static void write_counters(FILE *out, const struct metrics_input *in)
+{
+    const char *metric = "";
+
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        const struct row *r = &rows[i];
+        if (strcmp(r->metric, metric) != 0) {
+            metric = r->metric;
+            write_head(out, r->metric, r->kind, r->help);
+        }
+        const char *open = r->labels[0] != '\0' ? "{" : "";
+        const char *close = r->labels[0] != '\0' ? "}" : "";
+        uint64_t value = sum(in, offsetof(struct counters, v) + i * sizeof(uint64_t));
+        (void)fprintf(out, PREFIX "%s%s%s%s %" PRId64 "\n", r->metric, open, r->labels, close,
+                      (int64_t)value);
+    }
+}
+
+static void write_ends(FILE *out, const struct metrics_input *in, const char *metric,
+                       const char *help, size_t offset)
+{
+    write_head(out, metric, "counter", help);
+    for (size_t i = END_NONE + 1; i < END_COUNT; i++) {
+        write_labelled(out, metric, "reason", end_label((enum end_reason)i));
+        (void)fprintf(out, "%" PRIu64 "\n", sum(in, offset + i * sizeof(uint64_t)));
+    }
+}
+
+static void write_upstreams(FILE *out, const struct metrics_input *in)
+{
+    if (in->n_upstreams == 0) {
+        return;
+    }
+    write_head(out, "upstream_usable", "gauge",
+               "1 when some endpoint of the upstream takes connections, as far as is known");
+    for (size_t i = 0; i < in->n_upstreams; i++) {
+        write_labelled(out, "upstream_usable", "upstream", in->upstreams[i].name);
+        (void)fprintf(out, "%d\n", in->upstreams[i].usable ? 1 : 0);
+    }
+    write_head(out, "upstream_new_streams_per_second", "gauge",
+               "New streams per second that the upstream is offered at most now");
+    for (size_t i = 0; i < in->n_upstreams; i++) {
+        write_labelled(out, "upstream_new_streams_per_second", "upstream", in->upstreams[i].name);
+        (void)fprintf(out, "%.3f\n", in->upstreams[i].new_streams_per_second);
+    }
+}
+
+static void write_certificates(FILE *out, const struct metrics_input *in)
+{
+    static const char metric[] = "certificate_expiry_timestamp_seconds";
+
+    if (in->n_certificates == 0) {
+        return;
+    }
+    write_head(out, metric, "gauge",
+               "When the first serving certificate of the listener expires, since unix epoch");
+    for (size_t i = 0; i < in->n_certificates; i++) {
+        write_labelled(out, metric, "listener", in->certificates[i].listener);
+        (void)fprintf(out, "%" PRId64 "\n", in->certificates[i].expiry_s);
+    }
+}
+
+static void write_reloads(FILE *out, const struct metrics_input *in)
+{
+    static const char success[] = "config_last_reload_success_timestamp_seconds";
+
+    write_head(out, "reloads_total", "counter", "Reloads of the configuration");
+    (void)fprintf(out, PREFIX "reloads_total{result=\"ok\"} %" PRIu64 "\n", in->reloads_ok);
+    (void)fprintf(out, PREFIX "reloads_total{result=\"failed\"} %" PRIu64 "\n", in->reloads_failed);
+    write_head(out, success, "gauge",
+               "When the configuration in force was loaded, since unix epoch");
+    (void)fprintf(out, PREFIX "%s %" PRId64 "\n", success, in->last_reload_success_s);
+}
+
+void metrics_write(FILE *out, const struct metrics_input *in)
+{
+    CHECK(in->version != NULL);
+    write_head(out, "build_info", "gauge", "Always 1; the label has the version");
+    write_labelled(out, "build_info", "version", in->version);
+    (void)fputs("1\n", out);
+    write_counters(out, in);
+    write_ends(out, in, "connections_ended_total", "Ended connections of VMs, by reason",
+               offsetof(struct counters, conn_ends));
+    write_ends(out, in, "streams_ended_total", "Ended streams of VMs, by reason",
+               offsetof(struct counters, stream_ends));
+    write_upstreams(out, in);
+    write_certificates(out, in);
+    write_reloads(out, in);
+    metrics_write_process(out, in->start_time_s);
+}

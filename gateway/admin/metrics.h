@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The metrics page: Prometheus text format 0.0.4. Names and HELP lines of the workers' counters
+ * come from core/base/counter.def, reasons from core/base/end_reason.def; values are sums over the
+ * workers.
+ *
+ * Everything is prefixed xdsgate_, but for the process_* metrics, which carry the names that every
+ * Prometheus client library gives them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/base/counter.h"
+
+/** How one upstream stands now. */
+struct metrics_upstream {
+    const char *name;              /**< borrowed; unique among the rows */
+    bool usable;                   /**< some endpoint takes connections, as far as we know */
+    double new_streams_per_second; /**< what the pacer allows now, all workers together */
+};
+
+/** When the first serving certificate of a listener expires. */
+struct metrics_certificate {
+    const char *listener; /**< borrowed; unique among the rows */
+    int64_t expiry_s;     /**< seconds since 1970 */
+};
+
+/** All that the page shows. Borrowed during metrics_write(). */
+struct metrics_input {
+    const char *version;
+    double start_time_s;                   /**< when the process started, seconds since 1970 */
+    const struct counters *const *workers; /**< may be written meanwhile by their workers */
+    size_t n_workers;
+    const struct metrics_upstream *upstreams;
+    size_t n_upstreams;
+    const struct metrics_certificate *certificates;
+    size_t n_certificates;
+    uint64_t reloads_ok; /**< reloads only, not the first load */
+    uint64_t reloads_failed;
+    int64_t last_reload_success_s; /**< seconds since 1970; the start counts as the first success */
+};
+
+/**
+ * Write the page. Any thread.
+ *
+ * out  borrowed; an error of the stream is the caller's to look at (ferror()).
+ */
+void metrics_write(FILE *out, const struct metrics_input *in);
+
+/**
+ * Write the process_* metrics, read from /proc/self; what cannot be read is left out. Called by
+ * metrics_write().
+ */
+void metrics_write_process(FILE *out, double start_time_s);
+
+/** Write text as the inside of a quoted label value: backslash, quote and newline escaped. */
+void metrics_write_label_value(FILE *out, const char *text);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/admin/routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/admin/host_check.h"
+
+static const char TYPE_TEXT[] = "text/plain; charset=utf-8";
+static const char TYPE_METRICS[] = "text/plain; version=0.0.4; charset=utf-8";
+static const char TYPE_JSON[] = "application/json";
+
+/** No HTTP status: the page could not be made. */
+#define NO_MEMORY 0U
+
+/** A page: writes its body and returns the status. */
+typedef unsigned page(const struct routes_request *q, const struct admin_source *s, FILE *out);
+
+/* Reasons when it is not well; notes when it is and they are asked for. */
+static unsigned health(const struct routes_request *q, FILE *out,
+                       bool (*ask)(void *arg, FILE *reasons), void *arg)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *reasons = open_memstream(&text, &n);
+
+    if (reasons == NULL) {
+        return NO_MEMORY;
+    }
+    bool well = ask(arg, reasons);
+    if (fclose(reasons) != 0) {
+        free(text);
+        return NO_MEMORY;
+    }
+    if (!well || q->verbose) {
+        (void)fwrite(text, 1, n, out);
+    }
+    if (well) {
+        (void)fputs("ok\n", out);
+    } else if (n == 0) {
+        (void)fputs("no reason is known\n", out);
+    }
+    free(text);
+    return well ? 200 : 503;
+}
+
+static unsigned page_ready(const struct routes_request *q, const struct admin_source *s, FILE *out)
+{
+    return health(q, out, s->ready, s->arg);
+}
+
+static unsigned page_live(const struct routes_request *q, const struct admin_source *s, FILE *out)
+{
+    return health(q, out, s->live, s->arg);
+}
+
+static unsigned page_metrics(const struct routes_request *q, const struct admin_source *s,
+                             FILE *out)
+{
+    (void)q;
+    s->metrics(s->arg, out);
+    return 200;
+}
+
+static unsigned page_version(const struct routes_request *q, const struct admin_source *s,
+                             FILE *out)
+{
+    (void)q;
+    s->version(s->arg, out);
+    return 200;
+}
+
+static const struct route {
+    const char *path;
+    page *write;
+    const char *type;
+    bool on_metrics; /**< also on the metrics address */
+} routes[] = {
+    {"/healthz", page_ready, TYPE_TEXT, true},
+    {"/healthz/live", page_live, TYPE_TEXT, true},
+    {"/healthz/ready", page_ready, TYPE_TEXT, true},
+    {"/metrics", page_metrics, TYPE_METRICS, true},
+    {"/api/v1/version", page_version, TYPE_JSON, false},
+};
+
+static const struct route *find_route(const struct routes_request *q)
+{
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+        if (strcmp(q->path, routes[i].path) == 0) {
+            return q->metrics_only && !routes[i].on_metrics ? NULL : &routes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool host_is_fine(const struct routes_request *q)
+{
+    if (q->any_host || q->n_hosts == 0) {
+        return true; /* every browser sends one; load balancers that check health by HTTP/1.0 do not
+                      */
+    }
+    return q->n_hosts == 1 && host_check_is_local(q->host);
+}
+
+/* Refusals before any page is asked; 0: none. */
+static unsigned refuse(const struct routes_request *q, const char **why)
+{
+    if (!host_is_fine(q)) {
+        *why = "the Host header must be an IP address or localhost\n";
+        return 421;
+    }
+    if (strcmp(q->method, "GET") != 0 && strcmp(q->method, "HEAD") != 0) {
+        *why = "only GET and HEAD are known here\n";
+        return 405;
+    }
+    if (q->has_body) {
+        *why = "no page takes a body\n";
+        return 413;
+    }
+    return 0;
+}
+
+enum rc routes_answer(const struct routes_request *q, const struct admin_source *source,
+                      struct routes_answer *out)
+{
+    struct routes_answer a = {.type = TYPE_TEXT};
+    const char *why = "no such page\n";
+    FILE *f = open_memstream(&a.body, &a.n_bytes);
+
+    if (f == NULL) {
+        return RC_NO_MEMORY;
+    }
+    a.status = refuse(q, &why);
+    const struct route *r = a.status == 0 ? find_route(q) : NULL;
+    if (r != NULL) {
+        a.type = r->type;
+        a.status = r->write(q, source, f);
+    } else {
+        a.status = a.status != 0 ? a.status : 404;
+        (void)fputs(why, f);
+    }
+    bool failed = ferror(f) != 0;
+    if (fclose(f) != 0 || failed || a.status == NO_MEMORY) {
+        free(a.body);
+        return RC_NO_MEMORY;
+    }
+    *out = a;
+    return RC_OK;
+}

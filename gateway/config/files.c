@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The files that the configuration names. Each is tried by itself first, so that every bad one is
+ * reported, then all of a listener together.
+ */
+#include "gateway/config/config_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- reading ---- */
+
+static enum rc read_all(int fd, char *buf, size_t cap, size_t *n)
+{
+    size_t have = 0;
+    while (have < cap) {
+        ssize_t got = read(fd, buf + have, cap - have);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return RC_SYSTEM;
+        }
+        if (got == 0) {
+            break;
+        }
+        have += (size_t)got;
+    }
+    *n = have;
+    return RC_OK;
+}
+
+static enum rc read_fd(int fd, char **out, size_t *n, const char **why)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        *why = strerror(errno);
+        return RC_INVALID;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        *why = "it is not a regular file";
+        return RC_INVALID;
+    }
+    char *buf = malloc(CONFIG_MAX_FILE_BYTES + 1);
+    if (buf == NULL) {
+        return RC_NO_MEMORY;
+    }
+    if (read_all(fd, buf, CONFIG_MAX_FILE_BYTES + 1, n) != RC_OK) {
+        *why = strerror(errno);
+        free(buf);
+        return RC_INVALID;
+    }
+    if (*n > CONFIG_MAX_FILE_BYTES) {
+        *why = "it is larger than 1MiB";
+        free(buf);
+        return RC_INVALID;
+    }
+    *out = buf;
+    return RC_OK;
+}
+
+enum rc files_read(const char *path, char **out, size_t *n, const char **why)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        *why = strerror(errno);
+        return RC_INVALID;
+    }
+    enum rc rc = read_fd(fd, out, n, why);
+    (void)close(fd);
+    return rc;
+}
+
+/* ---- the list of files ---- */
+
+static void note_file(struct report *r, struct config *c, const char *path)
+{
+    size_t n = 0;
+    for (; c->files != NULL && c->files[n] != NULL; n++) {
+        if (strcmp(c->files[n], path) == 0) {
+            return;
+        }
+    }
+    char **files = realloc(c->files, (n + 2) * sizeof(char *));
+    if (files == NULL) {
+        r->no_memory = true;
+        return;
+    }
+    c->files = files;
+    files[n] = schema_copy(r, path);
+    files[n + 1] = NULL;
+}
+
+/* ---- certificates of a listener ---- */
+
+/* The path of a key, when it was read without an error; NULL otherwise. */
+static struct node *path_node(struct report *r, struct config *c, struct node *n)
+{
+    if (n == NULL || n->bad || n->kind != NODE_TEXT) {
+        return NULL;
+    }
+    note_file(r, c, n->text);
+    return n;
+}
+
+static void report_file(struct report *r, struct node *n, const struct cert_error *err)
+{
+    char quoted[REPORT_QUOTE_BYTES];
+    node_error(r, n, "%s %s", report_quote(quoted, n->text, n->len), err->text);
+}
+
+/* A key is not looked at when its certificate is bad, but its absence can be said in the same run. */
+static void report_unreadable(struct report *r, struct node *n)
+{
+    char quoted[REPORT_QUOTE_BYTES];
+    if (access(n->text, R_OK) != 0) {
+        node_error(r, n, "%s cannot be opened: %s", report_quote(quoted, n->text, n->len),
+                   strerror(errno));
+    }
+}
+
+/* One certificate and its key, alone. */
+static void try_pair(struct report *r, struct node *certificate, struct node *key)
+{
+    const struct cert_pair_files pair = {certificate->text, key->text};
+    const char *const none[] = {NULL};
+    const struct cert_set_opts opts = {.pairs = &pair,
+                                       .n_pairs = 1,
+                                       .client_roots = none,
+                                       .trust_domain = "",
+                                       .vm_identities = none};
+    struct cert_set *set = NULL;
+    struct cert_error err;
+    enum rc rc = cert_set_load(&opts, &set, &err);
+    r->no_memory |= rc == RC_NO_MEMORY;
+    if (rc == RC_INVALID && err.blame == CERT_BLAME_PRIVATE_KEY) {
+        report_file(r, key, &err);
+    } else if (rc == RC_INVALID) {
+        report_file(r, certificate, &err);
+        report_unreadable(r, key);
+    }
+    cert_set_unref(&set);
+}
+
+/* One file of roots, alone. out: owned, untouched on failure. */
+static void try_roots(struct report *r, struct node *n, struct root_set **out)
+{
+    struct cert_error err;
+    enum rc rc = root_set_load(n->text, out, &err);
+    r->no_memory |= rc == RC_NO_MEMORY;
+    if (rc == RC_INVALID) {
+        report_file(r, n, &err);
+    }
+}
+
+static void try_all(struct report *r, struct config *c, const struct node *tls)
+{
+    const struct node *pairs = node_get(tls, "certificates");
+    const struct node *roots = node_get(tls, "client_roots");
+    for (size_t i = 0; pairs != NULL && pairs->kind == NODE_LIST && i < pairs->n_items; i++) {
+        struct node *certificate = path_node(r, c, node_get(pairs->items[i], "certificate"));
+        struct node *key = path_node(r, c, node_get(pairs->items[i], "private_key"));
+        if (certificate != NULL && key != NULL) {
+            try_pair(r, certificate, key);
+        }
+    }
+    for (size_t i = 0; roots != NULL && roots->kind == NODE_LIST && i < roots->n_items; i++) {
+        struct node *n = path_node(r, c, roots->items[i]);
+        struct root_set *set = NULL;
+        if (n != NULL) {
+            try_roots(r, n, &set);
+        }
+        root_set_unref(&set);
+    }
+}
+
+/* The texts of a list, borrowed, NULL-terminated; the array is owned by the caller. */
+static const char **texts_of(struct report *r, const struct node *list)
+{
+    const char **texts = calloc(list->n_items + 1, sizeof(char *));
+    if (texts == NULL) {
+        r->no_memory = true;
+        return NULL;
+    }
+    for (size_t i = 0; i < list->n_items; i++) {
+        texts[i] = list->items[i]->text;
+    }
+    return texts;
+}
+
+static struct cert_pair_files *pairs_of(struct report *r, const struct node *list)
+{
+    struct cert_pair_files *pairs = calloc(list->n_items, sizeof(*pairs));
+    if (pairs == NULL) {
+        r->no_memory = true;
+        return NULL;
+    }
+    for (size_t i = 0; i < list->n_items; i++) {
+        pairs[i].certificate = node_get(list->items[i], "certificate")->text;
+        pairs[i].private_key = node_get(list->items[i], "private_key")->text;
+    }
+    return pairs;
+}
+
+/* Everything together. Only for a file without errors. */
+static void load_set(struct report *r, const struct node *root, struct node *n,
+                     struct config_listener *l)
+{
+    struct node *tls = node_get(n, "tls");
+    const struct node *td = node_get(n, "trust_domain");
+    struct cert_pair_files *pairs = pairs_of(r, node_get(tls, "certificates"));
+    const char **roots = texts_of(r, node_get(tls, "client_roots"));
+    const char **identities = texts_of(r, node_get(n, "vm_identities"));
+    if (pairs != NULL && roots != NULL && identities != NULL) {
+        const struct cert_set_opts opts = {
+            .pairs = pairs,
+            .n_pairs = node_get(tls, "certificates")->n_items,
+            .client_roots = roots,
+            .trust_domain = (td != NULL ? td : node_get(root, "trust_domain"))->text,
+            .vm_identities = identities,
+        };
+        struct cert_error err;
+        enum rc rc = cert_set_load(&opts, &l->certs, &err);
+        r->no_memory |= rc == RC_NO_MEMORY;
+        if (rc == RC_INVALID) { /* a file changed since try_all() */
+            report_add(r, tls->line, tls->column, "`tls`: %s", err.text);
+        }
+    }
+    free(pairs);
+    free((void *)roots);
+    free((void *)identities);
+}
+
+static bool terminates(const struct config_listener *l)
+{
+    for (size_t i = 0; i < l->n_routes; i++) {
+        if (l->routes[i].mode == ROUTE_TERMINATE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void files_load(struct report *r, const struct node *root, struct config *c)
+{
+    const struct node *listeners = node_get(root, "listeners");
+    const struct node *upstreams = node_get(root, "upstreams");
+    note_file(r, c, c->path);
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        try_all(r, c, node_get(listeners->items[i], "tls"));
+    }
+    for (size_t i = 0; i < c->n_upstreams; i++) {
+        const struct node *list = node_get(node_get(upstreams->items[i], "tls"), "roots");
+        if (c->upstreams[i].opts.roots_file != NULL && list != NULL && !node_bad(list)) {
+            struct node *n = path_node(r, c, list->items[0]);
+            try_roots(r, n, &c->upstreams[i].roots);
+        }
+    }
+    for (size_t i = 0; i < c->n_listeners && !report_any(r) && !r->no_memory; i++) {
+        if (terminates(&c->listeners[i])) {
+            load_set(r, root, listeners->items[i], &c->listeners[i]);
+        }
+    }
+}

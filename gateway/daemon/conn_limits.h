@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How many connections there are in all and from each source, over all workers, for `connections` and
+ * `connections_per_source`. One lock, held for a hash look-up at accept and close; never on the data path.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "core/base/rc.h"
+#include "core/net/addr.h"
+
+struct conn_limits;
+
+enum conn_admission { CONN_ADMITTED, CONN_OVER_TOTAL, CONN_OVER_SOURCE, CONN_NO_MEMORY };
+
+/** out: owned. RC_NO_MEMORY. */
+enum rc conn_limits_new(struct conn_limits **out) MUST_USE;
+/** Free and null the pointer; nothing may be counted any more. */
+void conn_limits_free(struct conn_limits **l);
+
+/** Count a connection if it stays within both limits. Any thread. */
+enum conn_admission conn_limits_enter(struct conn_limits *l, const struct addr *source, uint32_t max, uint32_t max_source);
+
+/** Uncount one that was admitted. Any thread. */
+void conn_limits_leave(struct conn_limits *l, const struct addr *source);

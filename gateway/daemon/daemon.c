@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The composition root: workers with their gates, the directory, the admin pages, and what signals ask for. All of it is
+ * run by the main thread, which carries no VM's bytes.
+ */
+#include "gateway/daemon/daemon.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <ev.h>
+#include <systemd/sd-daemon.h>
+
+#include "core/base/check.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "gateway/admin/server.h"
+#include "gateway/daemon/cli.h"
+#include "gateway/daemon/gate.h"
+#include "gateway/daemon/status.h"
+#include "gateway/daemon/sockets.h"
+#include "gateway/daemon/watch.h"
+#include "gateway/upstream/directory.h"
+
+#define WATCH_INTERVAL_S 1.0
+#define STATUS_INTERVAL_S 5.0
+#define DRAIN_LOOK_S 0.05
+
+struct daemon {
+    const char *config_path;
+    struct ev_loop *loop;
+    struct worker **workers;     /* owned */
+    struct gate **gates;         /* owned, one for each worker */
+    unsigned n_workers;
+    struct conn_limits *limits;
+    struct directory *directory;
+    struct admin *admin;
+    struct sockets sockets;
+    struct watch watch;
+    struct status status;        /* what the admin pages show; guards the generation for their threads */
+    struct generation *generation;
+    ev_signal hup;
+    ev_signal term;
+    ev_signal intr;
+    ev_signal usr1;
+    ev_timer watch_timer;
+    ev_timer status_timer;
+    ev_timer drain_timer;
+    uint32_t beats;              /* workers that answered since the last status; atomic */
+    bool draining;
+    bool forced;
+    double drain_deadline;
+};
+
+/* ---- calls into workers ---- */
+
+struct call {
+    enum rc (*fn)(struct gate *g, void *arg);
+    struct gate *gate;
+    void *arg;
+    enum rc rc;
+    sem_t done;
+};
+
+static void run_call(struct worker *w, void *arg)
+{
+    struct call *c = arg;
+
+    (void)w;
+    c->rc = c->fn(c->gate, c->arg);
+    sem_post(&c->done);
+}
+
+/* Run on a worker and wait for the result. */
+static enum rc call_gate(struct daemon *d, unsigned i, enum rc (*fn)(struct gate *g, void *arg), void *arg)
+{
+    struct call c = {.fn = fn, .gate = d->gates[i], .arg = arg};
+
+    sem_init(&c.done, 0, 0);
+    enum rc rc = worker_post(d->workers[i], run_call, &c);
+    if (rc == RC_OK) {
+        while (sem_wait(&c.done) != 0) {
+        }
+        rc = c.rc;
+    }
+    sem_destroy(&c.done);
+    return rc;
+}
+
+struct apply_arg {
+    struct generation *generation;
+    const struct gate_socket *sockets;
+    size_t n;
+};
+
+static enum rc do_apply(struct gate *g, void *arg)
+{
+    const struct apply_arg *a = arg;
+    return gate_apply(g, a->generation, a->sockets, a->n);
+}
+
+static enum rc do_drain(struct gate *g, void *arg)
+{
+    gate_drain(g, *(const double *)arg);
+    return RC_OK;
+}
+
+static enum rc do_kill(struct gate *g, void *arg)
+{
+    (void)arg;
+    gate_kill_all(g);
+    return RC_OK;
+}
+
+static enum rc do_is_empty(struct gate *g, void *arg)
+{
+    *(bool *)arg = *(bool *)arg && gate_is_empty(g);
+    return RC_OK;
+}
+
+static void call_all(struct daemon *d, enum rc (*fn)(struct gate *g, void *arg), void *arg)
+{
+    for (unsigned i = 0; i < d->n_workers; i++) {
+        if (call_gate(d, i, fn, arg) != RC_OK) {
+            log_event(LOG_ERROR, "a worker could not be told", LOG_I("worker", i));
+        }
+    }
+}
+
+/* ---- putting a configuration in force ---- */
+
+static void log_lines(enum log_level level, const char *msg, char *text)
+{
+    char *rest = NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        log_event(level, msg, LOG_S("error", line));
+    }
+}
+
+/* Read the file; its errors go to standard error at the start and to the log later. */
+static enum rc read_config(struct daemon *d, bool first, struct config **out)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *errors = first ? stderr : open_memstream(&text, &n);
+
+    if (errors == NULL) {
+        return RC_NO_MEMORY;
+    }
+    enum rc rc = config_load(d->config_path, errors, out);
+    if (!first) {
+        (void)fclose(errors);
+        if (text != NULL) {
+            log_lines(LOG_ERROR, "configuration refused", text);
+        }
+        free(text);
+    }
+    return rc;
+}
+
+static enum rc apply_to_workers(struct daemon *d, struct generation *g, struct sockets_plan *plan)
+{
+    for (unsigned i = 0; i < d->n_workers; i++) {
+        struct apply_arg a = {g, &plan->rows[i * plan->n], plan->n};
+        TRY(call_gate(d, i, do_apply, &a));
+    }
+    return sockets_commit(&d->sockets, plan);
+}
+
+static enum rc restart_admin(struct daemon *d, const struct config *c)
+{
+    char err[200] = "";
+    struct admin_opts o = {
+        .socket_path = c->admin.socket,
+        .socket_mode = c->admin.socket_mode,
+        .bind = c->admin.bind,
+        .allow_remote = c->admin.allow_remote,
+        .metrics_bind = c->admin.metrics_bind,
+    };
+
+    if (admin_same(d->admin, &o)) {
+        return RC_OK;
+    }
+    admin_stop(&d->admin);
+    struct admin_source source = status_source(&d->status);
+    enum rc rc = admin_start(&o, &source, &d->admin, err, sizeof(err));
+    if (rc != RC_OK) {
+        log_event(LOG_ERROR, "cannot serve the admin pages", LOG_S("detail", err));
+    }
+    return rc;
+}
+
+/* Make everything that can fail, then switch. The config is taken. */
+static enum rc put_in_force(struct daemon *d, struct config *c)
+{
+    struct generation *g = NULL;
+    struct sockets_plan plan = {0};
+    char err[200] = "";
+
+    TRY(generation_new(&c, d->generation, &g));
+    enum rc rc = sockets_plan(&d->sockets, g->config, &plan, err, sizeof(err));
+    if (rc != RC_OK) {
+        log_event(LOG_ERROR, "configuration refused", LOG_S("error", err));
+        generation_unref(&g);
+        return rc;
+    }
+    rc = directory_set(d->directory, g->upstreams, g->config->n_upstreams);
+    if (rc == RC_OK) {
+        rc = apply_to_workers(d, g, &plan);
+    }
+    sockets_plan_free(&plan);
+    if (rc != RC_OK) {
+        generation_unref(&g);
+        return rc;
+    }
+    status_set_generation(&d->status, g);
+    generation_unref(&d->generation);
+    d->generation = g;
+    return RC_OK;
+}
+
+static void tell_reload_begins(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+}
+
+static void reload(struct daemon *d, const char *why)
+{
+    struct config *c = NULL;
+
+    tell_reload_begins();
+    log_event(LOG_INFO, "reloading", LOG_S("because", why));
+    watch_mark(&d->watch, d->generation->config->files);
+    enum rc rc = read_config(d, false, &c);
+    if (rc == RC_OK && c->workers != d->n_workers) {
+        log_event(LOG_WARNING, "a changed number of workers needs a restart", LOG_I("workers", d->n_workers));
+    }
+    if (rc == RC_OK) {
+        rc = put_in_force(d, c);
+    }
+    status_count_reload(&d->status, rc == RC_OK);
+    if (rc == RC_OK) {
+        const struct config *now = d->generation->config;
+        watch_mark(&d->watch, now->files);
+        (void)restart_admin(d, now);
+        rc = log_setup(&now->log);
+        log_event(LOG_INFO, "configuration in force", LOG_S("file", d->config_path),
+                  LOG_I("generation", d->generation->number));
+    } else {
+        log_event(LOG_ERROR, "the old configuration stays in force", LOG_S("reason", rc_text(rc)));
+    }
+    (void)sd_notify(0, "READY=1");
+}
+
+/* ---- ending ---- */
+
+static void on_drain_look(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    struct daemon *d = t->data;
+    bool empty = true;
+
+    (void)revents;
+    call_all(d, do_is_empty, &empty);
+    if (empty) {
+        ev_break(loop, EVBREAK_ALL);
+    }
+}
+
+static void drain(struct daemon *d, const char *why)
+{
+    double seconds = d->generation->config->drain_timeout;
+
+    d->draining = true;
+    status_set_draining(&d->status);
+    (void)sd_notify(0, "STOPPING=1\nSTATUS=Ending the streams of VMs one by one");
+    log_event(LOG_INFO, "stopping", LOG_S("because", why), LOG_I("drain_seconds", seconds));
+    call_all(d, do_drain, &seconds);
+    ev_timer_set(&d->drain_timer, 0., DRAIN_LOOK_S);
+    ev_timer_start(d->loop, &d->drain_timer);
+}
+
+static void on_stop(struct ev_loop *loop, ev_signal *s, int revents)
+{
+    struct daemon *d = s->data;
+
+    (void)loop;
+    (void)revents;
+    if (!d->draining) {
+        drain(d, s->signum == SIGINT ? "SIGINT" : "SIGTERM");
+        return;
+    }
+    if (s->signum == SIGINT) {
+        log_event(LOG_WARNING, "ending at once", LOG_S("because", "a second SIGINT"));
+        call_all(d, do_kill, NULL);
+    }
+}
+
+static void on_hup(struct ev_loop *loop, ev_signal *s, int revents)
+{
+    struct daemon *d = s->data;
+
+    (void)loop;
+    (void)revents;
+    if (!d->draining) {
+        reload(d, "SIGHUP");
+    }
+}
+
+static void on_usr1(struct ev_loop *loop, ev_signal *s, int revents)
+{
+    (void)loop;
+    (void)s;
+    (void)revents;
+    enum rc rc = log_reopen();
+    log_event(rc == RC_OK ? LOG_INFO : LOG_ERROR, "log opened again", LOG_S("result", rc_text(rc)));
+}
+
+static void on_watch(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    struct daemon *d = t->data;
+
+    (void)loop;
+    (void)revents;
+    if (!d->draining && watch_changed(&d->watch, d->generation->config->files)) {
+        reload(d, "a file changed");
+    }
+}
+
+/* ---- systemd ---- */
+
+static void beat(struct worker *w, void *arg)
+{
+    struct daemon *d = arg;
+
+    (void)w;
+    __atomic_add_fetch(&d->beats, 1, __ATOMIC_RELAXED);
+}
+
+/* The watchdog is fed only when every worker's loop has turned since the last time. */
+static void on_status(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    struct daemon *d = t->data;
+    char status[160];
+
+    (void)loop;
+    (void)revents;
+    status_line(&d->status, status, sizeof(status));
+    if (!d->draining) {
+        (void)sd_notifyf(0, "STATUS=%s", status);
+    }
+    if (__atomic_load_n(&d->beats, __ATOMIC_RELAXED) >= d->n_workers) {
+        (void)sd_notify(0, "WATCHDOG=1");
+        __atomic_store_n(&d->beats, 0, __ATOMIC_RELAXED);
+        for (unsigned i = 0; i < d->n_workers; i++) {
+            if (worker_post(d->workers[i], beat, d) != RC_OK) {
+                __atomic_add_fetch(&d->beats, 1, __ATOMIC_RELAXED);
+            }
+        }
+    }
+}
+
+static double status_interval(void)
+{
+    uint64_t usec = 0;
+
+    if (sd_watchdog_enabled(0, &usec) > 0) {
+        double third = (double)usec / 3e6;
+        return third < STATUS_INTERVAL_S ? third : STATUS_INTERVAL_S;
+    }
+    return STATUS_INTERVAL_S;
+}
+
+/* ---- start and end of the process ---- */
+
+/* Keys and tokens live in this memory: no core, no ptrace by the same user. */
+static void protect_memory(void)
+{
+    struct rlimit none = {0, 0};
+
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* As many connections as the hard limit allows. */
+static void raise_file_limit(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
+static void watch_signal(struct daemon *d, ev_signal *s, int signum, void (*cb)(struct ev_loop *, ev_signal *, int))
+{
+    ev_signal_init(s, cb, signum);
+    s->data = d;
+    ev_signal_start(d->loop, s);
+}
+
+static void start_watching(struct daemon *d)
+{
+    watch_signal(d, &d->hup, SIGHUP, on_hup);
+    watch_signal(d, &d->term, SIGTERM, on_stop);
+    watch_signal(d, &d->intr, SIGINT, on_stop);
+    watch_signal(d, &d->usr1, SIGUSR1, on_usr1);
+    ev_timer_init(&d->watch_timer, on_watch, WATCH_INTERVAL_S, WATCH_INTERVAL_S);
+    d->watch_timer.data = d;
+    ev_timer_start(d->loop, &d->watch_timer);
+    d->beats = d->n_workers;
+    ev_timer_init(&d->status_timer, on_status, 0., status_interval());
+    d->status_timer.data = d;
+    ev_timer_start(d->loop, &d->status_timer);
+    ev_init(&d->drain_timer, on_drain_look);
+    d->drain_timer.data = d;
+}
+
+static enum rc make_workers(struct daemon *d, unsigned n)
+{
+    d->workers = calloc(n, sizeof(struct worker *));
+    d->gates = calloc(n, sizeof(struct gate *));
+    if (d->workers == NULL || d->gates == NULL) {
+        return RC_NO_MEMORY;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        TRY(worker_new(i, &d->workers[i]));
+        enum rc rc = gate_new(d->workers[i], d->limits, &d->gates[i]);
+        if (rc == RC_OK) {
+            rc = worker_start(d->workers[i]);
+        }
+        if (rc != RC_OK) {
+            if (d->gates[i] != NULL) {
+                gate_free(&d->gates[i]);
+            }
+            worker_free(&d->workers[i]);
+            return rc;
+        }
+        d->n_workers++;
+    }
+    d->sockets.n_workers = d->n_workers;
+    return RC_OK;
+}
+
+static enum rc start(struct daemon *d, struct config *c)
+{
+    enum rc rc = log_setup(&c->log);
+
+    if (rc == RC_OK) {
+        rc = conn_limits_new(&d->limits);
+    }
+    if (rc == RC_OK) {
+        rc = directory_start(&d->directory);
+    }
+    if (rc == RC_OK) {
+        rc = make_workers(d, c->workers);
+    }
+    if (rc != RC_OK) {
+        config_free(&c);
+        return rc;
+    }
+    status_init(&d->status, d->workers, d->n_workers);
+    TRY(put_in_force(d, c));
+    watch_mark(&d->watch, d->generation->config->files);
+    return restart_admin(d, d->generation->config);
+}
+
+static void stop_workers(struct daemon *d)
+{
+    call_all(d, do_kill, NULL);
+    for (unsigned i = 0; i < d->n_workers; i++) {
+        worker_stop(d->workers[i]);
+        worker_join(d->workers[i]);
+        gate_free(&d->gates[i]);
+    }
+}
+
+static void stop(struct daemon *d)
+{
+    admin_stop(&d->admin);
+    stop_workers(d);
+    if (d->directory != NULL) {
+        directory_stop(&d->directory);
+    }
+    if (d->n_workers > 0) {
+        status_fini(&d->status);
+    }
+    generation_unref(&d->generation);
+    for (unsigned i = 0; i < d->n_workers; i++) {
+        worker_free(&d->workers[i]);
+    }
+    if (d->limits != NULL) {
+        conn_limits_free(&d->limits);
+    }
+    sockets_fini(&d->sockets);
+    free(d->workers);
+    free(d->gates);
+    ev_loop_destroy(d->loop);
+}
+
+int daemon_run(const char *config_path)
+{
+    struct daemon d = {.config_path = config_path};
+    struct config *c = NULL;
+
+    protect_memory();
+    raise_file_limit();
+    (void)signal(SIGPIPE, SIG_IGN);
+    enum rc rc = read_config(&d, true, &c);
+    if (rc != RC_OK) {
+        return rc == RC_INVALID ? CLI_EXIT_USAGE : CLI_EXIT_NO;
+    }
+    d.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+    if (d.loop == NULL) {
+        config_free(&c);
+        return CLI_EXIT_NO;
+    }
+    rc = start(&d, c);
+    if (rc == RC_OK) {
+        start_watching(&d);
+        log_event(LOG_INFO, "xdsgate is running", LOG_S("file", config_path), LOG_I("workers", d.n_workers));
+        (void)sd_notify(0, "READY=1");
+        ev_run(d.loop, 0);
+        log_event(LOG_INFO, "xdsgate has stopped");
+    } else {
+        log_event(LOG_ERROR, "cannot start", LOG_S("reason", rc_text(rc)));
+    }
+    stop(&d);
+    return rc == RC_OK ? CLI_EXIT_OK : CLI_EXIT_NO;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `xdsgate run`: the daemon from start to graceful end. */
+#pragma once
+
+/**
+ * Run in the foreground until a signal ends it.
+ *
+ * config_path  borrowed; errors of the file go to standard error.
+ * Returns the exit code of the process: one of enum cli_exit.
+ */
+int daemon_run(const char *config_path);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/daemon/status.h"
+
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "gateway/admin/metrics.h"
+#include "gateway/daemon/cli.h"
+
+void status_init(struct status *r, struct worker *const *workers, unsigned n)
+{
+    *r = (struct status){.workers = workers, .n_workers = n, .last_success = clock_wall()};
+    pthread_mutex_init(&r->lock, NULL);
+}
+
+void status_fini(struct status *r)
+{
+    generation_unref(&r->generation);
+    pthread_mutex_destroy(&r->lock);
+}
+
+void status_set_generation(struct status *r, struct generation *g)
+{
+    pthread_mutex_lock(&r->lock);
+    struct generation *old = r->generation;
+    r->generation = generation_ref(g);
+    pthread_mutex_unlock(&r->lock);
+    generation_unref(&old);
+}
+
+static struct generation *take_generation(struct status *r)
+{
+    pthread_mutex_lock(&r->lock);
+    struct generation *g = r->generation != NULL ? generation_ref(r->generation) : NULL;
+    pthread_mutex_unlock(&r->lock);
+    return g;
+}
+
+void status_set_draining(struct status *r)
+{
+    __atomic_store_n(&r->draining, 1, __ATOMIC_RELAXED);
+}
+
+void status_count_reload(struct status *r, bool ok)
+{
+    __atomic_add_fetch(ok ? &r->reloads_ok : &r->reloads_failed, 1, __ATOMIC_RELAXED);
+    if (ok) {
+        __atomic_store_n(&r->last_success, clock_wall(), __ATOMIC_RELAXED);
+    }
+}
+
+static bool check_upstreams(const struct generation *g, FILE *reasons)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < g->config->n_upstreams; i++) {
+        enum upstream_health h = upstream_get_health(g->upstreams[i]);
+        if (h != UPSTREAM_USABLE) {
+            (void)fprintf(reasons, "upstream %s: %s\n", g->upstreams[i]->opts.name,
+                          h == UPSTREAM_UNKNOWN ? "not tried yet" : "no endpoint takes connections");
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+static bool check_certificates(const struct generation *g, FILE *reasons)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < g->config->n_listeners; i++) {
+        const struct config_listener *l = &g->config->listeners[i];
+        if (l->certs != NULL && cert_set_expiry(l->certs) <= clock_wall()) {
+            (void)fprintf(reasons, "listener %s: a serving certificate has expired\n", l->name);
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+static bool ready(void *arg, FILE *reasons)
+{
+    struct status *r = arg;
+    struct generation *g = take_generation(r);
+
+    if (g == NULL) {
+        (void)fprintf(reasons, "starting\n");
+        return false;
+    }
+    bool ok = check_upstreams(g, reasons);
+    ok = check_certificates(g, reasons) && ok;
+    if (__atomic_load_n(&r->draining, __ATOMIC_RELAXED) != 0) {
+        (void)fprintf(reasons, "stopping: streams are being ended\n");
+        ok = false;
+    }
+    generation_unref(&g);
+    return ok;
+}
+
+static bool live(void *arg, FILE *reasons)
+{
+    (void)arg;
+    (void)reasons;
+    return true; /* answering at all is the proof; a stuck worker is the watchdog's business */
+}
+
+static size_t list_certificates(const struct generation *g, struct metrics_certificate *rows)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->config->n_listeners; i++) {
+        const struct config_listener *l = &g->config->listeners[i];
+        if (l->certs != NULL) {
+            rows[n++] = (struct metrics_certificate){l->name, cert_set_expiry(l->certs)};
+        }
+    }
+    return n;
+}
+
+static void fill_upstreams(const struct generation *g, struct metrics_upstream *rows)
+{
+    for (size_t i = 0; i < g->config->n_upstreams; i++) {
+        struct upstream *u = g->upstreams[i];
+        rows[i] = (struct metrics_upstream){u->opts.name, upstream_get_health(u) == UPSTREAM_USABLE,
+                                            pacer_rate(&u->pacer)};
+    }
+}
+
+static void metrics(void *arg, FILE *out)
+{
+    struct status *r = arg;
+    struct generation *g = take_generation(r);
+    struct metrics_input in = {
+        .version = XDSGATE_VERSION,
+        .n_workers = r->n_workers,
+        .reloads_ok = __atomic_load_n(&r->reloads_ok, __ATOMIC_RELAXED),
+        .reloads_failed = __atomic_load_n(&r->reloads_failed, __ATOMIC_RELAXED),
+        .last_reload_success_s = __atomic_load_n(&r->last_success, __ATOMIC_RELAXED),
+    };
+    const struct counters **counters = calloc(r->n_workers, sizeof(struct counters *));
+    struct metrics_upstream *upstreams = g != NULL ? calloc(g->config->n_upstreams, sizeof(*upstreams)) : NULL;
+    struct metrics_certificate *certs = g != NULL ? calloc(g->config->n_listeners, sizeof(*certs)) : NULL;
+
+    if (counters != NULL && upstreams != NULL && certs != NULL) {
+        for (unsigned i = 0; i < r->n_workers; i++) {
+            counters[i] = r->workers[i]->counters;
+        }
+        in.workers = counters;
+        fill_upstreams(g, upstreams);
+        in.upstreams = upstreams;
+        in.n_upstreams = g->config->n_upstreams;
+        in.n_certificates = list_certificates(g, certs);
+        in.certificates = certs;
+        metrics_write(out, &in);
+    }
+    free(counters);
+    free(upstreams);
+    free(certs);
+    generation_unref(&g);
+}
+
+static void version(void *arg, FILE *out)
+{
+    (void)arg;
+    cli_write_version(out, true);
+}
+
+struct admin_source status_source(struct status *r)
+{
+    return (struct admin_source){.arg = r, .ready = ready, .live = live, .metrics = metrics, .version = version};
+}
+
+static uint64_t sum(const struct status *r, enum counter which)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < r->n_workers; i++) {
+        total += counter_read(&r->workers[i]->counters->v[which]);
+    }
+    return total;
+}
+
+void status_line(struct status *r, char *buf, size_t size)
+{
+    struct generation *g = take_generation(r);
+    size_t usable = 0;
+    size_t all = g != NULL ? g->config->n_upstreams : 0;
+
+    for (size_t i = 0; i < all; i++) {
+        usable += upstream_get_health(g->upstreams[i]) == UPSTREAM_USABLE;
+    }
+    (void)snprintf(buf, size, "%llu VM connections, %llu streams, %llu passthrough; upstreams usable: %zu of %zu",
+                   (unsigned long long)sum(r, COUNTER_CONNS_OPEN), (unsigned long long)sum(r, COUNTER_STREAMS_OPEN),
+                   (unsigned long long)sum(r, COUNTER_PASS_OPEN), usable, all);
+    generation_unref(&g);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM's terminated connection: from its handshake to its last stream. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/h2/limits.h"
+#include "gateway/relay/relay_internal.h"
+
+#define VM_MAGIC 0x00a1157cu
+
+static void on_open(struct h2_session *s)
+{
+    struct vm_session *vm = s->user;
+    struct spiffe_id id;
+
+    CHECK_MAGIC(vm, VM_MAGIC);
+    vm->opened = true;
+    vm->owner.opened(vm->owner.arg);
+    counter_add(&s->worker->counters->v[COUNTER_HANDSHAKES_OK], 1);
+    counter_add(&s->worker->counters->v[COUNTER_CONNS_OPEN], 1);
+    if (cert_set_peer_identity(conn_ssl(s->conn), &id) == RC_OK) {
+        vm->identity = malloc(sizeof(*vm->identity));
+        if (vm->identity == NULL) {
+            conn_kill(s->conn, END_MEMORY);
+            return;
+        }
+        *vm->identity = id;
+        vm->has_identity = true;
+    }
+}
+
+static void on_request(struct h2_session *s, struct h2_stream *st, struct h2_headers *h, bool end)
+{
+    relay_open(s->user, st, h, end);
+}
+
+static void on_goaway(struct h2_session *s)
+{
+    (void)s; /* the VM opens no more streams; nothing to do for us */
+}
+
+static void on_limit(struct h2_session *s, enum counter which)
+{
+    struct vm_session *vm = s->user;
+    char text[ADDR_TEXT_BYTES];
+
+    counter_add(&s->worker->counters->v[which], 1);
+    log_event(LOG_WARNING, "a VM reached a limit", LOG_S("peer", addr_format(&vm->peer, text)),
+              LOG_S("limit", which == COUNTER_LIMIT_FRAME_FLOOD    ? "frame_flood"
+                             : which == COUNTER_LIMIT_HEADER_BYTES ? "header_bytes"
+                             : which == COUNTER_LIMIT_HEADERS      ? "headers"
+                                                                   : "streams_per_connection"));
+}
+
+static void count_end(struct vm_session *vm, struct counters *c, enum end_reason why)
+{
+    counter_add(&c->conn_ends[why], 1);
+    if (vm->opened) {
+        counter_add(&c->v[COUNTER_CONNS_OPEN], -1);
+        return;
+    }
+    counter_add(&c->v[COUNTER_HANDSHAKES_FAILED], 1);
+    if (why == END_HANDSHAKE_TIMEOUT) {
+        counter_add(&c->v[COUNTER_LIMIT_HANDSHAKE_TIMEOUT], 1);
+    }
+}
+
+static void log_end(const struct vm_session *vm, enum end_reason why)
+{
+    char peer[ADDR_TEXT_BYTES];
+    char id[SPIFFE_URI_BYTES + 1] = "";
+    const char *detail = conn_detail(vm->h2->conn);
+
+    addr_format(&vm->peer, peer);
+    if (vm->identity != NULL) {
+        id[spiffe_format(vm->identity, id)] = '\0';
+    }
+    if (!vm->opened) {
+        const char *ours = cert_set_peer_error(conn_ssl(vm->h2->conn));
+        log_event(LOG_WARNING, "VM handshake failed", LOG_S("peer", peer), LOG_S("reason", end_label(why)),
+                  LOG_S("detail", ours[0] != '\0' ? ours : detail));
+        return;
+    }
+    log_event(LOG_INFO, "VM connection ended", LOG_S("peer", peer), LOG_S("spiffe_id", id),
+              LOG_S("reason", end_label(why)), LOG_S("detail", detail),
+              LOG_I("seconds", worker_now(vm->h2->worker) - vm->since));
+}
+
+static void on_dead(struct h2_session *s, enum end_reason why)
+{
+    struct vm_session *vm = s->user;
+
+    CHECK_MAGIC(vm, VM_MAGIC);
+    CHECK(vm->n_relays == 0);
+    count_end(vm, s->worker->counters, why);
+    log_end(vm, why);
+    list_del(&vm->node);
+    vm->owner.over(vm->owner.arg, &vm->peer, vm->opened);
+    vm->route->release(vm->route->owner);
+    free(vm->identity);
+    vm->magic = 0;
+    free(vm);
+}
+
+static const struct h2_session_ops vm_ops = {
+    .on_open = on_open,
+    .on_request = on_request,
+    .on_goaway = on_goaway,
+    .on_limit = on_limit,
+    .on_dead = on_dead,
+};
+
+static struct vm_session *new_vm(struct worker *w, const struct addr *peer, struct relay_route *route)
+{
+    struct vm_session *vm = calloc(1, sizeof(*vm));
+    const struct listener_limits *l = route->limits;
+    struct h2_limits limits = {
+        .max_streams = l->streams_per_connection,
+        .header_bytes = l->header_bytes,
+        .headers = l->headers,
+        .frame_flood = l->frame_flood,
+    };
+
+    if (vm == NULL) {
+        return NULL;
+    }
+    vm->magic = VM_MAGIC;
+    vm->peer = *peer;
+    vm->route = route;
+    vm->since = worker_now(w);
+    list_init(&vm->node);
+    bucket_init(&vm->new_streams, (double)l->new_streams_per_second, vm->since);
+    if (h2_session_new(w, H2_ACCEPTED, &limits, &vm_ops, vm, &vm->h2) != RC_OK) {
+        free(vm);
+        return NULL;
+    }
+    return vm;
+}
+
+static void free_early(struct vm_session *vm)
+{
+    h2_session_free(&vm->h2);
+    vm->magic = 0;
+    free(vm);
+}
+
+enum rc vm_session_accept(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix, size_t n,
+                          struct cert_set *certs, struct relay_route *route,
+                          const struct vm_session_owner *owner)
+{
+    struct conn *c;
+    struct vm_session *vm = new_vm(w, peer, route);
+    SSL *ssl = vm != NULL ? cert_set_new_ssl(certs) : NULL;
+
+    if (ssl == NULL) {
+        close(fd);
+        if (vm != NULL) {
+            free_early(vm);
+        }
+        return RC_NO_MEMORY;
+    }
+    enum rc rc = conn_accept(w, fd, peer, ssl, prefix, n, route->limits->handshake_timeout, &h2_conn_ops, vm->h2, &c);
+    if (rc != RC_OK) {
+        free_early(vm);
+        return rc;
+    }
+    h2_session_bind(vm->h2, c);
+    vm->owner = *owner;
+    route->hold(route->owner);
+    list_add_tail(route->sessions, &vm->node);
+    return RC_OK;
+}
+
+bool vm_session_drain_one(struct vm_session *vm)
+{
+    CHECK_MAGIC(vm, VM_MAGIC);
+    if (!vm->draining) {
+        vm->draining = true;
+        h2_session_refuse_new(vm->h2);
+    }
+    for (struct list *n = vm->h2->streams.next; n != &vm->h2->streams; n = n->next) {
+        struct h2_stream *st = LIST_ENTRY(n, struct h2_stream, node);
+        struct relay *r = st->ops != NULL ? st->user : NULL;
+        if (r != NULL && !r->over) {
+            relay_finish(r, GRPC_UNAVAILABLE, "transport is closing: xdsgate is stopping", END_DRAIN);
+            return true;
+        }
+    }
+    if (!vm->h2->ending && vm->h2->n_streams == 0) {
+        h2_session_end(vm->h2, H2_NO_ERROR, END_DRAIN);
+        return true;
+    }
+    return false;
+}
+
+void vm_session_kill(struct vm_session *vm, enum end_reason why)
+{
+    CHECK_MAGIC(vm, VM_MAGIC);
+    conn_kill(vm->h2->conn, why);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the configuration says about one upstream. Filled by gateway/config, immutable afterwards;
+ * owned by the config snapshot, and shared with the upstream made from it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/net/addr.h"
+
+/** Who speaks for a VM that shows a client certificate. */
+enum upstream_identity {
+    UPSTREAM_FORWARD, /**< nobody: only tokens are relayed */
+    UPSTREAM_XFCC,    /**< a header built from the verified certificate */
+};
+
+/** One line of `endpoints`: a literal address or a host name that is resolved again and again. */
+struct upstream_endpoint_name {
+    char *host;    /**< owned; without brackets */
+    uint16_t port; /**< 1 .. 65535 */
+};
+
+struct upstream_opts {
+    char *name;                                /**< owned; unique */
+    struct upstream_endpoint_name *endpoints;  /**< owned */
+    size_t n_endpoints;                        /**< 1 or more */
+    bool tls;                                  /**< a `tls:` block is there; needed by terminating routes */
+    char *server_name;                         /**< owned; checked against the certificate, sent as SNI and :authority */
+    char *roots_file;                          /**< owned; PEM */
+    enum upstream_identity identity;
+    struct addr source_v4;                     /**< ADDR_NONE: the kernel chooses */
+    struct addr source_v6;                     /**< ADDR_NONE: the kernel chooses */
+    uint32_t streams_per_connection;           /**< 1 .. 100000, default 50 */
+    uint32_t max_new_streams_per_second;       /**< 0: auto */
+    bool proxy_protocol_v2;                    /**< passthrough only: announce the VM's address */
+    bool sources_must_hold;                    /**< the file has an xfcc upstream. For this one, when it is xfcc or of a
+                                                    passthrough route: only families with a source are used, and the
+                                                    socket's own address is compared; passthrough reaches no loopback
+                                                    (a host name resolves to anything, so the file cannot promise it).
+                                                    Otherwise a missing source stays the kernel's choice */
+    char **token_audiences;                    /**< owned strings, NULL-terminated; default {"istio-ca", NULL} */
+};

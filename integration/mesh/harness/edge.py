@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The edge: one xdsgate between the VMs and istiod, on a machine of its own with two addresses.
+
+One listener serves both columns, as in a migration: VMs from the `terminate` subnet are
+terminated, all others pass through. What terminates leaves from the address that istiod trusts
+(TRUSTED_GATEWAY_CIDR), what passes through leaves from the other one.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+from pathlib import Path
+
+from . import netns, pki
+from .processes import Process
+from .site import SERVER_NAME, TERMINATE, XDS_PORT, Site
+from .wait import until
+
+HERE = Path(__file__).resolve()
+DEFAULT_BINARY = HERE.parents[3] / "build/release/xdsgate"
+METRICS_PORT = 15095
+
+CONFIG = """\
+version: 1
+trust_domain: cluster.local
+
+listeners:
+- name: istiod
+  bind: ["0.0.0.0:{port}"]
+  tls:
+    certificates:
+    - certificate: {certificate}
+      private_key: {key}
+    client_roots: [{root}]
+  vm_identities: ["ns/{namespace}/sa/*"]
+  routes:
+  - from: ["{terminated}"]
+    sni: ["{server_name}"]
+    mode: terminate
+    upstream: istiod
+  - sni: ["*"]
+    mode: passthrough
+    upstream: istiod-raw
+
+upstreams:
+- name: istiod
+  endpoints: [{endpoints}]
+  tls:
+    server_name: {server_name}
+    roots: [{root}]
+  identity: xfcc
+  source_address: ["{trusted}"]
+- name: istiod-raw
+  endpoints: [{endpoints}]
+  source_address: ["{untrusted}"]
+
+drain_timeout: 10s
+admin:
+  socket: {folder}/admin.sock
+  bind: 127.0.0.1:15094
+metrics:
+  bind: 127.0.0.1:{metrics_port}
+log:
+  format: text
+  level: info
+"""
+
+
+def binary() -> Path:
+    return Path(os.environ.get("XDSGATE_BIN") or DEFAULT_BINARY)
+
+
+class Edge:
+    """xdsgate as a process in its own namespace."""
+
+    def __init__(self, netns_name: str, folder: Path, site: Site, authority: pki.Pair) -> None:
+        self.netns = netns_name
+        self.folder = folder
+        self.address = site.edge_untrusted
+        self.process: Process | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        serving = pki.issue(authority, folder, "serving", sans=f"DNS:{SERVER_NAME}",
+                            usage="serverAuth")
+        self.config = folder / "xdsgate.yaml"
+        self.config.write_text(CONFIG.format(
+            port=XDS_PORT, certificate=serving.certificate, key=serving.key,
+            root=authority.certificate, terminated=site.subnet(TERMINATE), server_name=SERVER_NAME,
+            namespace=TERMINATE,
+            endpoints=", ".join(f'"{end}"' for end in site.istiods), trusted=site.edge_trusted,
+            untrusted=site.edge_untrusted, folder=folder, metrics_port=METRICS_PORT))
+
+    def start(self) -> None:
+        if not os.access(binary(), os.X_OK):
+            raise RuntimeError(f"no xdsgate at {binary()}: build it, or set XDSGATE_BIN")
+        self.process = Process("xdsgate", [binary(), "run", "--config", self.config],
+                               netns=self.netns, log=self.folder / "xdsgate.log")
+        until(self._listens, 20, "xdsgate listens")
+
+    def _listens(self) -> bool:
+        if not self.process.running():
+            raise RuntimeError(f"xdsgate ended: {self.process.text()[-1500:]}")
+        netns.connect(self.netns, self.address, XDS_PORT).close()
+        return True
+
+    def stop(self) -> int:
+        """Ends it gracefully; its exit status."""
+        self.process.popen.send_signal(signal.SIGTERM)
+        self.process.await_end(30)
+        return self.process.popen.wait()
+
+    def metrics(self) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", METRICS_PORT, timeout=10)
+        connection.sock = netns.connect(self.netns, "127.0.0.1", METRICS_PORT)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines as network namespaces on one bridge.
+
+The bridge lives inside the namespace of the control plane, so nothing is seen in the root
+namespace and meshes side by side cannot collide. All names of a run begin with its prefix, which
+holds the process id of its owner: what a killed run left behind is found and removed by the next.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .processes import run
+
+NETNS = Path("/run/netns")
+NETNS_FILES = Path("/etc/netns")  # NAME/hosts is bind-mounted over /etc/hosts by `ip netns exec`
+CLONE_NEWNET = 0x40000000
+PREFIX = re.compile(r"xm(\d+)-")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prefix_of(pid: int) -> str:
+    return f"xm{pid}-"
+
+
+class Network:
+    """The wires: one bridge, one namespace for each machine."""
+
+    def __init__(self, prefix: str, bits: int = 16, bridge: str = "br0") -> None:
+        self.prefix = prefix
+        self.bits = bits
+        self.bridge = bridge
+        self.hub = ""  # the namespace of the bridge; "" is the root's, where Docker has its own
+        self.count = 0
+
+    def add_hub(self, name: str, *addresses: str) -> str:
+        """The machine that holds the bridge; its addresses are those of the bridge."""
+        self.hub = self._add(name)
+        self._ip("-n", self.hub, "link", "add", self.bridge, "type", "bridge")
+        for address in addresses:
+            self._ip("-n", self.hub, "address", "add", f"{address}/{self.bits}", "dev", self.bridge)
+        self._ip("-n", self.hub, "link", "set", self.bridge, "up")
+        return self.hub
+
+    def add_machine(self, name: str, *addresses: str, unreachable: Sequence[str] = (),
+                    hosts: str = "") -> str:
+        """A machine on the bridge. It cannot reach the `unreachable` addresses, so it cannot cheat."""
+        netns = self._add(name, hosts)
+        self.count += 1
+        port = f"{self.prefix}{self.count}"
+        self._ip("-n", netns, "link", "add", "eth0", "type", "veth",
+                 "peer", "name", port, "netns", self.hub or "1")
+        self._ip(*(["-n", self.hub] if self.hub else []), "link", "set", port,
+                 "master", self.bridge, "up")
+        for address in addresses:
+            self._ip("-n", netns, "address", "add", f"{address}/{self.bits}", "dev", "eth0")
+        self._ip("-n", netns, "link", "set", "eth0", "up")
+        for address in unreachable:
+            self._ip("-n", netns, "route", "add", "unreachable", f"{address}/32")
+        return netns
+
+    def _add(self, name: str, hosts: str = "") -> str:
+        netns = self.prefix + name
+        files = NETNS_FILES / netns
+        files.mkdir(parents=True, exist_ok=True)
+        (files / "hosts").write_text(f"127.0.0.1 localhost\n127.0.0.1 {os.uname().nodename}\n{hosts}")
+        (files / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        self._ip("netns", "add", netns)
+        self._ip("-n", netns, "link", "set", "lo", "up")
+        return netns
+
+    @staticmethod
+    def _ip(*arguments: str) -> None:
+        run("ip", *arguments)
+
+
+@contextmanager
+def inside(netns: str | None) -> Iterator[None]:
+    """The calling thread is in that namespace meanwhile; a socket made there stays there."""
+    if netns is None:
+        yield
+        return
+    with open("/proc/thread-self/ns/net") as home, open(NETNS / netns) as there:
+        _setns(there.fileno())
+        try:
+            yield
+        finally:
+            _setns(home.fileno())
+
+
+def _setns(fd: int) -> None:
+    if _libc.setns(fd, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def connect(netns: str | None, address: str, port: int, timeout: float = 5,
+            source: str | None = None) -> socket.socket:
+    """A TCP connection made by a machine of the mesh."""
+    with inside(netns):
+        return socket.create_connection((address, port), timeout,
+                                        source_address=(source, 0) if source else None)
+
+
+def sweep(prefix: str) -> None:
+    """Ends everything that runs in namespaces of that prefix and removes them."""
+    for path in sorted(NETNS.glob(f"{prefix}*")) if NETNS.exists() else []:
+        for pid in run("ip", "netns", "pids", path.name).split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        run("ip", "netns", "delete", path.name)
+    for path in NETNS_FILES.glob(f"{prefix}*") if NETNS_FILES.exists() else []:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep_orphans() -> None:
+    """Removes what runs have left behind whose owner is no more."""
+    names = [path.name for folder in (NETNS, NETNS_FILES) if folder.exists()
+             for path in folder.iterdir()]
+    for owner in {int(match[1]) for name in names if (match := PREFIX.match(name))}:
+        if not Path(f"/proc/{owner}").exists():
+            sweep(prefix_of(owner))

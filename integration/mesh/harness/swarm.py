@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many simulated VMs in one process: the sandbox's, here pointed at a real istiod.
+
+They speak as an agent with its Envoy does, with a certificate of the mesh, each under a name and
+an address of its own; their machine is one namespace.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from . import pki
+from .lab import Column
+from .processes import Process
+from .site import COLUMNS, SERVER_NAME
+
+DEFAULT_BINARY = Path(__file__).resolve().parents[3] / "build/release/xdsgate-sandbox-vm"
+GROUP = "simulated"
+MACHINE = 200  # last byte of their machine's address
+
+
+def binary() -> Path:
+    return Path(os.environ.get("XDSGATE_SANDBOX_VM") or DEFAULT_BINARY)
+
+
+class Swarm:
+    """`count` simulated VMs of one column, from now on until `stop`."""
+
+    def __init__(self, column: Column, count: int) -> None:
+        if not os.access(binary(), os.X_OK):
+            raise RuntimeError(f"no simulated VMs at {binary()}: build them, or set "
+                               "XDSGATE_SANDBOX_VM")
+        lab = column.lab
+        folder = lab.folder / f"vms/{column}-{GROUP}"
+        folder.mkdir(parents=True)
+        shown = pki.issue(lab.authority, folder, GROUP, subject="/",
+                          sans=f"critical,URI:spiffe://cluster.local/ns/{column}/sa/{GROUP}")
+        machine = lab.add_machine(column, GROUP, lab.site.machine(column.name, MACHINE))
+        self.process = Process(f"simulated VMs of {column}", [
+            binary(), "--target", str(lab.site.way(column.name)[0]), "--server-name", SERVER_NAME,
+            "--roots", lab.authority.certificate, "--cert", shown.certificate, "--key", shown.key,
+            "--no-csr", "--no-health", "--count", str(count), "--namespace", str(column),
+            "--service-account", GROUP, "--group", GROUP, "--spread-ms", "10000",
+            "--ip-base", first_address(column),
+        ], netns=machine, log=folder / "simulated.log")
+
+    def stop(self) -> None:
+        self.process.stop()
+
+
+def first_address(column: Column) -> str:
+    """The first of their addresses, to which nothing leads: a VM's address is only a word here."""
+    return f"10.99.{COLUMNS.index(column.name)}.1"

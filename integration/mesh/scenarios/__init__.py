@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The list of what is proven, and in which columns.
+
+This list is what is counted: a run has to show a result for every cell of it. It also says the
+order, which is that of a VM's life; what disturbs istiod comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from harness.site import COLUMNS, TERMINATE
+
+from . import agent, attacks, envoy, failures, istiod, scale
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One row. `run` is called for each column, all columns at the same time.
+
+    With `around`, a context manager does something once for all columns, and what it yields is
+    given to `run`.
+    """
+
+    title: str
+    run: Callable[..., None]
+    around: Callable[..., AbstractContextManager] | None = None
+    columns: tuple[str, ...] = COLUMNS
+
+    @property
+    def name(self) -> str:
+        return f"{self.run.__module__.rpartition('.')[2]}.{self.run.__name__}"
+
+
+def attack(title: str, run: Callable[..., None]) -> Scenario:
+    return Scenario(title, run, columns=(TERMINATE,))
+
+
+TABLE = (
+    Scenario("the agent gets its certificate", agent.certificate),
+    Scenario("WorkloadEntry: labels, ports, address", agent.registration),
+    Scenario("health True, False, True", agent.health),
+    Scenario("health of a WorkloadEntry by hand", agent.health_by_hand),
+    Scenario("state-of-the-world and delta", agent.state_of_the_world),
+    Scenario("Envoy carries a request by mTLS", envoy.request_by_mtls),
+    Scenario("plain text is refused there", envoy.other_callers_refused),
+    Scenario("agent restarted, token gone", agent.restart_without_token),
+    Scenario("agent restarted, token expired", agent.restart_with_expired_token),
+    Scenario("agent killed: gone after the grace", failures.killed),
+    Scenario("agent frozen: gone within a minute", failures.frozen),
+    attack("an honest client of our own", attacks.good_certificate),
+    attack("forged XFCC, alone", attacks.forged_header),
+    attack("forged XFCC, on an ADS stream", attacks.forged_header_on_stream),
+    attack("forged XFCC, twice", attacks.forged_header_twice),
+    attack("forged XFCC, in capitals", attacks.forged_header_in_capitals),
+    attack("forged XFCC, in trailers", attacks.forged_header_in_trailers),
+    attack("certificate of another trust domain", attacks.other_trust_domain),
+    attack("certificate of istio-system", attacks.istio_system),
+    attack("certificate not in vm_identities", attacks.identity_not_listed),
+    attack("certificate with two URIs", attacks.two_names),
+    attack("certificate expired", attacks.expired),
+    attack("certificate self-signed", attacks.self_made),
+    attack("certificate beside another's token", attacks.token_of_another),
+    attack("tokens that are no good", attacks.bad_tokens),
+    Scenario("a NACK by Envoy arrives at istiod", istiod.nack, istiod.with_foreign_filter),
+    Scenario("istiod killed, started: all back", istiod.all_come_back, istiod.killed_and_started),
+    Scenario("two istiods, one killed: all move", istiod.all_move, istiod.one_of_two_killed),
+    Scenario("connection age 20 s, 200 VMs, 2 min", scale.no_entry_lost, scale.short_connections),
+)

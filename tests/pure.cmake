@@ -1,0 +1,17 @@
+# Units without sockets and event loop.
+add_library(test_tls STATIC support/pki.c support/tls_pair.c)
+target_link_libraries(test_tls PUBLIC OpenSSL::SSL)
+add_library(test_cert_fixture STATIC certs/cert_fixture.c)
+target_link_libraries(test_cert_fixture PUBLIC certs test_tls PkgConfig::CMOCKA)
+
+xdsgate_test(core/base/bufq_test.c core_base)
+xdsgate_test(core/base/log_test.c core_base)
+xdsgate_test(core/net/addr_test.c core_net)
+xdsgate_test(core/net/client_hello_test.c core_net)
+xdsgate_test(certs/spiffe_test.c certs)
+xdsgate_test(certs/jwt_test.c certs)
+xdsgate_test(certs/cert_load_test.c certs test_tls)
+xdsgate_test(certs/cert_set_test.c test_cert_fixture)
+xdsgate_test(certs/cert_set_tls_test.c test_cert_fixture)
+xdsgate_test(certs/root_set_test.c certs test_tls)
+xdsgate_test(xds/grpc_frame_test.c xds)
