@@ -282,9 +282,10 @@ bool h2_session_has_room(const struct h2_session *s)
     return s->n_streams < max && nghttp2_session_check_request_allowed(s->ng);
 }
 
-void h2_session_refuse_new(struct h2_session *s)
+void h2_session_refuse_new(struct h2_session *s, enum end_reason why)
 {
     if (s->open && !s->ending && !conn_is_dead(s->conn)) {
+        s->why = (uint8_t)why;
         int32_t last = nghttp2_session_get_last_proc_stream_id(s->ng);
         (void)nghttp2_submit_goaway(s->ng, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
         h2_session_mark(s);

@@ -147,8 +147,8 @@ enum rc h2_session_request(struct h2_session *s, const struct h2_headers *h, con
 /** May another stream be opened (dialled role)? */
 bool h2_session_has_room(const struct h2_session *s);
 
-/** Take no more streams: GOAWAY with the last stream seen. The open ones go on. */
-void h2_session_refuse_new(struct h2_session *s);
+/** Take no more streams: GOAWAY with the last stream seen. The open ones go on; after the last the session ends. */
+void h2_session_refuse_new(struct h2_session *s, enum end_reason why);
 
 /** End with GOAWAY of that error after what is queued; streams get on_closed when the connection is gone. */
 void h2_session_end(struct h2_session *s, enum h2_error error, enum end_reason why);

@@ -155,7 +155,10 @@ static void add_headers(struct MHD_Response *r, const struct routes_answer *a, b
     }
 }
 
-/* Called when the headers are there, before any body; answering at once is all that is needed. */
+/*
+ * Called when the headers are there, and again when the request is complete. An answer to the first
+ * call ends the connection, which is right for a request with a body only.
+ */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_size, void **request_context)
@@ -174,7 +177,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     (void)version;
     (void)upload;
     (void)upload_size;
-    (void)request_context;
+    if (*request_context == NULL && !q.has_body) {
+        *request_context = f; /* any value: the next call is the second one */
+        return MHD_YES;
+    }
     (void)MHD_get_connection_values(c, MHD_HEADER_KIND, count_hosts, &q.n_hosts);
     q.verbose = MHD_lookup_connection_value_n(c, MHD_GET_ARGUMENT_KIND, "verbose", 7, NULL, NULL) ==
                 MHD_YES;

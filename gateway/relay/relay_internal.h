@@ -43,6 +43,12 @@ struct relay {
     char status_text[8];            /**< grpc-status that went down, for the log */
 };
 
+#define RELAY_MAGIC 0x4e1a9001u
+
+/** What the two streams of a pair call. */
+extern const struct h2_stream_ops relay_down_ops;
+extern const struct h2_stream_ops relay_up_ops;
+
 /** A decision about a request. */
 struct relay_verdict {
     int http_status;            /**< 200: see status; else a plain HTTP answer */
@@ -68,3 +74,60 @@ void relay_finish(struct relay *r, enum grpc_status status, const char *message,
 
 /** Answer a request that gets no relay. */
 void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct relay_verdict *v);
+
+/* ---- life (relay.c) ---- */
+
+/** The end is on its way to the VM, or the VM is gone: let go of the upstream side. Once. */
+void relay_set_over(struct relay *r, enum end_reason why);
+
+/** The VM's stream is gone and the relay over: log it and free it in the reap phase. */
+void relay_bury(struct relay *r);
+
+/** Give the VM time to read its end; it is reset after stall_timeout. */
+void relay_wait_for_vm(struct relay *r);
+
+/** Give back the window of bytes that will not go up any more, so that the VM's end can come. */
+void relay_credit_rest(struct relay *r);
+
+/** Send response headers (or trailers-only) down. */
+void relay_send_response(struct relay *r, struct h2_headers *h, bool end);
+
+/** Let go of the upstream stream, reset if it is still open, and of the ticket. */
+void relay_drop_up(struct relay *r);
+
+/** Look for stalls from now on. */
+void relay_arm_stall_timer(struct relay *r);
+
+/* ---- tries (relay_try.c) ---- */
+
+/** Queue for an upstream stream, not before pause seconds. The relay may be over afterwards. */
+void relay_ask(struct relay *r, double pause);
+
+/** Was an upstream stream ever asked for? */
+bool relay_has_asked(const struct relay *r);
+
+/** From here on the stream is not offered to another upstream: forget what was kept, open the VM's window. */
+void relay_commit(struct relay *r);
+
+/** n bytes of the VM went up for good: open its window by those that were not credited on receipt. */
+void relay_credit_down(struct relay *r, size_t n);
+
+/** The upstream has answered with something that is no refusal. */
+void relay_admit(struct relay *r);
+
+/** May the stream be offered again? */
+bool relay_may_try_again(const struct relay *r);
+
+/** Is this final block a refusal before any answer that is worth another try? (wire facts 1.4, 4.3, 11.4) */
+bool relay_is_refusal(const struct relay *r, const struct h2_headers *h, enum pool_outcome *outcome);
+
+/** Let go of this try and offer the stream again. */
+void relay_try_again(struct relay *r, enum pool_outcome outcome);
+
+/** Its upstream stream is gone already: offer the stream again. */
+void relay_try_again_after_loss(struct relay *r, struct up_session *up);
+
+/* ---- VM to istiod (relay_down.c) ---- */
+
+/** The VM ended its side. */
+void relay_on_down_end(struct h2_stream *st);

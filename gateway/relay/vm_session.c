@@ -178,7 +178,7 @@ bool vm_session_drain_one(struct vm_session *vm)
     CHECK_MAGIC(vm, VM_MAGIC);
     if (!vm->draining) {
         vm->draining = true;
-        h2_session_refuse_new(vm->h2);
+        h2_session_refuse_new(vm->h2, END_DRAIN);
     }
     for (struct list *n = vm->h2->streams.next; n != &vm->h2->streams; n = n->next) {
         struct h2_stream *st = LIST_ENTRY(n, struct h2_stream, node);

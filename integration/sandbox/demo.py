@@ -219,7 +219,7 @@ def main() -> int:
                         "synced through xdsgate")
     p.add_argument("--vms", type=int, default=5, metavar="N", help="how many VMs, default 5")
     p.add_argument("--sotw", action="store_true", help="state-of-the-world ADS instead of delta")
-    p.add_argument("--build", type=Path, default=build_dir(), help=argparse.SUPPRESS)
+    p.add_argument("--build", type=lambda s: Path(s).resolve(), default=build_dir(), help=argparse.SUPPRESS)
     args = p.parse_args()
     if args.vms < 1:
         p.error("--vms: at least 1")

@@ -442,6 +442,22 @@ static void test_log__standard_error__takes_lines_and_reopen_does_nothing(void *
     assert_non_null(strstr(read_log(f->path), " INFO  to stderr\n"));
 }
 
+static void test_log__disk_is_full__caller_sees_no_error(void **state)
+{
+    const struct log_opts opts = {.format = LOG_TEXT, .level = LOG_INFO, .file = "/dev/full"};
+    struct fixture *f = *state;
+    assert_int_equal(log_setup(&opts), RC_OK);
+
+    errno = 1234;
+    log_event(LOG_INFO, "lost");
+    int errno_after = errno;
+
+    assert_int_equal(errno_after, 1234);
+    start(f, LOG_TEXT, LOG_INFO);
+    log_event(LOG_INFO, "found");
+    assert_non_null(strstr(read_log(f->path), "found"));
+}
+
 #define THREADS 4
 #define LINES_PER_THREAD 1000
 
@@ -509,6 +525,7 @@ int main(void)
         LOG_TEST(test_log__reopen_after_rotation__writes_into_the_new_file),
         LOG_TEST(test_log__file_that_cannot_be_opened__leaves_the_old_one),
         LOG_TEST(test_log__standard_error__takes_lines_and_reopen_does_nothing),
+        LOG_TEST(test_log__disk_is_full__caller_sees_no_error),
         LOG_TEST(test_log__threads_and_reopen_at_once__no_line_is_torn_or_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

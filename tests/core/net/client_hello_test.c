@@ -506,6 +506,28 @@ static void test_client_hello__bad_inner_fields__are_malformed(void **state)
     }
 }
 
+static void test_client_hello__session_id_of_33_bytes__is_malformed(void **state)
+{
+    static struct bytes exts;
+    static struct bytes message;
+    static struct bytes longer;
+    static struct bytes raw;
+    const size_t at = 4 + 2 + 32; /* of the length of the session id */
+
+    (void)state;
+    put_usual_extensions(&exts, "a.b", 36);
+    make_message(&message, &exts);
+    longer.n = 0;
+    put(&longer, message.data, at);
+    put_u8(&longer, 33);
+    put_u8(&longer, 0x1d);
+    put(&longer, message.data + at + 1, message.n - at - 1);
+    longer.data[3]++;
+    make_records(&raw, &longer, 16384);
+
+    assert_refused(&raw, RC_PEER_MALFORMED);
+}
+
 static void test_client_hello__too_long__is_refused_with_its_header(void **state)
 {
     static struct bytes b;
@@ -530,6 +552,21 @@ static void test_client_hello__longest_hello__fits_and_one_more_byte_does_not(vo
     assert_name(&b, "a.b");
 
     make_usual(&b, "a.b", room + 1, 16384);
+    assert_refused(&b, RC_PEER_LIMIT);
+}
+
+static void test_client_hello__second_record_ends_behind_the_limit__is_refused(void **state)
+{
+    static struct bytes b;
+
+    (void)state;
+    make_usual(&b, "a.b", 0, 16384);
+    size_t room = CLIENT_HELLO_MAX_BYTES - b.n;
+    make_usual(&b, "a.b", room - 5, 16000);
+    assert_int_equal(b.n, CLIENT_HELLO_MAX_BYTES);
+    assert_name(&b, "a.b");
+
+    make_usual(&b, "a.b", room - 4, 16000);
     assert_refused(&b, RC_PEER_LIMIT);
 }
 
@@ -627,8 +664,10 @@ int main(void)
         cmocka_unit_test(test_client_hello__byte_behind_the_extensions__is_malformed),
         cmocka_unit_test(test_client_hello__not_tls__is_refused_early),
         cmocka_unit_test(test_client_hello__bad_inner_fields__are_malformed),
+        cmocka_unit_test(test_client_hello__session_id_of_33_bytes__is_malformed),
         cmocka_unit_test(test_client_hello__too_long__is_refused_with_its_header),
         cmocka_unit_test(test_client_hello__longest_hello__fits_and_one_more_byte_does_not),
+        cmocka_unit_test(test_client_hello__second_record_ends_behind_the_limit__is_refused),
         cmocka_unit_test(test_client_hello__record_headers_over_the_limit__never_ask_for_more),
         cmocka_unit_test(test_client_hello__every_byte_changed__gives_an_answer),
         cmocka_unit_test(test_client_hello__hello_of_openssl__split_at_every_byte),

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* VM to istiod: what the VM sends on its stream. */
+#include "core/base/check.h"
+#include "gateway/relay/relay_internal.h"
+
+/* Whole messages (or any bytes of other methods) go up; they are kept until committed. */
+static enum rc push_up(struct relay *r, const uint8_t *data, size_t n)
+{
+    if (!r->committed && !r->is_agent && r->replay.len + n > RELAY_OTHER_REPLAY_BYTES && r->up != NULL) {
+        relay_commit(r);
+    }
+    if (!r->committed) {
+        TRY(bufq_append(&r->replay, data, n));
+    }
+    return r->up != NULL ? h2_stream_send(r->up, data, n) : RC_OK;
+}
+
+static enum rc push_open_message(struct relay *r)
+{
+    while (r->open_message.len > 0) {
+        size_t n;
+        const uint8_t *p = bufq_peek(&r->open_message, &n);
+        TRY(push_up(r, p, n));
+        r->early_credit += n;
+        bufq_drain(&r->open_message, n);
+    }
+    return RC_OK;
+}
+
+/*
+ * The agent's methods: bytes of the open message are credited at once, or a message larger than the window could
+ * never be completed; whole messages are credited when they went up.
+ */
+static enum rc take_framed(struct relay *r, const uint8_t *data, size_t n)
+{
+    size_t complete = 0;
+
+    TRY(grpc_frame_feed(&r->scan, data, n, &complete));
+    if (complete > 0) {
+        TRY(push_open_message(r));
+        TRY(push_up(r, data, complete));
+    }
+    TRY(bufq_append(&r->open_message, data + complete, n - complete));
+    h2_stream_credit(r->down, n - complete);
+    if (complete > 0 && !relay_has_asked(r)) {
+        relay_ask(r, 0);
+    }
+    return RC_OK;
+}
+
+static void refuse_bytes(struct relay *r, enum rc rc)
+{
+    struct counters *c = r->worker->counters;
+
+    if (rc == RC_PEER_LIMIT) {
+        counter_add(&c->v[COUNTER_LIMIT_MESSAGE_BYTES], 1);
+        relay_finish(r, GRPC_RESOURCE_EXHAUSTED, "xdsgate: message larger than message_bytes", END_LIMIT);
+    } else if (rc == RC_NO_MEMORY || rc == RC_FULL) {
+        relay_finish(r, GRPC_RESOURCE_EXHAUSTED, "xdsgate: out of buffer memory", END_MEMORY);
+    } else {
+        relay_finish(r, GRPC_INTERNAL, "xdsgate: malformed gRPC frame", END_REFUSED);
+    }
+}
+
+static void on_down_data(struct h2_stream *st, const uint8_t *data, size_t n)
+{
+    struct relay *r = st->user;
+
+    CHECK_MAGIC(r, RELAY_MAGIC);
+    if (r->over) {
+        h2_stream_credit(st, n);
+        return;
+    }
+    r->bytes_up += n;
+    counter_add(&r->worker->counters->v[COUNTER_BYTES_UP], (int64_t)n);
+    enum rc rc = r->is_agent ? take_framed(r, data, n) : push_up(r, data, n);
+    if (rc != RC_OK && !r->over) {
+        refuse_bytes(r, rc);
+    }
+}
+
+void relay_on_down_end(struct h2_stream *st)
+{
+    struct relay *r = st->user;
+
+    CHECK_MAGIC(r, RELAY_MAGIC);
+    if (r->over || r->down_ended) {
+        return;
+    }
+    r->down_ended = true;
+    if (r->is_agent && !grpc_frame_at_boundary(&r->scan)) {
+        refuse_bytes(r, RC_PEER_MALFORMED);
+        return;
+    }
+    if (r->up != NULL) {
+        h2_stream_end(r->up, NULL);
+    } else if (!relay_has_asked(r)) {
+        relay_ask(r, 0);
+    }
+}
+
+/* Trailers of a request mean nothing in gRPC and are never relayed; nothing in them can be identity. */
+static void on_down_headers(struct h2_stream *st, struct h2_headers *h, bool end)
+{
+    struct relay *r = st->user;
+
+    if (h2_headers_count(h, "x-forwarded-client-cert") > 0) {
+        counter_add(&r->worker->counters->v[COUNTER_XFCC_STRIPPED], 1);
+    }
+    if (end) {
+        relay_on_down_end(st);
+    }
+}
+
+/* Our bytes left towards the VM: the upstream may send more. */
+static void on_down_sent(struct h2_stream *st, size_t n)
+{
+    struct relay *r = st->user;
+
+    r->progress_at = worker_now(r->worker);
+    r->bytes_down += n;
+    counter_add(&r->worker->counters->v[COUNTER_BYTES_DOWN], (int64_t)n);
+    if (r->up != NULL) {
+        h2_stream_credit(r->up, n < r->up->unconsumed ? n : r->up->unconsumed);
+    }
+}
+
+static void on_down_closed(struct h2_stream *st, uint32_t error)
+{
+    struct relay *r = st->user;
+    bool conn_gone = conn_is_dead(st->session->conn);
+
+    CHECK_MAGIC(r, RELAY_MAGIC);
+    r->down = NULL;
+    if (!r->over) {
+        relay_set_over(r, conn_gone || error == H2_NO_ERROR ? END_DOWN_CLOSED : END_DOWN_RESET);
+    }
+    relay_bury(r);
+}
+
+const struct h2_stream_ops relay_down_ops = {
+    .on_headers = on_down_headers,
+    .on_data = on_down_data,
+    .on_end = relay_on_down_end,
+    .on_sent = on_down_sent,
+    .on_closed = on_down_closed,
+};

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/admin/metrics.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/gateway/admin/metrics_text.h"
+
+static const struct metrics_upstream upstreams[] = {
+    {.name = "istiod", .usable = true, .new_streams_per_second = 12.5},
+    {.name = "canary", .usable = false, .new_streams_per_second = 1},
+};
+static const struct metrics_certificate certificates[] = {
+    {.listener = "istiod", .expiry_s = 1790000000},
+};
+
+static struct metrics_input input(void)
+{
+    return (struct metrics_input){
+        .version = "1.2.3",
+        .start_time_s = 1700000000.25,
+        .upstreams = upstreams,
+        .n_upstreams = 2,
+        .certificates = certificates,
+        .n_certificates = 1,
+        .reloads_ok = 3,
+        .reloads_failed = 4,
+        .last_reload_success_s = 1700000001,
+    };
+}
+
+static char *page_of(const struct metrics_input *in)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+
+    assert_non_null(f);
+    metrics_write(f, in);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(strlen(text), n);
+    return text;
+}
+
+static void read_page(const struct metrics_input *in, struct metrics_text *out)
+{
+    char *text = page_of(in);
+    metrics_text_read(text, out);
+    free(text);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text);
+    size_t m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* Every counter gets a value of its own, so that no row can stand for another. */
+static void test_metrics_write__every_counter__its_own_row_with_the_sum_of_the_workers(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *labels;
+    } rows[] = {
+#define COUNTER(n, kind, metric, lab, help) {"xdsgate_" metric, sizeof(lab) > 1 ? "{" lab "}" : ""},
+#include "core/base/counter.def"
+#undef COUNTER
+    };
+    static struct metrics_text t;
+    struct counters a = {0};
+    struct counters b = {0};
+    const struct counters *const workers[] = {&a, &b};
+    struct metrics_input in = input();
+    in.workers = workers;
+    in.n_workers = 2;
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        a.v[i] = 1000 + i;
+        b.v[i] = 7 * i;
+    }
+
+    read_page(&in, &t);
+
+    (void)state;
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        assert_float_equal(metrics_text_value(&t, rows[i].name, rows[i].labels),
+                           (double)(1000 + 8 * i), 0);
+    }
+}
+
+static void test_metrics_write__ends__one_row_for_each_reason_but_none(void **state)
+{
+    static struct metrics_text t;
+    struct counters a = {0};
+    const struct counters *const workers[] = {&a};
+    struct metrics_input in = input();
+    char labels[128];
+    in.workers = workers;
+    in.n_workers = 1;
+    for (size_t i = 0; i < END_COUNT; i++) {
+        a.conn_ends[i] = 100 + i;
+        a.stream_ends[i] = 500 + i;
+    }
+
+    read_page(&in, &t);
+
+    (void)state;
+    for (size_t i = END_NONE + 1; i < END_COUNT; i++) {
+        snprintf(labels, sizeof(labels), "{reason=\"%s\"}", end_label((enum end_reason)i));
+        assert_float_equal(metrics_text_value(&t, "xdsgate_connections_ended_total", labels),
+                           (double)(100 + i), 0);
+        assert_float_equal(metrics_text_value(&t, "xdsgate_streams_ended_total", labels),
+                           (double)(500 + i), 0);
+    }
+    assert_false(metrics_text_has(&t, "xdsgate_streams_ended_total", "{reason=\"none\"}"));
+}
+
+static void test_metrics_write__names__prefix_total_and_base_units(void **state)
+{
+    static struct metrics_text t;
+    static const char *const not_base[] = {"_ms", "_msec", "_milliseconds", "_kb",     "_kib",
+                                           "_mb", "_bits", "_minutes",      "_percent"};
+    struct metrics_input in = input();
+
+    read_page(&in, &t);
+
+    (void)state;
+    assert_true(t.n > COUNTER_COUNT);
+    for (size_t i = 0; i < t.n; i++) {
+        const struct metrics_sample *s = &t.samples[i];
+        bool process = strncmp(s->name, "process_", 8) == 0;
+        if (!process && strncmp(s->name, "xdsgate_", 8) != 0) {
+            fail_msg("no prefix: %s", s->name);
+        }
+        if ((strcmp(s->kind, "counter") == 0) != ends_with(s->name, "_total")) {
+            fail_msg("%s is a %s", s->name, s->kind);
+        }
+        for (size_t k = 0; k < sizeof(not_base) / sizeof(not_base[0]); k++) {
+            assert_null(strstr(s->name, not_base[k]));
+        }
+    }
+}
+
+static void test_metrics_write__rows_of_the_input__all_there(void **state)
+{
+    static struct metrics_text t;
+    struct metrics_input in = input();
+
+    read_page(&in, &t);
+
+    (void)state;
+    assert_float_equal(metrics_text_value(&t, "xdsgate_build_info", "{version=\"1.2.3\"}"), 1, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_upstream_usable", "{upstream=\"istiod\"}"),
+                       1, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_upstream_usable", "{upstream=\"canary\"}"),
+                       0, 0);
+    assert_float_equal(
+        metrics_text_value(&t, "xdsgate_upstream_new_streams_per_second", "{upstream=\"istiod\"}"),
+        12.5, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_certificate_expiry_timestamp_seconds",
+                                          "{listener=\"istiod\"}"),
+                       1790000000, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_reloads_total", "{result=\"ok\"}"), 3, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_reloads_total", "{result=\"failed\"}"), 4,
+                       0);
+    assert_float_equal(
+        metrics_text_value(&t, "xdsgate_config_last_reload_success_timestamp_seconds", ""),
+        1700000001, 0);
+}
+
+static void test_metrics_write__no_upstreams_no_certificates__no_head_without_samples(void **state)
+{
+    static struct metrics_text t;
+    struct metrics_input in = input();
+    in.n_upstreams = 0;
+    in.n_certificates = 0;
+
+    read_page(&in, &t); /* the reader refuses a HELP without samples */
+
+    (void)state;
+    for (size_t i = 0; i < t.n; i++) {
+        assert_null(strstr(t.samples[i].name, "upstream_usable"));
+        assert_null(strstr(t.samples[i].name, "certificate"));
+    }
+}
+
+static void test_metrics_write__hostile_label_values__escaped(void **state)
+{
+    static const struct metrics_upstream hostile[] = {
+        {.name = "a\"} 1\nxdsgate_forged_total 7\n\\", .usable = true}};
+    static struct metrics_text t;
+    struct metrics_input in = input();
+    in.upstreams = hostile;
+    in.n_upstreams = 1;
+
+    read_page(&in, &t);
+
+    (void)state;
+    assert_float_equal(
+        metrics_text_value(&t, "xdsgate_upstream_usable",
+                           "{upstream=\"a\\\"} 1\\nxdsgate_forged_total 7\\n\\\\\"}"),
+        1, 0);
+}
+
+static void test_metrics_write__gauge_below_zero__is_seen(void **state)
+{
+    static struct metrics_text t;
+    struct counters a = {0};
+    const struct counters *const workers[] = {&a};
+    struct metrics_input in = input();
+    in.workers = workers;
+    in.n_workers = 1;
+    counter_add(&a.v[COUNTER_STREAMS_OPEN], -1);
+
+    read_page(&in, &t);
+
+    (void)state;
+    assert_float_equal(metrics_text_value(&t, "xdsgate_streams", ""), -1, 0);
+}
+
+static void test_metrics_write__process__what_the_kernel_says(void **state)
+{
+    static struct metrics_text before;
+    static struct metrics_text after;
+    struct metrics_input in = input();
+    int fds[8];
+
+    read_page(&in, &before);
+    for (size_t i = 0; i < 8; i++) {
+        fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        assert_true(fds[i] >= 0);
+    }
+    read_page(&in, &after);
+    for (size_t i = 0; i < 8; i++) {
+        close(fds[i]);
+    }
+
+    (void)state;
+    assert_float_equal(metrics_text_value(&after, "process_open_fds", ""),
+                       metrics_text_value(&before, "process_open_fds", "") + 8, 0);
+    assert_true(metrics_text_value(&after, "process_max_fds", "") >=
+                metrics_text_value(&after, "process_open_fds", ""));
+    assert_true(metrics_text_value(&after, "process_resident_memory_bytes", "") > 100000);
+    assert_float_equal(metrics_text_value(&after, "process_start_time_seconds", ""), 1700000000.25,
+                       0);
+    assert_true(metrics_text_value(&after, "process_cpu_seconds_total", "") >= 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            test_metrics_write__every_counter__its_own_row_with_the_sum_of_the_workers),
+        cmocka_unit_test(test_metrics_write__ends__one_row_for_each_reason_but_none),
+        cmocka_unit_test(test_metrics_write__names__prefix_total_and_base_units),
+        cmocka_unit_test(test_metrics_write__rows_of_the_input__all_there),
+        cmocka_unit_test(test_metrics_write__no_upstreams_no_certificates__no_head_without_samples),
+        cmocka_unit_test(test_metrics_write__hostile_label_values__escaped),
+        cmocka_unit_test(test_metrics_write__gauge_below_zero__is_seen),
+        cmocka_unit_test(test_metrics_write__process__what_the_kernel_says),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
