@@ -296,7 +296,8 @@ def check_globals(_sources: list[Source]) -> Iterator[str]:
 
 # A function's own log_site_ is the limit of that log line; log.c's state is the log itself, which
 # any thread may use; a `once` and an OpenSSL index are written once, before they are used.
-MUTABLE_ALLOWED = re.compile(r".*:log_site_\.\d+|log\.c\.o:state|.*:(?:\w+_)?(?:once|index|method)")
+MUTABLE_ALLOWED = re.compile(
+    r".*:log_site_\.\d+|log\.c\.o:state|.*:(?:\w+_)?(?:once|index|method)")
 
 
 def mutable_globals(archive: Path) -> Iterator[str]:

@@ -113,7 +113,8 @@ static void report_file(struct report *r, struct node *n, const struct cert_erro
     node_error(r, n, "%s %s", report_quote(quoted, n->text, n->len), err->text);
 }
 
-/* A key is not looked at when its certificate is bad, but its absence can be said in the same run. */
+/* A key is not looked at when its certificate is bad, but its absence can be said in the same run.
+ */
 static void report_unreadable(struct report *r, struct node *n)
 {
     char quoted[REPORT_QUOTE_BYTES];

@@ -11,7 +11,8 @@
  *  - an upstream of a passthrough route says which other address it has;
  *  - both reach no endpoint of a family for which they say nothing, because there the kernel would
  * choose;
- *  - no passthrough endpoint is on loopback.
+ *  - no passthrough endpoint is on loopback, and no passthrough connection leaves from there: with
+ * a source on loopback, a connection to any other address of this host arrives as loopback.
  *
  * A host name resolves to anything, any time: `sources_must_hold` tells the connector to hold the
  * same rules then.
@@ -114,6 +115,18 @@ static void check_differs(struct report *r, const struct node *n, const struct a
     }
 }
 
+static void check_source_is_no_loopback(struct report *r, const struct node *n,
+                                        const struct addr *a)
+{
+    struct node *culprit = a->family != ADDR_NONE ? source_node(n, a) : NULL;
+    if (culprit != NULL && addr_is_loopback(a)) {
+        node_error(r, culprit,
+                   "a passthrough route must not leave from loopback in a file with `identity: "
+                   "xfcc`, because istiod trusts "
+                   "loopback: write another address of this host");
+    }
+}
+
 static void check_passthrough(struct report *r, struct node *n, const struct config *c, size_t i)
 {
     const struct upstream_opts *o = &c->upstreams[i].opts;
@@ -129,6 +142,8 @@ static void check_passthrough(struct report *r, struct node *n, const struct con
                    "add an address that is not the xfcc upstream's to this one");
         return;
     }
+    check_source_is_no_loopback(r, n, &o->source_v4);
+    check_source_is_no_loopback(r, n, &o->source_v6);
     for (size_t k = 0; k < c->n_upstreams; k++) {
         if (k != i && is_xfcc(c, k)) {
             check_differs(r, n, &o->source_v4, &c->upstreams[k].opts);

@@ -233,57 +233,6 @@ static void on_first_request_timer(struct ev_loop *loop, ev_timer *t, int revent
 
 /* ---- opening ---- */
 
-/* A client that does not speak gRPC, perhaps a person with curl: a status and a sentence. */
-static enum rc answer_http(struct h2_stream *st, int status)
-{
-    const char *text = status == 415   ? "xdsgate relays gRPC only: content-type must be application/grpc\n"
-                       : status == 431 ? "the request's headers are larger than this listener takes\n"
-                                       : "gRPC requests are POST requests\n";
-    struct h2_headers h = {0};
-    char number[12];
-
-    snprintf(number, sizeof(number), "%d", status);
-    enum rc rc = h2_headers_add_str(&h, ":status", number);
-    if (rc == RC_OK) {
-        rc = h2_headers_add_str(&h, "content-type", "text/plain");
-    }
-    if (rc == RC_OK) {
-        rc = h2_stream_respond(st, &h, false);
-    }
-    if (rc == RC_OK) {
-        rc = h2_stream_send(st, (const uint8_t *)text, strlen(text));
-        h2_stream_end(st, NULL);
-    }
-    h2_headers_fini(&h);
-    return rc;
-}
-
-void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct relay_verdict *v)
-{
-    struct h2_headers h = {0};
-    char peer[ADDR_TEXT_BYTES];
-    enum rc rc;
-
-    counter_add(&vm->h2->worker->counters->v[COUNTER_STREAMS_REFUSED], 1);
-    if (v->counter != COUNTER_COUNT) {
-        counter_add(&vm->h2->worker->counters->v[v->counter], 1);
-    }
-    log_event(LOG_INFO, "stream refused", LOG_S("peer", addr_format(&vm->peer, peer)), LOG_I("http", v->http_status),
-              LOG_I("grpc_status", v->status), LOG_S("detail", v->message));
-    if (v->http_status != 200) {
-        rc = answer_http(st, v->http_status);
-    } else {
-        rc = grpc_status_response(&h, v->status, v->message);
-        if (rc == RC_OK) {
-            rc = h2_stream_respond(st, &h, true);
-        }
-    }
-    if (rc != RC_OK) {
-        h2_stream_reset(st, H2_INTERNAL_ERROR);
-    }
-    h2_headers_fini(&h);
-}
-
 static void start(struct relay *r, struct h2_stream *st, bool end)
 {
     r->down = st;
@@ -305,14 +254,14 @@ static void start(struct relay *r, struct h2_stream *st, bool end)
 
 void relay_open(struct vm_session *vm, struct h2_stream *st, struct h2_headers *h, bool end)
 {
-    static const struct relay_verdict too_large = {431, GRPC_OK, "", COUNTER_COUNT};
-    static const struct relay_verdict stopping = {200, GRPC_UNAVAILABLE, "xdsgate: transport is closing", COUNTER_COUNT};
-    static const struct relay_verdict no_memory = {200, GRPC_RESOURCE_EXHAUSTED, "xdsgate: out of memory", COUNTER_COUNT};
+    static const struct relay_verdict too_large = {431, GRPC_OK, "", COUNTER_COUNT, false};
+    static const struct relay_verdict stopping = {200, GRPC_UNAVAILABLE, "xdsgate: transport is closing", COUNTER_COUNT, false};
+    static const struct relay_verdict no_memory = {200, GRPC_RESOURCE_EXHAUSTED, "xdsgate: out of memory", COUNTER_COUNT, false};
     struct relay *r = new_relay(vm);
 
     counter_add(&vm->h2->worker->counters->v[COUNTER_STREAMS_TOTAL], 1);
     if (r == NULL) {
-        relay_refuse(vm, st, &no_memory);
+        relay_refuse(vm, st, &no_memory, end);
         return;
     }
     struct relay_verdict v = st->over_limit ? too_large : vm->draining ? stopping : relay_judge(r, h);
@@ -320,7 +269,10 @@ void relay_open(struct vm_session *vm, struct h2_stream *st, struct h2_headers *
         v = no_memory;
     }
     if (v.http_status != 200 || v.status != GRPC_OK) {
-        relay_refuse(vm, st, &v);
+        size_t n = 0;
+        const char *method = h2_headers_find(h, ":method", &n);
+        v.no_body = method != NULL && n == 4 && memcmp(method, "HEAD", 4) == 0;
+        relay_refuse(vm, st, &v, end);
         worker_reap_later(r->worker, &r->reap);
         return;
     }

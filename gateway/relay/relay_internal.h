@@ -55,6 +55,7 @@ struct relay_verdict {
     enum grpc_status status;    /**< GRPC_OK: relay it */
     const char *message;        /**< static */
     enum counter counter;       /**< a limit that was reached, or COUNTER_COUNT */
+    bool no_body;               /**< a HEAD request */
 };
 
 /** Method, content type and identity of a request; fills r->is_agent, r->is_ads. */
@@ -72,8 +73,8 @@ void relay_open(struct vm_session *vm, struct h2_stream *st, struct h2_headers *
 /** End the VM's stream with a status; the upstream stream is reset. No effect when it is over. */
 void relay_finish(struct relay *r, enum grpc_status status, const char *message, enum end_reason why);
 
-/** Answer a request that gets no relay. */
-void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct relay_verdict *v);
+/** Answer a request that gets no relay: at once, or when its body has ended (end: it has none). */
+void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct relay_verdict *v, bool end);
 
 /* ---- life (relay.c) ---- */
 

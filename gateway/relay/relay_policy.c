@@ -11,11 +11,11 @@ static const char ADS_SOTW[] = "/envoy.service.discovery.v3.AggregatedDiscoveryS
 static const char ADS_DELTA[] = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 static const char CA[] = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
 
-static const struct relay_verdict pass = {200, GRPC_OK, "", COUNTER_COUNT};
+static const struct relay_verdict pass = {200, GRPC_OK, "", COUNTER_COUNT, false};
 
 static struct relay_verdict no(enum grpc_status status, const char *message, enum counter counter)
 {
-    return (struct relay_verdict){200, status, message, counter};
+    return (struct relay_verdict){200, status, message, counter, false};
 }
 
 static bool is_text(const char *a, size_t n, const char *b)
@@ -44,11 +44,11 @@ static struct relay_verdict judge_method(struct relay *r, const struct h2_header
     const char *type = h2_headers_find(h, "content-type", &n);
 
     if (type == NULL || !grpc_is_content_type(type, n)) {
-        return (struct relay_verdict){415, GRPC_OK, "", COUNTER_COUNT};
+        return (struct relay_verdict){415, GRPC_OK, "", COUNTER_COUNT, false};
     }
     const char *method = h2_headers_find(h, ":method", &n);
     if (method == NULL || !is_text(method, n, "POST")) {
-        return (struct relay_verdict){405, GRPC_OK, "", COUNTER_COUNT};
+        return (struct relay_verdict){405, GRPC_OK, "", COUNTER_COUNT, false};
     }
     const char *path = h2_headers_find(h, ":path", &n);
     if (path == NULL || !method_allowed(r, path, n)) {

@@ -182,7 +182,7 @@ bool vm_session_drain_one(struct vm_session *vm)
     }
     for (struct list *n = vm->h2->streams.next; n != &vm->h2->streams; n = n->next) {
         struct h2_stream *st = LIST_ENTRY(n, struct h2_stream, node);
-        struct relay *r = st->ops != NULL ? st->user : NULL;
+        struct relay *r = st->ops == &relay_down_ops ? st->user : NULL;
         if (r != NULL && !r->over) {
             relay_finish(r, GRPC_UNAVAILABLE, "transport is closing: xdsgate is stopping", END_DRAIN);
             return true;

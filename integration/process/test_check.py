@@ -203,15 +203,11 @@ def replaced(text: str, node: yaml.Node, word: str) -> str:
     return text[:start.index] + word + text[end.index:]
 
 
-# Where the wrong type is another right one: bytes may be a number; 7 is in the range of a pace and of a count.
-ALSO_RIGHT = {(".upstreams[0].max_new_streams_per_second", "7")}
-
-
 def wrong_types(text: str) -> Iterator[Mistake]:
     for path, node in values(yaml.compose(text)):
         line, column = at(node.start_mark)
         for word in wrong_words(node):
-            if path and (path, word) not in ALSO_RIGHT:
+            if path:
                 changed = replaced(text, node, word)
                 yield Mistake(f"{path} = {word}", changed, line, column + is_block(node))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from harness import Istiod, Program, SandboxError, Vms, build_dir, free_port, wait_for  # noqa: E402
+from sandbox_harness import Istiod, Program, SandboxError, Vms, build_dir, free_port, wait_for  # noqa: E402
 
 SOURCE = "127.0.0.2"  # what istiod trusts; xdsgate's address towards it
 TYPES = ("CDS", "EDS", "LDS", "RDS")

@@ -40,8 +40,8 @@ static void run_timers(struct loop *l)
 
 static bool turn(struct loop *l, int64_t wait_ms)
 {
-    gpr_timespec until = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                                      gpr_time_from_millis(wait_ms, GPR_TIMESPAN));
+    gpr_timespec until =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(wait_ms, GPR_TIMESPAN));
     grpc_event ev = grpc_completion_queue_next(l->cq, until, NULL);
 
     (void)pthread_mutex_lock(&l->lock);

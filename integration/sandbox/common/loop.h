@@ -49,7 +49,8 @@ void loop_stop(struct loop *l);
 /** After loop_run(): go on reading completions until *done (written by a callback). */
 void loop_drain(struct loop *l, const bool *done);
 
-/** Shut the queue down and give every outstanding tag back to its owner. Called after loop_run(). */
+/** Shut the queue down and give every outstanding tag back to its owner. Called after loop_run().
+ */
 void loop_fini(struct loop *l);
 
 /** Arm `t`, again if it is armed, to call `fn` in `delay_ms`. */

@@ -135,7 +135,9 @@ static GENERAL_NAME *san_new(const char *name)
 {
     GENERAL_NAME *gen = GENERAL_NAME_new();
     unsigned char ip[16];
-    size_t n_ip = inet_pton(AF_INET, name, ip) == 1 ? 4 : inet_pton(AF_INET6, name, ip) == 1 ? 16 : 0;
+    size_t n_ip = inet_pton(AF_INET, name, ip) == 1    ? 4
+                  : inet_pton(AF_INET6, name, ip) == 1 ? 16
+                                                       : 0;
     ASN1_STRING *value;
 
     if (n_ip > 0) {
@@ -205,8 +207,8 @@ char *pki_csr_new(EVP_PKEY *key, const char *uri)
 {
     X509_REQ *csr = X509_REQ_new();
     BIO *bio = BIO_new(BIO_s_mem());
-    bool ok = X509_REQ_set_version(csr, X509_REQ_VERSION_1) == 1 &&
-              X509_REQ_set_pubkey(csr, key) == 1;
+    bool ok =
+        X509_REQ_set_version(csr, X509_REQ_VERSION_1) == 1 && X509_REQ_set_pubkey(csr, key) == 1;
 
     ok = ok && csr_add_san(csr, uri) && X509_REQ_sign(csr, key, EVP_sha256()) != 0 &&
          PEM_write_bio_X509_REQ(bio, csr) == 1;

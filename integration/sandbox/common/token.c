@@ -247,7 +247,8 @@ static bool check_header(EVP_PKEY *key, const char *s, size_t n)
 {
     size_t n_json = 0;
     unsigned char *json = base64url_decode(s, n, &n_json);
-    bool ok = json != NULL && json_has_str((const char *)json, "alg", is_rsa(key) ? "RS256" : "ES256");
+    bool ok =
+        json != NULL && json_has_str((const char *)json, "alg", is_rsa(key) ? "RS256" : "ES256");
 
     free(json);
     return ok;

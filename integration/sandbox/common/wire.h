@@ -12,13 +12,13 @@
 #define TYPE_LISTENER TYPE_PREFIX "envoy.config.listener.v3.Listener"
 #define TYPE_ROUTE TYPE_PREFIX "envoy.config.route.v3.RouteConfiguration"
 #define TYPE_HEALTH TYPE_PREFIX "istio.v1.HealthInformation"
-#define TYPE_HCM                                                                                   \
-    TYPE_PREFIX                                                                                    \
+#define TYPE_HCM \
+    TYPE_PREFIX  \
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
-#define METHOD_SOTW                                                                                \
+#define METHOD_SOTW \
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
-#define METHOD_DELTA                                                                               \
+#define METHOD_DELTA \
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 #define METHOD_CSR "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 

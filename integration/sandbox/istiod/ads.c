@@ -77,8 +77,8 @@ static void send_sotw(struct ads_stream *a, enum xds_type type, struct resource 
     free(list);
 }
 
-static void send_delta(struct ads_stream *a, enum xds_type type, struct resource **picked,
-                       size_t n, char *nonce, char *url)
+static void send_delta(struct ads_stream *a, enum xds_type type, struct resource **picked, size_t n,
+                       char *nonce, char *url)
 {
     delta_response rsp;
     Google__Protobuf__Any *anys = sbx_alloc(n * sizeof(*anys));

@@ -57,8 +57,7 @@ static const char *by_token(const struct authn_rules *rules, const struct authn_
     char *path = NULL;
     struct text id = {0};
 
-    if (in->authorization == NULL ||
-        strncmp(in->authorization, BEARER, strlen(BEARER)) != 0) {
+    if (in->authorization == NULL || strncmp(in->authorization, BEARER, strlen(BEARER)) != 0) {
         return "no bearer token";
     }
     if (in->cluster_id != NULL && in->cluster_id[0] != '\0' &&

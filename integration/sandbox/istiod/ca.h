@@ -15,12 +15,12 @@ struct ca {
 
 /** What ca_open() writes beside the root. All borrowed. */
 struct ca_material {
-    const char *dir;                /* must exist */
+    const char *dir; /* must exist */
     const char *trust_domain;
-    const char *audience;           /* of minted tokens */
-    const struct names *identities; /* NAMESPACE/SERVICE_ACCOUNT; the first also as token, vm.* */
+    const char *audience;             /* of minted tokens */
+    const struct names *identities;   /* NAMESPACE/SERVICE_ACCOUNT; the first also as token, vm.* */
     const struct names *server_names; /* SANs of the serving certificates */
-    const char *token_key_file;     /* PEM of another key for tokens; NULL to keep one in dir */
+    const char *token_key_file;       /* PEM of another key for tokens; NULL to keep one in dir */
     int64_t token_ttl_s;
 };
 

@@ -25,27 +25,27 @@ struct call_ops {
  * the status when there is none, as grpc-go does it.
  */
 struct call {
-    grpc_call *call;              /* owned */
-    grpc_metadata_array headers;  /* owned; the client's */
-    char *method;                 /* owned */
-    char *peer;                   /* owned; "1.2.3.4:5" or "[::1]:5" */
-    char *peer_address;           /* owned; without port */
-    const struct call_ops *ops;   /* borrowed; NULL until call_begin() */
-    void *user;                   /* borrowed until on_end */
+    grpc_call *call;             /* owned */
+    grpc_metadata_array headers; /* owned; the client's */
+    char *method;                /* owned */
+    char *peer;                  /* owned; "1.2.3.4:5" or "[::1]:5" */
+    char *peer_address;          /* owned; without port */
+    const struct call_ops *ops;  /* borrowed; NULL until call_begin() */
+    void *user;                  /* borrowed until on_end */
     struct tag recv_tag;
     struct tag send_tag;
     struct tag status_tag;
     struct tag close_tag;
-    grpc_byte_buffer *incoming;   /* filled by a receive batch */
-    unsigned batches;             /* outstanding */
-    int cancelled;                /* written by gRPC core */
-    int status;                   /* to be sent when status_due */
-    char *status_text;            /* owned; NULL for none */
+    grpc_byte_buffer *incoming; /* filled by a receive batch */
+    unsigned batches;           /* outstanding */
+    int cancelled;              /* written by gRPC core */
+    int status;                 /* to be sent when status_due */
+    char *status_text;          /* owned; NULL for none */
     bool headers_sent;
     bool sending;
-    bool status_due;              /* send it once nothing is being sent */
+    bool status_due; /* send it once nothing is being sent */
     bool status_sent;
-    bool ended;                   /* on_end was called */
+    bool ended; /* on_end was called */
 };
 
 /**

@@ -31,7 +31,8 @@ static int64_t life(const struct csr_call *k, int64_t asked_s)
     return asked_s <= 0 ? CA_DEFAULT_TTL_S : asked_s;
 }
 
-static void sign(struct csr_call *k, struct call *c, const Istio__V1__Auth__IstioCertificateRequest *rq)
+static void sign(struct csr_call *k, struct call *c,
+                 const Istio__V1__Auth__IstioCertificateRequest *rq)
 {
     Istio__V1__Auth__IstioCertificateResponse rsp;
     char *chain[2] = {NULL, k->server->ca->root_pem};

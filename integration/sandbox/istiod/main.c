@@ -22,7 +22,8 @@ static const char usage[] =
     "  --listen ADDRESS:PORT       default 127.0.0.1:15012; port 0 picks one (see status)\n"
     "  --control PATH              unix socket for commands; send `help`\n"
     "  --identity NS/SA            mint token and client certificate; repeatable\n"
-    "                              (default vms/vm; the first also as DIR/token, DIR/vm.crt, .key)\n"
+    "                              (default vms/vm; the first also as DIR/token, DIR/vm.crt, "
+    ".key)\n"
     "  --group NS/NAME             a WorkloadGroup; repeatable (default vms/web)\n"
     "  --entry NS/NAME             a WorkloadEntry written by hand; repeatable\n"
     "  --server-name NAME          SAN of the serving certificates; repeatable\n"
@@ -58,9 +59,26 @@ struct options {
 };
 
 enum option_id {
-    OPT_DIR = 1000, OPT_LISTEN, OPT_CONTROL, OPT_IDENTITY, OPT_GROUP, OPT_ENTRY, OPT_SERVER_NAME,
-    OPT_GATEWAY, OPT_TRUST_DOMAIN, OPT_CLUSTER_ID, OPT_AUDIENCE, OPT_TOKEN_KEY, OPT_TOKEN_TTL,
-    OPT_CERT_TTL, OPT_GRACE, OPT_RATE, OPT_AGE, OPT_PUSH_BYTES, OPT_VERBOSE, OPT_HELP
+    OPT_DIR = 1000,
+    OPT_LISTEN,
+    OPT_CONTROL,
+    OPT_IDENTITY,
+    OPT_GROUP,
+    OPT_ENTRY,
+    OPT_SERVER_NAME,
+    OPT_GATEWAY,
+    OPT_TRUST_DOMAIN,
+    OPT_CLUSTER_ID,
+    OPT_AUDIENCE,
+    OPT_TOKEN_KEY,
+    OPT_TOKEN_TTL,
+    OPT_CERT_TTL,
+    OPT_GRACE,
+    OPT_RATE,
+    OPT_AGE,
+    OPT_PUSH_BYTES,
+    OPT_VERBOSE,
+    OPT_HELP
 };
 
 static const struct option long_options[] = {
@@ -245,9 +263,14 @@ static int serve(const struct options *o, struct loop *l, struct ca *ca)
 int main(int argc, char **argv)
 {
     struct options o = {
-        .server = {.listen = "127.0.0.1:15012", .trust_domain = "cluster.local",
-                   .cluster_id = "Kubernetes", .audience = "istio-ca", .push_bytes = 4096},
-        .token_ttl_s = 3600, .grace_s = REGISTRY_GRACE_MS / 1000, .rate = 25,
+        .server = {.listen = "127.0.0.1:15012",
+                   .trust_domain = "cluster.local",
+                   .cluster_id = "Kubernetes",
+                   .audience = "istio-ca",
+                   .push_bytes = 4096},
+        .token_ttl_s = 3600,
+        .grace_s = REGISTRY_GRACE_MS / 1000,
+        .rate = 25,
     };
     struct ca ca = {0};
     struct loop loop;
@@ -255,9 +278,13 @@ int main(int argc, char **argv)
 
     if (status < 0) {
         struct ca_material m = {
-            .dir = o.dir, .trust_domain = o.server.trust_domain, .audience = o.server.audience,
-            .identities = &o.identities, .server_names = &o.server_names,
-            .token_key_file = o.token_key, .token_ttl_s = o.token_ttl_s,
+            .dir = o.dir,
+            .trust_domain = o.server.trust_domain,
+            .audience = o.server.audience,
+            .identities = &o.identities,
+            .server_names = &o.server_names,
+            .token_key_file = o.token_key,
+            .token_ttl_s = o.token_ttl_s,
         };
 
         log_open("sandbox-istiod", WHAT_IT_IS_NOT, o.verbose);

@@ -145,8 +145,7 @@ enum register_code registry_connect(struct registry *r, const struct node *node,
         text_addf(&group, "%s/%s", node->name_space, node->group);
         known = names_has(&r->groups, text_str(&group));
         if (!known) {
-            text_addf(why,
-                      "auto-registration WorkloadEntry of %s cannot find WorkloadGroup %s",
+            text_addf(why, "auto-registration WorkloadEntry of %s cannot find WorkloadGroup %s",
                       node->name, text_str(&group));
         }
         text_fini(&group);

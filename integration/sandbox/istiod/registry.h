@@ -15,27 +15,27 @@ enum entry_health { HEALTH_NONE, HEALTH_TRUE, HEALTH_FALSE };
 
 /** One WorkloadEntry, in memory. Strings owned. */
 struct entry {
-    struct entry *next;       /* owned */
+    struct entry *next; /* owned */
     char *name_space;
-    char *name;               /* GROUP-IP[-NETWORK] when automatic */
-    char *group;              /* "" when written by hand */
+    char *name;  /* GROUP-IP[-NETWORK] when automatic */
+    char *group; /* "" when written by hand */
     char *address;
     char *network;
-    char *health_message;     /* "" when healthy */
+    char *health_message; /* "" when healthy */
     enum entry_health health;
-    bool automatic;           /* registered by a VM, deleted after the grace */
-    unsigned streams;         /* ADS streams that hold it */
-    int64_t disconnected_ms;  /* when the last one ended; -1 while connected */
+    bool automatic;          /* registered by a VM, deleted after the grace */
+    unsigned streams;        /* ADS streams that hold it */
+    int64_t disconnected_ms; /* when the last one ended; -1 while connected */
 };
 
 /** All WorkloadEntries and WorkloadGroups. Loop thread or lock held. */
 struct registry {
-    struct names groups;     /* NAMESPACE/NAME */
-    struct entry *entries;   /* owned list */
+    struct names groups;   /* NAMESPACE/NAME */
+    struct entry *entries; /* owned list */
     int64_t grace_ms;
-    uint64_t created;        /* entries made by registration */
-    uint64_t deleted;        /* entries deleted after the grace */
-    uint64_t kept;           /* reconnects within the grace */
+    uint64_t created; /* entries made by registration */
+    uint64_t deleted; /* entries deleted after the grace */
+    uint64_t kept;    /* reconnects within the grace */
 };
 
 /** Outcome of registry_connect(), a gRPC status code. */

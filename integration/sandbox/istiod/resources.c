@@ -18,7 +18,7 @@
 #include "integration/sandbox/common/os.h"
 
 #define HCM(name) Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__##name
-#define HCM_INIT(name)                                                                             \
+#define HCM_INIT(name) \
     envoy__extensions__filters__network__http_connection_manager__v3__##name##__init
 
 static const char *const services[] = {"reviews", "ratings", "details", "productpage"};

@@ -16,7 +16,7 @@ struct resource {
 
 /** Everything pushed at one version. Immutable once made. */
 struct resource_set {
-    char *version; /* owned; RFC3339 time and a counter */
+    char *version;                  /* owned; RFC3339 time and a counter */
     struct resource *of[XDS_TYPES]; /* owned arrays */
     size_t n[XDS_TYPES];
 };

@@ -126,8 +126,8 @@ static void on_sweep(struct timer *t)
     timer_arm(s->loop, t, SWEEP_MS, on_sweep, s);
 }
 
-bool server_open(struct server *s, struct loop *loop, const struct server_opts *opts,
-                 struct ca *ca, int64_t grace_ms, int64_t rate)
+bool server_open(struct server *s, struct loop *loop, const struct server_opts *opts, struct ca *ca,
+                 int64_t grace_ms, int64_t rate)
 {
     *s = (struct server){.loop = loop, .opts = opts, .ca = ca};
     registry_init(&s->registry, grace_ms);

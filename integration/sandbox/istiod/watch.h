@@ -11,25 +11,25 @@
 /** What one stream has subscribed to of one type, and how far it is in sync. Strings owned. */
 struct watch {
     bool subscribed;
-    struct names names;  /* subscribed names; only of EDS and RDS */
-    char *version_sent;  /* NULL while nothing was sent */
-    char *nonce_sent;    /* NULL while nothing was sent */
-    char *nonce_acked;   /* NULL while nothing was acknowledged */
-    char *error;         /* text of the last NACK; NULL after an ACK */
+    struct names names; /* subscribed names; only of EDS and RDS */
+    char *version_sent; /* NULL while nothing was sent */
+    char *nonce_sent;   /* NULL while nothing was sent */
+    char *nonce_acked;  /* NULL while nothing was acknowledged */
+    char *error;        /* text of the last NACK; NULL after an ACK */
     int64_t error_code;
-    size_t n_resources;  /* in the last response */
-    uint64_t sent;       /* responses */
+    size_t n_resources; /* in the last response */
+    uint64_t sent;      /* responses */
     uint64_t acks;
     uint64_t nacks;
-    uint64_t stale;      /* requests with an old nonce, ignored */
-    bool pending;        /* a response has to be sent */
-    bool pending_all;    /* ... with every subscribed resource */
-    struct names added;  /* ... with these, when not all */
+    uint64_t stale;     /* requests with an old nonce, ignored */
+    bool pending;       /* a response has to be sent */
+    bool pending_all;   /* ... with every subscribed resource */
+    struct names added; /* ... with these, when not all */
 };
 
 /** One request as both variants give it. All borrowed. */
 struct watch_request {
-    const char *nonce;      /* "" for none */
+    const char *nonce; /* "" for none */
     bool is_nack;
     int64_t error_code;
     const char *error;

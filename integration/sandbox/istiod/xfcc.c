@@ -9,8 +9,8 @@
 #include <string.h>
 
 static const char *const keys[] = {"By", "Hash", "Cert", "Chain", "Subject", "URI", "DNS"};
-static const char *const subject_keys[] = {"C", "O",      "OU",         "CN", "SERIALNUMBER", "L",
-                                           "ST", "STREET", "POSTALCODE"};
+static const char *const subject_keys[] = {"C", "O",  "OU",     "CN",        "SERIALNUMBER",
+                                           "L", "ST", "STREET", "POSTALCODE"};
 
 static bool is_one_of(const char *s, const char *const *list, size_t n)
 {

@@ -25,12 +25,12 @@ typedef Envoy__Service__Discovery__V3__DeltaDiscoveryResponse delta_response;
 /** One request of either variant. All borrowed. */
 struct request {
     const char *url;
-    const char *nonce;       /* NULL for none */
-    const char *version;     /* SotW only; NULL for none */
+    const char *nonce;         /* NULL for none */
+    const char *version;       /* SotW only; NULL for none */
     const struct names *names; /* SotW: all; delta: subscribe; NULL for none */
     const struct names *gone;  /* delta: unsubscribe; NULL for none */
-    const char *error;       /* NULL for none */
-    bool first;              /* carries Node */
+    const char *error;         /* NULL for none */
+    bool first;                /* carries Node */
 };
 
 static char *text_of(const char *s)
@@ -110,8 +110,7 @@ static void send_request(struct vm *v, const struct request *r)
 static void subscribe(struct vm *v, enum xds_type type)
 {
     struct vm_type *t = &v->types[type];
-    struct request r = {
-        .url = xds_type_url(type), .names = &t->names, .first = type == XDS_CDS};
+    struct request r = {.url = xds_type_url(type), .names = &t->names, .first = type == XDS_CDS};
 
     t->subscribed = true;
     send_request(v, &r);
@@ -192,8 +191,10 @@ static void follow(struct vm *v, enum xds_type type, struct names *wanted)
         struct request r = {.url = xds_type_url(type), .names = &added, .gone = &gone};
 
         if (!v->swarm->opts->delta) {
-            r = (struct request){.url = xds_type_url(type), .nonce = t->nonce,
-                                 .version = t->version, .names = &t->names};
+            r = (struct request){.url = xds_type_url(type),
+                                 .nonce = t->nonce,
+                                 .version = t->version,
+                                 .names = &t->names};
         }
         send_request(v, &r);
     }
@@ -212,8 +213,7 @@ static void go_on(struct vm *v, enum xds_type type, struct names *refers_to)
         v->proxy_ready = true;
     }
     names_fini(refers_to);
-    if (!v->types[XDS_LDS].subscribed &&
-        (type == XDS_EDS || !v->types[XDS_EDS].subscribed)) {
+    if (!v->types[XDS_LDS].subscribed && (type == XDS_EDS || !v->types[XDS_EDS].subscribed)) {
         subscribe(v, XDS_LDS);
     }
     vm_health_update(v);

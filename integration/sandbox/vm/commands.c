@@ -187,7 +187,7 @@ static const struct {
     const char *name;
     vm_fn fn;
 } actions[] = {
-    {"health", do_health}, {"nack", do_nack},   {"ack", do_nack},     {"stop", do_stop},
+    {"health", do_health}, {"nack", do_nack},   {"ack", do_nack},        {"stop", do_stop},
     {"start", do_start},   {"renew", do_renew}, {"restart", do_restart},
 };
 
@@ -207,8 +207,7 @@ static bool on_vms(struct swarm *s, vm_fn fn, size_t argc, char *const *argv)
         }
         return ok;
     }
-    return ok && sbx_parse_number(argv[1], 1, s->opts->count, &n) &&
-           fn(&s->vms[n - 1], argc, argv);
+    return ok && sbx_parse_number(argv[1], 1, s->opts->count, &n) && fn(&s->vms[n - 1], argc, argv);
 }
 
 void swarm_command(void *user, size_t argc, char *const *argv, struct text *reply)

@@ -117,8 +117,8 @@ static const struct dialled_ops ops = {.on_message = on_message, .on_end = on_en
 static char *make_csr(struct vm *v)
 {
     const struct swarm_opts *o = v->swarm->opts;
-    EVP_PKEY *key = v->swarm->rsa_key != NULL ? pki_key_parse(v->swarm->rsa_key)
-                                               : pki_key_new(false);
+    EVP_PKEY *key =
+        v->swarm->rsa_key != NULL ? pki_key_parse(v->swarm->rsa_key) : pki_key_new(false);
     struct text uri = {0};
     char *csr = NULL;
 

@@ -19,13 +19,13 @@
 
 /** One message that waits for its turn. */
 struct queued {
-    struct queued *next; /* owned */
+    struct queued *next;      /* owned */
     grpc_byte_buffer *buffer; /* owned; NULL is the half-close */
 };
 
 /** One call and its outstanding batches. Loop thread or lock held. */
 struct dialled_call {
-    grpc_call *call; /* owned */
+    grpc_call *call;               /* owned */
     const struct dialled_ops *ops; /* borrowed; NULL once dropped or over */
     void *user;
     grpc_metadata headers[MAX_HEADERS];
@@ -42,7 +42,7 @@ struct dialled_call {
     struct tag send_tag;
     struct tag status_tag;
     unsigned batches;
-    bool opened;  /* headers are sent, messages may follow */
+    bool opened; /* headers are sent, messages may follow */
     bool sending;
     bool ended;
 };
@@ -72,8 +72,8 @@ static grpc_arg str_arg(const char *key, const char *value)
 grpc_channel *dial_channel(const struct dial *d)
 {
     grpc_ssl_pem_key_cert_pair pair = {.private_key = d->key, .cert_chain = d->cert};
-    grpc_channel_credentials *creds = grpc_ssl_credentials_create_ex(
-        d->roots, d->cert == NULL ? NULL : &pair, NULL, NULL);
+    grpc_channel_credentials *creds =
+        grpc_ssl_credentials_create_ex(d->roots, d->cert == NULL ? NULL : &pair, NULL, NULL);
     grpc_arg args[] = {
         str_arg(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, d->server_name),
         str_arg(GRPC_ARG_DEFAULT_AUTHORITY, d->server_name),

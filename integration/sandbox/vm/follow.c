@@ -29,7 +29,8 @@ static void follow_cluster(struct follower *f, const Google__Protobuf__Any *any)
         return;
     }
     if (c->type == ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__EDS) {
-        bool named = c->eds_cluster_config != NULL && c->eds_cluster_config->service_name[0] != '\0';
+        bool named =
+            c->eds_cluster_config != NULL && c->eds_cluster_config->service_name[0] != '\0';
 
         refer(f, named ? c->eds_cluster_config->service_name : c->name);
     }

@@ -65,11 +65,38 @@ struct options {
 };
 
 enum option_id {
-    OPT_TARGET = 1000, OPT_ROOTS, OPT_SERVER_NAME, OPT_COUNT, OPT_DELTA, OPT_SOTW, OPT_TOKEN_FILE,
-    OPT_TOKEN_DIR, OPT_TOKEN_ONCE, OPT_CERT, OPT_KEY, OPT_NO_CSR, OPT_CERT_LIFE, OPT_RSA,
-    OPT_NAMESPACE, OPT_SERVICE_ACCOUNT, OPT_GROUP, OPT_WORKLOAD_ENTRY, OPT_NETWORK,
-    OPT_CLUSTER_ID, OPT_TRUST_DOMAIN, OPT_NAME_PREFIX, OPT_IP_BASE, OPT_ISTIO_VERSION, OPT_META,
-    OPT_HEADER, OPT_NODE_BYTES, OPT_NO_HEALTH, OPT_SPREAD, OPT_CONTROL, OPT_VERBOSE, OPT_HELP
+    OPT_TARGET = 1000,
+    OPT_ROOTS,
+    OPT_SERVER_NAME,
+    OPT_COUNT,
+    OPT_DELTA,
+    OPT_SOTW,
+    OPT_TOKEN_FILE,
+    OPT_TOKEN_DIR,
+    OPT_TOKEN_ONCE,
+    OPT_CERT,
+    OPT_KEY,
+    OPT_NO_CSR,
+    OPT_CERT_LIFE,
+    OPT_RSA,
+    OPT_NAMESPACE,
+    OPT_SERVICE_ACCOUNT,
+    OPT_GROUP,
+    OPT_WORKLOAD_ENTRY,
+    OPT_NETWORK,
+    OPT_CLUSTER_ID,
+    OPT_TRUST_DOMAIN,
+    OPT_NAME_PREFIX,
+    OPT_IP_BASE,
+    OPT_ISTIO_VERSION,
+    OPT_META,
+    OPT_HEADER,
+    OPT_NODE_BYTES,
+    OPT_NO_HEALTH,
+    OPT_SPREAD,
+    OPT_CONTROL,
+    OPT_VERBOSE,
+    OPT_HELP
 };
 
 static const struct option long_options[] = {
@@ -122,24 +149,42 @@ static const char **text_slot(struct options *o, int id)
     struct swarm_opts *s = &o->swarm;
 
     switch (id) {
-    case OPT_TARGET: return &s->target;
-    case OPT_ROOTS: return &o->roots;
-    case OPT_SERVER_NAME: return &s->server_name;
-    case OPT_TOKEN_FILE: return &s->token_file;
-    case OPT_TOKEN_DIR: return &s->token_dir;
-    case OPT_CERT: return &o->cert;
-    case OPT_KEY: return &o->key;
-    case OPT_NAMESPACE: return &s->name_space;
-    case OPT_SERVICE_ACCOUNT: return &s->service_account;
-    case OPT_GROUP: return &s->group;
-    case OPT_WORKLOAD_ENTRY: return &s->workload_entry;
-    case OPT_NETWORK: return &s->network;
-    case OPT_CLUSTER_ID: return &s->cluster_id;
-    case OPT_TRUST_DOMAIN: return &s->trust_domain;
-    case OPT_NAME_PREFIX: return &s->name_prefix;
-    case OPT_ISTIO_VERSION: return &s->istio_version;
-    case OPT_CONTROL: return &o->control;
-    default: return NULL;
+    case OPT_TARGET:
+        return &s->target;
+    case OPT_ROOTS:
+        return &o->roots;
+    case OPT_SERVER_NAME:
+        return &s->server_name;
+    case OPT_TOKEN_FILE:
+        return &s->token_file;
+    case OPT_TOKEN_DIR:
+        return &s->token_dir;
+    case OPT_CERT:
+        return &o->cert;
+    case OPT_KEY:
+        return &o->key;
+    case OPT_NAMESPACE:
+        return &s->name_space;
+    case OPT_SERVICE_ACCOUNT:
+        return &s->service_account;
+    case OPT_GROUP:
+        return &s->group;
+    case OPT_WORKLOAD_ENTRY:
+        return &s->workload_entry;
+    case OPT_NETWORK:
+        return &s->network;
+    case OPT_CLUSTER_ID:
+        return &s->cluster_id;
+    case OPT_TRUST_DOMAIN:
+        return &s->trust_domain;
+    case OPT_NAME_PREFIX:
+        return &s->name_prefix;
+    case OPT_ISTIO_VERSION:
+        return &s->istio_version;
+    case OPT_CONTROL:
+        return &o->control;
+    default:
+        return NULL;
     }
 }
 
@@ -182,21 +227,44 @@ static bool set_option(struct options *o, int id)
         return true;
     }
     switch (id) {
-    case OPT_COUNT: return set_number(1, 100000, &s->count);
-    case OPT_CERT_LIFE: return set_number(1, 1000000000, &s->cert_life_s);
-    case OPT_NODE_BYTES: return set_number(0, 16 * 1024 * 1024, &s->node_bytes);
-    case OPT_SPREAD: return set_number(0, 3600000, &s->spread_ms);
-    case OPT_IP_BASE: return set_ip_base(&s->ip_base);
-    case OPT_HEADER: return add_header(&s->headers);
-    case OPT_META: names_add(&s->metadata, optarg); break;
-    case OPT_DELTA: s->delta = true; break;
-    case OPT_SOTW: s->delta = false; break;
-    case OPT_TOKEN_ONCE: s->token_once = true; break;
-    case OPT_NO_CSR: s->no_csr = true; break;
-    case OPT_RSA: s->rsa = true; break;
-    case OPT_NO_HEALTH: s->no_health = true; break;
-    case OPT_VERBOSE: o->verbose = true; break;
-    default: return false;
+    case OPT_COUNT:
+        return set_number(1, 100000, &s->count);
+    case OPT_CERT_LIFE:
+        return set_number(1, 1000000000, &s->cert_life_s);
+    case OPT_NODE_BYTES:
+        return set_number(0, 16 * 1024 * 1024, &s->node_bytes);
+    case OPT_SPREAD:
+        return set_number(0, 3600000, &s->spread_ms);
+    case OPT_IP_BASE:
+        return set_ip_base(&s->ip_base);
+    case OPT_HEADER:
+        return add_header(&s->headers);
+    case OPT_META:
+        names_add(&s->metadata, optarg);
+        break;
+    case OPT_DELTA:
+        s->delta = true;
+        break;
+    case OPT_SOTW:
+        s->delta = false;
+        break;
+    case OPT_TOKEN_ONCE:
+        s->token_once = true;
+        break;
+    case OPT_NO_CSR:
+        s->no_csr = true;
+        break;
+    case OPT_RSA:
+        s->rsa = true;
+        break;
+    case OPT_NO_HEALTH:
+        s->no_health = true;
+        break;
+    case OPT_VERBOSE:
+        o->verbose = true;
+        break;
+    default:
+        return false;
     }
     return true;
 }
@@ -280,12 +348,21 @@ static int live(const struct options *o)
 int main(int argc, char **argv)
 {
     struct options o = {
-        .swarm = {.server_name = "istiod.istio-system.svc", .name_prefix = "vm",
-                  .name_space = "vms", .service_account = "vm", .group = "web",
-                  .workload_entry = "", .network = "", .cluster_id = "Kubernetes",
-                  .trust_domain = "cluster.local", .istio_version = "1.31.0",
-                  .ip_base = 0x0a630001, .count = 1, .node_bytes = ENVOY_NODE_BYTES,
-                  .cert_life_s = 86400, .delta = true},
+        .swarm = {.server_name = "istiod.istio-system.svc",
+                  .name_prefix = "vm",
+                  .name_space = "vms",
+                  .service_account = "vm",
+                  .group = "web",
+                  .workload_entry = "",
+                  .network = "",
+                  .cluster_id = "Kubernetes",
+                  .trust_domain = "cluster.local",
+                  .istio_version = "1.31.0",
+                  .ip_base = 0x0a630001,
+                  .count = 1,
+                  .node_bytes = ENVOY_NODE_BYTES,
+                  .cert_life_s = 86400,
+                  .delta = true},
     };
     int status = read_options(&o, argc, argv);
 

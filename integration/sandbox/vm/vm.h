@@ -29,14 +29,14 @@ struct swarm_opts {
     struct names headers;  /* owned; key, value, key, value ...: sent with every call */
     uint32_t ip_base;      /* address of the first VM, host order */
     int64_t count;
-    int64_t node_bytes;    /* about the size of Node */
-    int64_t spread_ms;     /* VMs start at a random moment within this time */
-    int64_t cert_life_s;   /* asked for */
+    int64_t node_bytes;  /* about the size of Node */
+    int64_t spread_ms;   /* VMs start at a random moment within this time */
+    int64_t cert_life_s; /* asked for */
     bool delta;
-    bool no_csr;           /* never ask for a certificate */
-    bool no_health;        /* never report */
-    bool token_once;       /* no token any more once there is a certificate */
-    bool rsa;              /* one RSA-2048 key for all; else a P-256 key for each request */
+    bool no_csr;     /* never ask for a certificate */
+    bool no_health;  /* never report */
+    bool token_once; /* no token any more once there is a certificate */
+    bool rsa;        /* one RSA-2048 key for all; else a P-256 key for each request */
 };
 
 /** What a call ended with. */
@@ -48,18 +48,18 @@ struct outcome {
 
 /** One xDS type at a VM. Strings owned. */
 struct vm_type {
-    bool subscribed;     /* on this stream */
-    bool nack;           /* answer everything with an error, by command */
-    struct names names;  /* asked for by name (EDS, RDS) */
-    char *version;       /* of the last response; NULL for none on this stream */
-    char *nonce;         /* of the last response; NULL for none on this stream */
-    char *nonce_acked;   /* NULL for none on this stream */
-    size_t n_resources;  /* in the last response */
-    uint64_t received;   /* responses since the process began */
-    uint64_t bytes;      /* of their resources */
+    bool subscribed;    /* on this stream */
+    bool nack;          /* answer everything with an error, by command */
+    struct names names; /* asked for by name (EDS, RDS) */
+    char *version;      /* of the last response; NULL for none on this stream */
+    char *nonce;        /* of the last response; NULL for none on this stream */
+    char *nonce_acked;  /* NULL for none on this stream */
+    size_t n_resources; /* in the last response */
+    uint64_t received;  /* responses since the process began */
+    uint64_t bytes;     /* of their resources */
     uint64_t acks;
     uint64_t nacks;
-    uint64_t malformed;  /* resources that could not be read */
+    uint64_t malformed; /* resources that could not be read */
 };
 
 /** One simulated VM: agent and Envoy in one. Loop thread or lock held. */
@@ -75,7 +75,7 @@ struct vm {
     char *cert;  /* owned PEM chain; NULL for none */
     char *key;   /* owned PEM; NULL for none */
     int64_t cert_not_after_s;
-    char *csr_key; /* owned PEM; of the request under way */
+    char *csr_key;            /* owned PEM; of the request under way */
     grpc_channel *ca_channel; /* owned */
     struct dialled_call *csr; /* borrowed until its end */
     struct timer csr_timer;
@@ -88,17 +88,17 @@ struct vm {
     grpc_channel *ads_channel; /* owned; one per stream */
     struct dialled_call *ads;  /* borrowed until its end */
     struct timer ads_timer;
-    int64_t backoff_ms;        /* upper bound of the next wait */
-    uint64_t ads_opened;       /* streams begun */
-    uint64_t ads_established;  /* streams that got a response */
+    int64_t backoff_ms;       /* upper bound of the next wait */
+    uint64_t ads_opened;      /* streams begun */
+    uint64_t ads_established; /* streams that got a response */
     struct outcome ads_outcome;
     struct vm_type types[XDS_TYPES];
-    bool established;          /* this stream got a response */
-    bool lds_requested;        /* on this stream: health may be sent */
+    bool established;   /* this stream got a response */
+    bool lds_requested; /* on this stream: health may be sent */
 
-    bool app_healthy;    /* by command */
-    bool proxy_ready;    /* CDS and LDS have come since the VM started */
-    int health_stored;   /* -1 none, 0 unhealthy, 1 healthy: what the agent would send */
+    bool app_healthy;  /* by command */
+    bool proxy_ready;  /* CDS and LDS have come since the VM started */
+    int health_stored; /* -1 none, 0 unhealthy, 1 healthy: what the agent would send */
     uint64_t health_sent;
     int64_t cert_after_ms;   /* since the start; -1 not yet */
     int64_t synced_after_ms; /* since the start; -1 not yet */
@@ -107,10 +107,10 @@ struct vm {
 
 /** All VMs of a process. */
 struct swarm {
-    struct loop *loop;             /* borrowed */
-    const struct swarm_opts *opts; /* borrowed */
-    struct vm *vms;                /* owned array of opts->count */
-    char *rsa_key;                 /* owned PEM; NULL without opts->rsa */
+    struct loop *loop;                               /* borrowed */
+    const struct swarm_opts *opts;                   /* borrowed */
+    struct vm *vms;                                  /* owned array of opts->count */
+    char *rsa_key;                                   /* owned PEM; NULL without opts->rsa */
     Envoy__Config__Core__V3__Extension **extensions; /* owned; pads every Node */
     size_t n_extensions;
 };

@@ -454,6 +454,27 @@ static void test_admin_same__each_difference__is_seen(void **state)
     assert_true(admin_same(NULL, &(struct admin_opts){0}));
 }
 
+/* Three threads ask; `overlap` is looked at when the test ends. */
+static void test_admin__all_listeners_at_once__source_asked_one_by_one(void **state)
+{
+    static const char request[] = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    struct fixture *f = *state;
+    int fds[3] = {http_dial_unix(f->path), dial_admin(f), dial_metrics(f)};
+
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < 3; i++) {
+            http_send(fds[i], request);
+        }
+        for (int i = 0; i < 3; i++) {
+            http_receive(fds[i], 0, &f->answer);
+            assert_int_equal(f->answer.status, 200);
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        close(fds[i]);
+    }
+}
+
 /* A signal for the process must not land in a listener's thread, where nobody waits for it. */
 static void test_admin__signals__stay_with_the_caller(void **state)
 {
@@ -491,6 +512,7 @@ int main(void)
         UNIT(test_admin_start__remote_address__only_when_allowed),
         UNIT(test_admin_start__nothing_configured__nothing_open),
         UNIT(test_admin_same__each_difference__is_seen),
+        UNIT(test_admin__all_listeners_at_once__source_asked_one_by_one),
         UNIT(test_admin__signals__stay_with_the_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

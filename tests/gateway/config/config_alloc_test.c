@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every allocation of a reading fails once: the result is always RC_NO_MEMORY, and nothing is lost (the address sanitizer
- * counts). The linker puts the functions below in front of the allocator's; those of libyaml and OpenSSL are not caught.
+ * Every allocation of a reading fails once: the result is always RC_NO_MEMORY, and nothing is lost
+ * (the address sanitizer counts). The linker puts the functions below in front of the allocator's;
+ * those of libyaml and OpenSSL are not caught.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,7 +58,8 @@ char *__wrap_strndup(const char *s, size_t n)
     return fails() ? NULL : __real_strndup(s, n);
 }
 
-/* Fails the first, the second, ... allocation until a reading gets through; that one must say `last`. */
+/* Fails the first, the second, ... allocation until a reading gets through; that one must say
+ * `last`. */
 static void fail_each(struct fixture *f, const char *text, enum rc last)
 {
     FILE *errors = fopen("/dev/null", "w");
@@ -101,9 +103,11 @@ static void test_alloc__bad_file__no_memory_or_errors(void **state)
     fail_each(*state,
               "version: 2\n"
               "listeners:\n"
-              "- {nam: a, bind: [x], routes: [{sni: [\"*\", 5], mode: terminate, upstream: v, headers: [x]}]}\n"
+              "- {nam: a, bind: [x], routes: [{sni: [\"*\", 5], mode: terminate, upstream: v, "
+              "headers: [x]}]}\n"
               "upstreams:\n"
-              "- {name: u, endpoints: [\"a:1\", b], tls: {server_name: a, roots: [/none]}, identity: xfcc}\n"
+              "- {name: u, endpoints: [\"a:1\", b], tls: {server_name: a, roots: [/none]}, "
+              "identity: xfcc}\n"
               "- {name: u, endpoints: [\"10.0.0.1:1\"], source_address: [0.0.0.0]}\n",
               RC_INVALID);
 }

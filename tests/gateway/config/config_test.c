@@ -51,7 +51,7 @@ static void test_config__small_file__has_defaults(void **state)
     assert_int_equal(c->listeners[0].routes[0].n_from, 0);
     assert_int_equal(c->listeners[0].routes[0].upstream, 0);
     ASSERT_TEXTS(c->listeners[0].routes[0].sni, "*");
-#define PARAM_LIMIT(name, kind, def, min, max, text)                                               \
+#define PARAM_LIMIT(name, kind, def, min, max, text) \
     assert_true(same((double)c->listeners[0].limits.name, (def)));
 #include "gateway/config/params.def"
     const struct upstream_opts *o = &c->upstreams[0].opts;
@@ -183,19 +183,20 @@ static void test_config__full_file__rest_as_written(void **state)
 
 /* ---- defaults and forms of a terminating route ---- */
 
-#define TERMINATE(route, upstream)                                                                 \
-    "version: 1\n"                                                                                 \
-    "listeners:\n"                                                                                 \
-    "- name: a\n"                                                                                  \
-    "  bind: [127.0.0.1:1]\n"                                                                      \
-    "  tls: {certificates: [{certificate: @/tls.crt, private_key: @/tls.key}], client_roots: "     \
-    "[@/root.pem]}\n"                                                                              \
-    "  vm_identities: [ns/vms/sa/*, ns/*/sa/default]\n"                                            \
-    "  trust_domain: cluster.local\n"                                                              \
-    "  routes:\n"                                                                                  \
-    "  - {sni: [\"*.example.com\"], mode: terminate, upstream: u" route "}\n"                      \
-    "upstreams:\n"                                                                                 \
-    "- {name: u, endpoints: [localhost:1], tls: {server_name: istiod, roots: [@/root.pem]}" upstream "}\n"
+#define TERMINATE(route, upstream)                                                             \
+    "version: 1\n"                                                                             \
+    "listeners:\n"                                                                             \
+    "- name: a\n"                                                                              \
+    "  bind: [127.0.0.1:1]\n"                                                                  \
+    "  tls: {certificates: [{certificate: @/tls.crt, private_key: @/tls.key}], client_roots: " \
+    "[@/root.pem]}\n"                                                                          \
+    "  vm_identities: [ns/vms/sa/*, ns/*/sa/default]\n"                                        \
+    "  trust_domain: cluster.local\n"                                                          \
+    "  routes:\n"                                                                              \
+    "  - {sni: [\"*.example.com\"], mode: terminate, upstream: u" route "}\n"                  \
+    "upstreams:\n"                                                                             \
+    "- {name: u, endpoints: [localhost:1], tls: {server_name: istiod, roots: "                 \
+    "[@/root.pem]}" upstream "}\n"
 
 static void test_config__terminate__agent_by_default(void **state)
 {
@@ -205,7 +206,8 @@ static void test_config__terminate__agent_by_default(void **state)
     assert_false(o->anonymous_allow);
     assert_false(o->all_methods);
     assert_false(o->all_headers);
-    ASSERT_TEXTS(o->methods, "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+    ASSERT_TEXTS(o->methods,
+                 "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
                  "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
                  "/istio.v1.auth.IstioCertificateService/CreateCertificate");
     assert_non_null(o->extra_headers);
@@ -216,8 +218,8 @@ static void test_config__terminate__agent_by_default(void **state)
 
 static void test_config__terminate__everything_relayed(void **state)
 {
-    struct config *c =
-        fixture_accept(*state, TERMINATE(", anonymous: refuse, methods: [\"*\"], headers: all", ""));
+    struct config *c = fixture_accept(
+        *state, TERMINATE(", anonymous: refuse, methods: [\"*\"], headers: all", ""));
 
     const struct relay_opts *o = &c->listeners[0].routes[0].relay;
     assert_false(o->anonymous_allow);
@@ -229,8 +231,11 @@ static void test_config__terminate__everything_relayed(void **state)
 static void test_config__forms_of_values__accepted(void **state)
 {
     static const char *const upstreams[] = {
-        ", identity: forward", ", max_new_streams_per_second: auto", ", max_new_streams_per_second: \"auto\"",
-        ", proxy_protocol: off", ", identity: xfcc, source_address: [127.0.0.2]",
+        ", identity: forward",
+        ", max_new_streams_per_second: auto",
+        ", max_new_streams_per_second: \"auto\"",
+        ", proxy_protocol: off",
+        ", identity: xfcc, source_address: [127.0.0.2]",
         ", identity: xfcc, source_address: [\"::ffff:127.0.0.2\", \"::1\"]",
     };
     for (size_t i = 0; i < sizeof(upstreams) / sizeof(upstreams[0]); i++) {
@@ -243,13 +248,14 @@ static void test_config__forms_of_values__accepted(void **state)
 
 static void test_config__reserved_looking_endpoints__read_as_names(void **state)
 {
-    struct config *c = fixture_accept(*state, "version: 1\n"
-                                              "listeners:\n"
-                                              "- {name: a, bind: [\"[::1]:1\"], routes: [{sni: [\"*\"], mode: passthrough, "
-                                              "upstream: u}]}\n"
-                                              "upstreams:\n"
-                                              "- {name: u, endpoints: [\"a.b.:1\", \"[::ffff:10.0.0.1]:2\", "
-                                              "\"[2001:DB8::1]:65535\", a1.2b:3]}\n");
+    struct config *c = fixture_accept(
+        *state, "version: 1\n"
+                "listeners:\n"
+                "- {name: a, bind: [\"[::1]:1\"], routes: [{sni: [\"*\"], mode: passthrough, "
+                "upstream: u}]}\n"
+                "upstreams:\n"
+                "- {name: u, endpoints: [\"a.b.:1\", \"[::ffff:10.0.0.1]:2\", "
+                "\"[2001:DB8::1]:65535\", a1.2b:3]}\n");
 
     const struct upstream_endpoint_name *e = c->upstreams[0].opts.endpoints;
     assert_string_equal(e[0].host, "a.b.");
@@ -262,15 +268,16 @@ static void test_config__reserved_looking_endpoints__read_as_names(void **state)
 
 static void test_config__tls_without_terminate__files_checked_but_not_used(void **state)
 {
-    struct config *c = fixture_accept(*state, "version: 1\n"
-                                              "listeners:\n"
-                                              "- name: a\n"
-                                              "  bind: [127.0.0.1:1]\n"
-                                              "  tls: {certificates: [{certificate: @/tls.crt, private_key: @/tls.key}], "
-                                              "client_roots: [@/root.pem]}\n"
-                                              "  routes: [{sni: [\"*\"], mode: passthrough, upstream: u}]\n"
-                                              "upstreams:\n"
-                                              "- {name: u, endpoints: [localhost:1]}\n");
+    struct config *c = fixture_accept(
+        *state, "version: 1\n"
+                "listeners:\n"
+                "- name: a\n"
+                "  bind: [127.0.0.1:1]\n"
+                "  tls: {certificates: [{certificate: @/tls.crt, private_key: @/tls.key}], "
+                "client_roots: [@/root.pem]}\n"
+                "  routes: [{sni: [\"*\"], mode: passthrough, upstream: u}]\n"
+                "upstreams:\n"
+                "- {name: u, endpoints: [localhost:1]}\n");
 
     assert_null(c->listeners[0].certs);
     assert_non_null(c->files[3]);
@@ -308,26 +315,27 @@ static void file_with(char *text, size_t n, const struct param *p, const char *v
     (void)snprintf(text, n,
                    "version: 1\n"
                    "listeners:\n"
-                   "- {name: a, bind: [127.0.0.1:1], routes: [{sni: [\"*\"], mode: passthrough, upstream: u}]%s%s%s}\n"
+                   "- {name: a, bind: [127.0.0.1:1], routes: [{sni: [\"*\"], mode: passthrough, "
+                   "upstream: u}]%s%s%s}\n"
                    "upstreams:\n"
                    "- {name: u, endpoints: [localhost:1]%s%s}\n%s\n",
-                   limits ? ", limits: {" : "", limits ? line : "", limits ? "}" : "", upstream ? ", " : "",
-                   upstream ? line : "", limits || upstream ? "" : line);
+                   limits ? ", limits: {" : "", limits ? line : "", limits ? "}" : "",
+                   upstream ? ", " : "", upstream ? line : "", limits || upstream ? "" : line);
 }
 
 static double value_of(const struct config *c, const char *name, bool limits)
 {
-#define PARAM_TOP(field, kind, def, min, max, text)                                                \
-    if (strcmp(name, #field) == 0) {                                                               \
-        return (double)c->field;                                                                   \
+#define PARAM_TOP(field, kind, def, min, max, text) \
+    if (strcmp(name, #field) == 0) {                \
+        return (double)c->field;                    \
     }
-#define PARAM_UPSTREAM(field, kind, def, min, max, text)                                           \
-    if (!limits && strcmp(name, #field) == 0) {                                                    \
-        return (double)c->upstreams[0].opts.field;                                                 \
+#define PARAM_UPSTREAM(field, kind, def, min, max, text) \
+    if (!limits && strcmp(name, #field) == 0) {          \
+        return (double)c->upstreams[0].opts.field;       \
     }
-#define PARAM_LIMIT(field, kind, def, min, max, text)                                              \
-    if (limits && strcmp(name, #field) == 0) {                                                     \
-        return (double)c->listeners[0].limits.field;                                               \
+#define PARAM_LIMIT(field, kind, def, min, max, text) \
+    if (limits && strcmp(name, #field) == 0) {        \
+        return (double)c->listeners[0].limits.field;  \
     }
 #include "gateway/config/params.def"
     assert_string_equal(name, "max_new_streams_per_second");
@@ -359,7 +367,8 @@ static void accept_value(struct fixture *f, const struct param *p, double value)
     config_free(&c);
 }
 
-static void refuse_value(struct fixture *f, const struct param *p, const char *word, const char *what)
+static void refuse_value(struct fixture *f, const struct param *p, const char *word,
+                         const char *what)
 {
     char text[1024];
     char marked[80];
@@ -384,11 +393,16 @@ static void test_config__every_range__ends_hold(void **state)
 
 static void test_config__every_number__odd_forms_refused(void **state)
 {
-    static const char *const counts[] = {"\"5\"", "5.5", "0x10", "05", "1e3", "true", "~", "[5]", "{a: 5}", "5s", "\"\"", NULL};
-    static const char *const times[] = {"5", "\"5\"", "5.5s", "05s", "5 s", "-5s", "5S", "5d", "ms", "true", "[5s]", NULL};
-    static const char *const sizes[] = {"\"4096\"", "4.5KiB", "4KB", "4k", "04KiB", "-4KiB", "true", "[4KiB]", "~", NULL};
+    static const char *const counts[] = {"\"5\"", "5.5", "0x10",   "05", "1e3",  "true",
+                                         "~",     "[5]", "{a: 5}", "5s", "\"\"", NULL};
+    static const char *const times[] = {"5",  "\"5\"", "5.5s", "05s",  "5 s",  "-5s",
+                                        "5S", "5d",    "ms",   "true", "[5s]", NULL};
+    static const char *const sizes[] = {"\"4096\"", "4.5KiB", "4KB",    "4k", "04KiB",
+                                        "-4KiB",    "true",   "[4KiB]", "~",  NULL};
     for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++) {
-        const char *const *words = params[i].kind == COUNT ? counts : params[i].kind == TIME ? times : sizes;
+        const char *const *words = params[i].kind == COUNT  ? counts
+                                   : params[i].kind == TIME ? times
+                                                            : sizes;
         for (; *words != NULL; words++) {
             refuse_value(*state, &params[i], *words, params[i].name);
         }

@@ -14,7 +14,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-static const char *const file_names[] = {"tls.crt", "tls.key", "root.pem", "other.key", "text.pem", "config.yaml"};
+static const char *const file_names[] = {"tls.crt",   "tls.key",  "root.pem",
+                                         "other.key", "text.pem", "config.yaml"};
 
 static FILE *open_file(const struct fixture *f, const char *name)
 {
@@ -58,8 +59,9 @@ static X509 *new_certificate(const char *name, EVP_PKEY *key)
     assert_non_null(X509_gmtime_adj(X509_getm_notAfter(x), 86400));
     assert_int_equal(X509_set_pubkey(x, key), 1);
     X509_NAME *subject = X509_get_subject_name(x);
-    assert_int_equal(
-        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0), 1);
+    assert_int_equal(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
+                                                (const unsigned char *)name, -1, -1, 0),
+                     1);
     return x;
 }
 
@@ -226,7 +228,8 @@ void fixture_refuse(struct fixture *f, const char *text, const char *what)
     assert_true(f->n_marks > 0);
     enum rc rc = fixture_load(f, &c);
     if (rc != RC_INVALID || !as_expected(f, what)) {
-        print_error("text:\n%s\nexpected at the carets, first with: %s\nsaid:\n%s", text, what, f->errors);
+        print_error("text:\n%s\nexpected at the carets, first with: %s\nsaid:\n%s", text, what,
+                    f->errors);
     }
     assert_int_equal(rc, RC_INVALID);
     assert_true(as_expected(f, what));

@@ -2,8 +2,8 @@
 /*
  * A temporary folder with certificates and configuration files, and a reading of them.
  *
- * In a file's text, @ stands for the folder. A caret marks where an error is expected: it is taken out, and its place is
- * compared with the error's line and column.
+ * In a file's text, @ stands for the folder. A caret marks where an error is expected: it is taken
+ * out, and its place is compared with the error's line and column.
  */
 #pragma once
 
@@ -15,10 +15,10 @@
 #define FIXTURE_MAX_MARKS 16
 
 struct fixture {
-    char dir[64];        /**< holds tls.crt, tls.key, root.pem, other.key, text.pem (no PEM) */
-    char path[96];       /**< of the configuration file */
-    char *errors;        /**< owned; what the last reading said */
-    size_t n_marks;      /**< carets of the last text */
+    char dir[64];   /**< holds tls.crt, tls.key, root.pem, other.key, text.pem (no PEM) */
+    char path[96];  /**< of the configuration file */
+    char *errors;   /**< owned; what the last reading said */
+    size_t n_marks; /**< carets of the last text */
     unsigned line[FIXTURE_MAX_MARKS];
     unsigned column[FIXTURE_MAX_MARKS];
 };
@@ -45,5 +45,6 @@ enum rc fixture_load(struct fixture *f, struct config **out);
 /** The text must be accepted. The config is the caller's. */
 struct config *fixture_accept(struct fixture *f, const char *text);
 
-/** The text must be refused with exactly one error at every mark, in order; the first contains `what`. */
+/** The text must be refused with exactly one error at every mark, in order; the first contains
+ * `what`. */
 void fixture_refuse(struct fixture *f, const char *text, const char *what);

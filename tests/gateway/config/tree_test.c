@@ -25,13 +25,15 @@ static void test_tree__yaml_beyond_ours__refused_with_place(void **state)
         const char *what;
     } cases[] = {
         {"version: ^&one 1\n" AFTER, "anchors"},
-        {"version: 1\nlisteners: ^&all\n- {name: a, bind: [127.0.0.1:1], routes: [{sni: [\"*\"], mode: passthrough, upstream: u}]}\n"
+        {"version: 1\nlisteners: ^&all\n- {name: a, bind: [127.0.0.1:1], routes: [{sni: [\"*\"], "
+         "mode: passthrough, upstream: u}]}\n"
          "upstreams:\n- {name: u, endpoints: [\"10.0.0.1:1\"]}\n",
          "anchors"},
         {"version: 1\nworkers: ^*one\n" AFTER, "aliases"},
         {"version: 1\nlog:\n  ^<<: {level: info}\n" AFTER, "merge keys"},
         {"version: ^!!int 1\n" AFTER, "tags"},
-        {"version: 1\nworkers: 1\n^version: 1\n" AFTER, "duplicate key \"version\": it is already on line 1"},
+        {"version: 1\nworkers: 1\n^version: 1\n" AFTER,
+         "duplicate key \"version\": it is already on line 1"},
         {"version: 1\n^[a]: b\n" AFTER, "a key must be a word"},
         {"version: 1\n^\"\\0\": b\n" AFTER, "unknown key \"\\x00\""},
         {"version: 1\n^\"version\\0\": b\n" AFTER, "unknown key"},
@@ -69,14 +71,16 @@ static void test_tree__bytes_that_are_no_text__refused_with_place(void **state)
     refuse_bytes(*state, "version: 1\nx: \xff\n", 16, ":2:4: ");
     refuse_bytes(*state, "version: 1\n\xc3\xa4: \0\n", 17, ":2:4: ");
     refuse_bytes(*state, "v\0e\0r\0s\0", 8, ":1:2: ");
-    refuse_bytes(*state, "\xff\xfe"
-                         "v\0:\0 \0",
+    refuse_bytes(*state,
+                 "\xff\xfe"
+                 "v\0:\0 \0",
                  8, ":1:1: ");
 }
 
 static void test_tree__column__counts_characters(void **state)
 {
-    fixture_refuse(*state, "version: 1\nlog: {file: /a}\nworkers: 1\n^\"\xc3\xa4\": 1\n" AFTER, "unknown key \"\\xc3\\xa4\"");
+    fixture_refuse(*state, "version: 1\nlog: {file: /a}\nworkers: 1\n^\"\xc3\xa4\": 1\n" AFTER,
+                   "unknown key \"\\xc3\\xa4\"");
     struct fixture *f = *state;
     struct config *c = NULL;
     static const char text[] = "log: {file: \"/\xc3\xa4\", leve: info}\n";
@@ -94,7 +98,8 @@ static void test_tree__depth__bounded(void **state)
     }
     text[n++] = '\n';
     char expected[64];
-    (void)snprintf(expected, sizeof(expected), ":1:%d: nested deeper than %d levels", TREE_MAX_DEPTH, TREE_MAX_DEPTH);
+    (void)snprintf(expected, sizeof(expected), ":1:%d: nested deeper than %d levels",
+                   TREE_MAX_DEPTH, TREE_MAX_DEPTH);
     refuse_bytes(*state, text, n, expected);
 }
 
@@ -200,7 +205,8 @@ static void read_damaged(struct fixture *f, const char *text, size_t n)
     assert_places(f, n_lines);
 }
 
-/* The full example, naming files that do not exist: reading certificates thousands of times takes long. */
+/* The full example, naming files that do not exist: reading certificates thousands of times takes
+ * long. */
 static char *text_without_files(void)
 {
     char *text = fixture_example("full.yaml");
@@ -222,7 +228,8 @@ static void test_tree__every_prefix__error_or_config(void **state)
 
 static void test_tree__every_byte_changed__error_or_config(void **state)
 {
-    static const char bytes[] = {'\0', '\n', '\t', ' ', ':', '[', ']', '{', '}', '"', '\'', '*', '&', '-', '9', '#', '\xff', '\x01', '|'};
+    static const char bytes[] = {'\0', '\n', '\t', ' ', ':', '[', ']',    '{',    '}', '"',
+                                 '\'', '*',  '&',  '-', '9', '#', '\xff', '\x01', '|'};
     char *text = text_without_files();
     size_t n = strlen(text);
     for (size_t i = 0; i < n; i++) {
@@ -245,7 +252,8 @@ static void test_tree__every_line_cut_off__error_or_config(void **state)
         assert_non_null(text);
         fixture_write(f, text);
         enum rc rc = fixture_load(f, &c);
-        bool whole = strstr(text, "\nworkers") != NULL || strstr(text, "name: eastwest\n  endpoints") != NULL;
+        bool whole = strstr(text, "\nworkers") != NULL ||
+                     strstr(text, "name: eastwest\n  endpoints") != NULL;
         assert_int_equal(rc == RC_OK, c != NULL);
         if (!whole) {
             assert_int_equal(rc, RC_INVALID);

@@ -20,7 +20,8 @@ struct said {
     char *err; /**< owned */
 };
 
-/* line: words separated by single blanks. Strings of the answer live in static storage until the next call. */
+/* line: words separated by single blanks. Strings of the answer live in static storage until the
+ * next call. */
 static void parse(struct said *s, const char *line)
 {
     static char words[256];
@@ -126,7 +127,8 @@ static void test_cli__bad_lines__exit_2_with_a_reason(void **state)
 
 static void test_cli__help__everywhere_on_standard_output(void **state)
 {
-    static const char *const lines[] = {"xdsgate --help", "xdsgate run --help", "xdsgate check --help", "xdsgate version --help",
+    static const char *const lines[] = {"xdsgate --help", "xdsgate run --help",
+                                        "xdsgate check --help", "xdsgate version --help",
                                         "xdsgate check -c a --help"};
     (void)state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -150,7 +152,8 @@ static void test_cli__version__text_and_json(void **state)
     cli_write_version(out, false);
     cli_write_version(out, true);
     assert_int_equal(fclose(out), 0);
-    assert_string_equal(text, "xdsgate " XDSGATE_VERSION "\n{\"version\": \"" XDSGATE_VERSION "\"}\n");
+    assert_string_equal(text,
+                        "xdsgate " XDSGATE_VERSION "\n{\"version\": \"" XDSGATE_VERSION "\"}\n");
     free(text);
 }
 

@@ -190,15 +190,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_authn__all_three_shown__certificate_wins_over_token_over_header, set_up,
             tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_authn__certificate_the_handshake_would_refuse__ends_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_authn__certificate_the_handshake_would_refuse__ends_it,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_authn__header_from_anybody_else__is_not_believed,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_authn__clusterid__empty_or_ours, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_authn__bearer__is_case_sensitive_as_in_istiod, set_up,
                                         tear_down),
-        cmocka_unit_test(
-            test_authn_matches_node__namespace_and_account__trust_domain_not_compared),
+        cmocka_unit_test(test_authn_matches_node__namespace_and_account__trust_domain_not_compared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

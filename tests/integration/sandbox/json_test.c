@@ -6,8 +6,9 @@
 
 #include "tests/integration/sandbox/unit.h"
 
-static const char doc[] = "{ \"a\" : {\"sub\":\"inner\",\"x\":[1,{\"y\":null}]}, \"exp\":1700000000,"
-                          "\"aud\":[\"one\",\"two\"],\"sub\":\"o\\\"k\",\"one\":\"two\"}";
+static const char doc[] =
+    "{ \"a\" : {\"sub\":\"inner\",\"x\":[1,{\"y\":null}]}, \"exp\":1700000000,"
+    "\"aud\":[\"one\",\"two\"],\"sub\":\"o\\\"k\",\"one\":\"two\"}";
 
 static void test_json__members__are_found_at_the_top_only(void **state)
 {

@@ -150,8 +150,7 @@ static void test_watch__sotw_reconnect_with_old_nonce__subscribes(void **state)
 static void test_watch__delta_spontaneous_subscribe__only_the_new_ones_are_due(void **state)
 {
     struct watch w = {0};
-    struct watch_request gone = {
-        .nonce = "", .error = "", .unsubscribe = one, .n_unsubscribe = 1};
+    struct watch_request gone = {.nonce = "", .error = "", .unsubscribe = one, .n_unsubscribe = 1};
 
     (void)state;
     delta(&w, XDS_EDS, "", one, 1);
