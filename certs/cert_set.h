@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates of one listener and trust roots of one upstream, as immutable snapshots that are shared
- * by reference count (any thread). Each holds ready SSL_CTXs: live connections keep theirs, new ones use
- * the set in force.
+ * Certificates of one listener and trust roots of one upstream, as immutable snapshots that are
+ * shared by reference count (any thread). Each holds ready SSL_CTXs: live connections keep theirs,
+ * new ones use the set in force.
  *
- * A client certificate is optional to show. When shown it is verified inside the handshake, as strictly
- * as istiod does and a little more (istio pkg/spiffe/spiffe.go, security/pkg/server/ca): chain, dates,
- * key usage (clientAuth, digitalSignature), exactly one URI SAN of the form
- * spiffe://TRUST-DOMAIN/ns/NS/sa/SA, our trust domain, and a match in vm_identities. A failure ends the
- * handshake with an alert; cert_set_peer_error() has the reason.
+ * A client certificate is optional to show. When shown it is verified inside the handshake, as
+ * strictly as istiod does and a little more (istio pkg/spiffe/spiffe.go, security/pkg/server/ca):
+ * chain, dates, key usage (clientAuth, digitalSignature; an absent extension allows all), no
+ * authority, exactly one URI SAN of the form spiffe://TRUST-DOMAIN/ns/NS/sa/SA, our trust domain,
+ * and a match in vm_identities. A failure ends the handshake with an alert; cert_set_peer_error()
+ * has the reason.
  */
 #pragma once
 
@@ -33,9 +34,9 @@ struct cert_pair_files {
 struct cert_set_opts {
     const struct cert_pair_files *pairs; /**< borrowed; the first serves names that no other has */
     size_t n_pairs;                      /**< 1 or more */
-    const char *const *client_roots;     /**< borrowed, NULL-terminated; PEM files with one or more roots */
+    const char *const *client_roots;     /**< borrowed, NULL-terminated; PEM files */
     const char *trust_domain;            /**< borrowed, such as "cluster.local" */
-    const char *const *vm_identities;    /**< borrowed, NULL-terminated patterns "ns/NS/sa/SA", "*" for a whole part */
+    const char *const *vm_identities; /**< borrowed, NULL-terminated; see spiffe_pattern_check() */
 };
 
 /** Which input was wrong, for an error with line and column. */
@@ -43,33 +44,38 @@ enum cert_blame { CERT_BLAME_CERTIFICATE, CERT_BLAME_PRIVATE_KEY, CERT_BLAME_ROO
 
 struct cert_error {
     enum cert_blame blame;
-    size_t index;    /**< which pair or root file */
-    char text[256];  /**< what is wrong; no secrets, no newline */
+    size_t index;   /**< which pair or root file */
+    char text[256]; /**< what is wrong; no secrets, no newline */
 };
 
 /**
- * Load and check: files there, chain parses, key fits its certificate, not expired (an expired serving
- * certificate is an error).
+ * Load and check: files there, chain parses, key fits its certificate, not expired (an expired
+ * serving certificate is an error, and so is one that is not valid yet or not for servers). Only
+ * regular files of at most 1 MiB are read, so this never blocks.
  *
  * out   owned reference. Returns RC_OK; RC_INVALID with *err filled; RC_NO_MEMORY.
  */
-enum rc cert_set_load(const struct cert_set_opts *opts, struct cert_set **out, struct cert_error *err) MUST_USE;
+enum rc cert_set_load(const struct cert_set_opts *opts, struct cert_set **out,
+                      struct cert_error *err) MUST_USE;
 
+/** One more reference to s, which is returned. */
 struct cert_set *cert_set_ref(struct cert_set *s);
+
 /** Drop a reference and null the pointer; NULL is allowed. */
 void cert_set_unref(struct cert_set **s);
 
 /**
- * A new server-side SSL for one connection: TLS 1.2 and 1.3, ALPN h2 demanded already in the ClientHello
- * (a hello without ALPN, or without h2 in it, ends with no_application_protocol), certificate by SNI, client certificate as above,
- * no tickets, no renegotiation, no early data, SSL_MODE_RELEASE_BUFFERS, partial writes, moving buffers.
- * The caller sets the BIO. The SSL keeps what it needs of the set alive. NULL: out of memory.
+ * A new server-side SSL for one connection: TLS 1.2 and 1.3, ALPN h2 demanded already in the
+ * ClientHello (a hello without ALPN, or without h2 in it, ends with no_application_protocol),
+ * certificate by SNI, client certificate as above, no tickets, no renegotiation, no early data,
+ * SSL_MODE_RELEASE_BUFFERS, partial writes, moving buffers. The caller sets the BIO. The SSL keeps
+ * what it needs of the set alive. NULL: out of memory.
  */
 SSL *cert_set_new_ssl(struct cert_set *s);
 
 /**
- * Why the peer's handshake was refused by our checks (certificate, ALPN offer); "" when it was not us.
- * Also for an SSL of root_set_new_ssl(). Borrowed from ssl.
+ * Why the peer's handshake was refused by our checks (certificate, ALPN offer); "" when it was not
+ * us. Also for an SSL of root_set_new_ssl(). Borrowed from ssl.
  */
 const char *cert_set_peer_error(const SSL *ssl);
 
@@ -84,15 +90,21 @@ int64_t cert_set_expiry(const struct cert_set *s);
 
 /** Load trust roots for an upstream. Errors as cert_set_load() with CERT_BLAME_ROOTS. */
 enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err) MUST_USE;
+
+/** One more reference to s, which is returned. */
 struct root_set *root_set_ref(struct root_set *s);
+
+/** Drop a reference and null the pointer; NULL is allowed. */
 void root_set_unref(struct root_set **s);
 
 /**
- * A new client-side SSL: TLS 1.2 and 1.3, SNI and certificate name = server_name, ALPN h2, the roots, and
- * never a client certificate (it would become every VM's identity: istio pilot/pkg/bootstrap/server.go,
- * authenticator order). Same modes as above. NULL: out of memory.
+ * A new client-side SSL: TLS 1.2 and 1.3, SNI and certificate name = server_name, ALPN h2, the
+ * roots, and never a client certificate (it would become every VM's identity: istio
+ * pilot/pkg/bootstrap/server.go, authenticator order). Same modes as above. server_name must not be
+ * empty; an IP address is checked against IP SANs and sent without SNI. NULL: out of memory.
  */
 SSL *root_set_new_ssl(struct root_set *s, const char *server_name);
 
-/** After the handshake: did the server choose h2? It may also choose nothing, which OpenSSL lets pass. */
+/** After the handshake: did the server choose h2? It may also choose nothing, which OpenSSL lets
+ * pass. */
 bool root_set_alpn_is_h2(const SSL *ssl);

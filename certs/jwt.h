@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A look at a bearer token before it is relayed, so that garbage does not cost istiod a TokenReview. The
- * signature is not checked: that is istiod's job. Pure; bounded; never keeps or prints a token.
+ * A look at a bearer token before it is relayed, so that garbage does not cost istiod a
+ * TokenReview. The signature is not checked: that is istiod's job. Pure; bounded; never keeps or
+ * prints a token.
  */
 #pragma once
 
@@ -23,7 +24,8 @@
  * audiences  NULL-terminated; one of them must be in `aud` (a string or an array of strings).
  * now        seconds since 1970.
  * why        on failure, a static text for the VM's operator, without any part of the token.
- * Returns RC_OK or RC_PEER_DENIED: not a Bearer token with three base64url parts and JSON objects in the first two,
- *         no numeric exp, expired for longer than JWT_LEEWAY_S, or no expected audience.
+ * Returns RC_OK or RC_PEER_DENIED: not a Bearer token with three base64url parts and JSON objects
+ * in the first two, no numeric exp, expired for longer than JWT_LEEWAY_S, or no expected audience.
  */
-enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int64_t now, const char **why) MUST_USE;
+enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int64_t now,
+                 const char **why) MUST_USE;

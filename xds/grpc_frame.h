@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gRPC's length-prefixed messages (PROTOCOL-HTTP2.md, "Length-Prefixed-Message"): one compressed flag, four
- * bytes of big-endian length, then the message. DATA frame boundaries mean nothing. Pure, no allocation: the
- * scanner says where messages end in a stream of bytes; the caller holds the bytes.
+ * gRPC's length-prefixed messages (PROTOCOL-HTTP2.md, "Length-Prefixed-Message"): one compressed
+ * flag, four bytes of big-endian length, then the message. DATA frame boundaries mean nothing.
+ * Pure, no allocation: the scanner says where messages end in a stream of bytes; the caller holds
+ * the bytes.
  */
 #pragma once
 
@@ -16,10 +17,10 @@
 
 struct grpc_frame_scan {
     uint8_t header[GRPC_FRAME_HEADER_BYTES];
-    uint8_t n_header;   /**< bytes of the header seen, 0 .. 5 */
-    uint32_t left;      /**< payload bytes of the open message still to come */
-    uint32_t max;       /**< longest message allowed */
-    uint64_t messages;  /**< complete messages seen */
+    uint8_t n_header;  /**< bytes of the header seen, 0 .. 5 */
+    uint32_t left;     /**< payload bytes of the open message still to come */
+    uint32_t max;      /**< longest message allowed */
+    uint64_t messages; /**< complete messages seen */
 };
 
 /** Start at a message boundary; messages longer than max bytes are refused. */
@@ -28,12 +29,13 @@ void grpc_frame_init(struct grpc_frame_scan *s, uint32_t max);
 /**
  * Feed n bytes.
  *
- * n_complete  how many of these n bytes (a prefix) belong to messages that are now complete, together with all
- *             bytes fed before. The rest belongs to an open message.
- * Returns RC_OK; RC_PEER_LIMIT when a message is announced that is longer than max; RC_PEER_MALFORMED when the
+ * n_complete  how many of these n bytes (a prefix) belong to messages that are now complete,
+ * together with all bytes fed before. The rest belongs to an open message. Returns RC_OK;
+ * RC_PEER_LIMIT when a message is announced that is longer than max; RC_PEER_MALFORMED when the
  * compressed flag is neither 0 nor 1. After an error the scanner must not be fed again.
  */
-enum rc grpc_frame_feed(struct grpc_frame_scan *s, const uint8_t *data, size_t n, size_t *n_complete) MUST_USE;
+enum rc grpc_frame_feed(struct grpc_frame_scan *s, const uint8_t *data, size_t n,
+                        size_t *n_complete) MUST_USE;
 
 /** Is there no open message? Half-closing inside one is an error of the peer. */
 bool grpc_frame_at_boundary(const struct grpc_frame_scan *s);

@@ -8,8 +8,8 @@
 #include "core/base/check.h"
 
 /*
- * Small payloads (a health report, an ACK) get a small chunk: thousands of queues that hold 100 bytes
- * each must not hold 16 KiB each.
+ * Small payloads (a health report, an ACK) get a small chunk: thousands of queues that hold 100
+ * bytes each must not hold 16 KiB each.
  */
 #define SMALL_CHUNK_BYTES 1000
 

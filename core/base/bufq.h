@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A queue of bytes in chunks, with a cap. Chunks come from a pool that a worker shares among all its
- * queues, so that an empty queue costs nothing but this struct. Worker-local.
+ * A queue of bytes in chunks, with a cap. Chunks come from a pool that a worker shares among all
+ * its queues, so that an empty queue costs nothing but this struct. Worker-local.
  *
  * Full is a state, not an error of the caller: bufq_append() takes all or nothing.
  */
@@ -26,11 +26,11 @@ struct bufq_pool {
 };
 
 struct bufq {
-    struct bufq_pool *pool;   /**< borrowed; outlives the queue */
-    struct bufq_chunk *head;  /**< owned; NULL when empty */
-    struct bufq_chunk *tail;  /**< borrowed from the chain */
-    size_t len;               /**< bytes queued */
-    size_t cap;               /**< bytes that may be queued */
+    struct bufq_pool *pool;  /**< borrowed; outlives the queue */
+    struct bufq_chunk *head; /**< owned; NULL when empty */
+    struct bufq_chunk *tail; /**< borrowed from the chain */
+    size_t len;              /**< bytes queued */
+    size_t cap;              /**< bytes that may be queued */
 };
 
 /** Make a pool that keeps up to max_free chunks. Never fails. */

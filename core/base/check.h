@@ -10,11 +10,11 @@
 /** Print where and what, then abort. Does not return. */
 _Noreturn void check_failed(const char *file, int line, const char *what);
 
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (__builtin_expect(!(x), 0)) {                                                           \
-            check_failed(__FILE__, __LINE__, #x);                                                  \
-        }                                                                                          \
+#define CHECK(x)                                  \
+    do {                                          \
+        if (__builtin_expect(!(x), 0)) {          \
+            check_failed(__FILE__, __LINE__, #x); \
+        }                                         \
     } while (0)
 
 /** Every struct that travels through pointers starts with `uint32_t magic`, unique per type. */

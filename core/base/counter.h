@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counters: one writer (the worker they belong to), any reader. Relaxed atomics, no lock, no fence: a
- * reader sees each value some time after it was written.
+ * Counters: one writer (the worker they belong to), any reader. Relaxed atomics, no lock, no fence:
+ * a reader sees each value some time after it was written.
  */
 #pragma once
 

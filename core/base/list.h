@@ -16,7 +16,7 @@ struct list {
 #define LIST_ENTRY(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /** Walk with a spare pointer, so that the current node may be unlinked inside. */
-#define LIST_FOREACH_SAFE(pos, spare, head)                                                        \
+#define LIST_FOREACH_SAFE(pos, spare, head) \
     for (pos = (head)->next, spare = pos->next; pos != (head); pos = spare, spare = pos->next)
 
 static inline void list_init(struct list *l)

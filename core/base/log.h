@@ -31,7 +31,7 @@ struct log_field {
 };
 
 #define LOG_S(k, v) ((struct log_field){.key = (k), .kind = LOG_FIELD_STR, .str = (v)})
-#define LOG_SN(k, v, n)                                                                            \
+#define LOG_SN(k, v, n) \
     ((struct log_field){.key = (k), .kind = LOG_FIELD_STRN, .str = (const char *)(v), .len = (n)})
 #define LOG_I(k, v) ((struct log_field){.key = (k), .kind = LOG_FIELD_INT, .num = (int64_t)(v)})
 #define LOG_END ((struct log_field){.kind = LOG_FIELD_END})
@@ -63,11 +63,11 @@ void log_write(struct log_site *site, enum log_level level, const char *msg,
                const struct log_field *fields);
 
 /** log_event(LOG_INFO, "connection ended", LOG_S("reason", text), LOG_I("bytes", n)) */
-#define log_event(level, msg, ...)                                                                 \
-    do {                                                                                           \
-        static struct log_site log_site_;                                                          \
-        if (log_enabled(level)) {                                                                  \
-            const struct log_field log_fields_[] = {__VA_ARGS__ __VA_OPT__(, ) LOG_END};           \
-            log_write(&log_site_, level, msg, log_fields_);                                        \
-        }                                                                                          \
+#define log_event(level, msg, ...)                                                       \
+    do {                                                                                 \
+        static struct log_site log_site_;                                                \
+        if (log_enabled(level)) {                                                        \
+            const struct log_field log_fields_[] = {__VA_ARGS__ __VA_OPT__(, ) LOG_END}; \
+            log_write(&log_site_, level, msg, log_fields_);                              \
+        }                                                                                \
     } while (0)

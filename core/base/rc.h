@@ -3,8 +3,8 @@
  * Result codes: what every function that can fail returns.
  *
  * A code is a row of rc.def: a name, a category and a text. Foreign codes (errno, nghttp2, OpenSSL)
- * are translated at the file that meets them and never travel further. Results come through trailing
- * pointers, which are untouched on failure.
+ * are translated at the file that meets them and never travel further. Results come through
+ * trailing pointers, which are untouched on failure.
  */
 #pragma once
 
@@ -35,10 +35,10 @@ const char *rc_text(enum rc rc);
 enum rc rc_from_errno(int err);
 
 /** Leave the function with the error of x, if it has one. Cold code only. */
-#define TRY(x)                                                                                     \
-    do {                                                                                           \
-        enum rc try_rc_ = (x);                                                                     \
-        if (try_rc_ != RC_OK) {                                                                    \
-            return try_rc_;                                                                        \
-        }                                                                                          \
+#define TRY(x)                  \
+    do {                        \
+        enum rc try_rc_ = (x);  \
+        if (try_rc_ != RC_OK) { \
+            return try_rc_;     \
+        }                       \
     } while (0)

@@ -21,7 +21,8 @@ void h2_stream_close(struct h2_stream *st, uint32_t error);
 /** Ask for a flush before the loop sleeps. */
 void h2_session_mark(struct h2_session *s);
 
-/** May the data source frame more now? Else the stream is noted and resumed by h2_resume_blocked(). */
+/** May the data source frame more now? Else the stream is noted and resumed by h2_resume_blocked().
+ */
 bool h2_out_has_room(const struct h2_session *s);
 void h2_resume_blocked(struct h2_session *s);
 
@@ -32,9 +33,9 @@ void h2_out_put(struct h2_session *s, const uint8_t *data, size_t n);
 void h2_count_flood(struct h2_session *s, uint32_t n);
 
 /** The data provider's read callback. */
-ssize_t h2_stream_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
-                       nghttp2_data_source *source, void *user);
+ssize_t h2_stream_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t length,
+                       uint32_t *flags, nghttp2_data_source *source, void *user);
 
 /** The callback that moves a framed piece from the stream's queue to the output. */
-int h2_stream_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *framehd, size_t length,
-                        nghttp2_data_source *source, void *user);
+int h2_stream_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *framehd,
+                        size_t length, nghttp2_data_source *source, void *user);

@@ -57,8 +57,8 @@ static uint32_t put(struct h2_headers *h, const char *data, size_t n)
     return at;
 }
 
-enum rc h2_headers_add(struct h2_headers *h, const char *name, size_t name_len, const char *value, size_t value_len,
-                       bool never_index)
+enum rc h2_headers_add(struct h2_headers *h, const char *name, size_t name_len, const char *value,
+                       size_t value_len, bool never_index)
 {
     TRY(grow_items(h));
     TRY(grow_arena(h, name_len + value_len));

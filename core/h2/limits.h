@@ -2,17 +2,19 @@
 /*
  * The dimensions of HTTP/2 here, in one place.
  *
- * Memory of a connection is bounded by open streams x stream window (a stream window is credited only when its
- * bytes left on the other side), plus one message that is still incomplete for each stream of a VM, plus
- * CONN_OUT_MAX_BYTES. The connection window is credited on receipt, so one slow stream never stops the others.
+ * Memory of a connection is bounded by open streams x stream window (a stream window is credited
+ * only when its bytes left on the other side), plus one message that is still incomplete for each
+ * stream of a VM, plus CONN_OUT_MAX_BYTES. The connection window is credited on receipt, so one
+ * slow stream never stops the others.
  */
 #pragma once
 
-/** Bytes the peer may send on a stream before the other side has taken them. A first request of an agent is
- * 64 KB; a stalled VM costs at most this much. */
+/** Bytes the peer may send on a stream before the other side has taken them. A first request of an
+ * agent is 64 KB; a stalled VM costs at most this much. */
 #define H2_STREAM_WINDOW_BYTES (256 * 1024)
 
-/** Connection window towards istiod: 50 streams of it and room; never a limit while bytes are credited on receipt. */
+/** Connection window towards istiod: 50 streams of it and room; never a limit while bytes are
+ * credited on receipt. */
 #define H2_UP_CONN_WINDOW_BYTES (16 * 1024 * 1024)
 
 /** Connection window towards a VM. */
@@ -27,7 +29,8 @@
 /** Frames that may wait for a peer that does not read. */
 #define H2_MAX_QUEUED_FRAMES 2000
 
-/** PING of a peer that should be alive, and how long its answer may take (istio pkg/keepalive/options.go). */
+/** PING of a peer that should be alive, and how long its answer may take (istio
+ * pkg/keepalive/options.go). */
 #define H2_PING_INTERVAL_S 30.0
 #define H2_PING_TIMEOUT_S 10.0
 

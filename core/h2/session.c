@@ -3,6 +3,7 @@
 #include "core/h2/h2_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/check.h"
 #include "core/h2/limits.h"
@@ -28,9 +29,7 @@ void h2_out_put(struct h2_session *s, const uint8_t *data, size_t n)
     while (n > 0) {
         size_t room = WORKER_SCRATCH_BYTES - s->out_len;
         size_t take = n < room ? n : room;
-        for (size_t i = 0; i < take; i++) {
-            out[s->out_len + i] = data[i];
-        }
+        memcpy(out + s->out_len, data, take);
         s->out_len += take;
         data += take;
         n -= take;
@@ -167,10 +166,13 @@ static enum rc submit_preface(struct h2_session *s)
     size_t n = 0;
     int32_t window = s->role == H2_ACCEPTED ? H2_DOWN_CONN_WINDOW_BYTES : H2_UP_CONN_WINDOW_BYTES;
 
-    iv[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW_BYTES};
-    iv[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->limits.header_bytes};
+    iv[n++] =
+        (nghttp2_settings_entry){NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW_BYTES};
+    iv[n++] =
+        (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->limits.header_bytes};
     if (s->role == H2_ACCEPTED) {
-        iv[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, s->limits.max_streams};
+        iv[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+                                           s->limits.max_streams};
     } else {
         iv[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
     }
@@ -184,12 +186,9 @@ static enum rc submit_preface(struct h2_session *s)
 static void on_conn_open(struct conn *c)
 {
     struct h2_session *s = conn_user(c);
-    const unsigned char *alpn;
-    unsigned int n;
 
     CHECK_MAGIC(s, H2_SESSION_MAGIC);
-    SSL_get0_alpn_selected(conn_ssl(c), &alpn, &n);
-    if (n != 2 || alpn[0] != 'h' || alpn[1] != '2') {
+    if (!conn_alpn_is_h2(c)) {
         conn_kill(c, END_HANDSHAKE);
         return;
     }
@@ -237,7 +236,8 @@ void h2_resume_blocked(struct h2_session *s)
     struct list *n;
     struct list *spare;
 
-    LIST_FOREACH_SAFE (n, spare, &s->streams) {
+    LIST_FOREACH_SAFE(n, spare, &s->streams)
+    {
         struct h2_stream *st = LIST_ENTRY(n, struct h2_stream, node);
         if (st->blocked && !st->closed) {
             st->blocked = false;
@@ -278,7 +278,8 @@ bool h2_session_has_room(const struct h2_session *s)
     if (!s->open || s->goaway || s->ending || conn_is_dead(s->conn)) {
         return false;
     }
-    uint32_t max = nghttp2_session_get_remote_settings(s->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t max =
+        nghttp2_session_get_remote_settings(s->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     return s->n_streams < max && nghttp2_session_check_request_allowed(s->ng);
 }
 

@@ -17,13 +17,15 @@ static struct h2_stream *find(nghttp2_session *ng, int32_t id)
 }
 
 /*
- * RFC 9113 5.1.1: a new stream identifier must be greater than all before. nghttp2 takes a smaller one for a
- * stream that was closed; one that was never opened is a connection error, and the last 64 are remembered for it.
+ * RFC 9113 5.1.1: a new stream identifier must be greater than all before. nghttp2 takes a smaller
+ * one for a stream that was closed; one that was never opened is a connection error, and the last
+ * 64 are remembered for it.
  */
 static bool is_skipped_id(const struct h2_session *s, int32_t id)
 {
     int32_t back = (s->last_peer_id - id) / 2;
-    return id > 0 && id < s->last_peer_id && (id & 1) == 1 && back < 64 && ((s->skipped_ids >> back) & 1) == 1;
+    return id > 0 && id < s->last_peer_id && (id & 1) == 1 && back < 64 &&
+           ((s->skipped_ids >> back) & 1) == 1;
 }
 
 static void note_new_id(struct h2_session *s, int32_t id)
@@ -50,7 +52,8 @@ static bool is_control_frame(const struct h2_session *s, const nghttp2_frame_hd 
     case NGHTTP2_HEADERS:
         return false;
     case NGHTTP2_WINDOW_UPDATE:
-        /* Streams that carry a push earn WINDOW_UPDATEs; only those of an idle connection are suspect. */
+        /* Streams that carry a push earn WINDOW_UPDATEs; only those of an idle connection are
+         * suspect. */
         return s->n_streams == 0;
     default:
         return true;
@@ -94,8 +97,9 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     return 0;
 }
 
-static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-                     const uint8_t *value, size_t value_len, uint8_t flags, void *user)
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *user)
 {
     struct h2_session *s = user;
     struct h2_stream *st = find(ng, frame->hd.stream_id);
@@ -106,18 +110,20 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     size_t bytes = h2_headers_bytes(&st->in_headers) + name_len + value_len + 32;
     if (bytes > s->limits.header_bytes || st->in_headers.n >= s->limits.headers) {
         st->over_limit = true;
-        s->ops->on_limit(s, bytes > s->limits.header_bytes ? COUNTER_LIMIT_HEADER_BYTES : COUNTER_LIMIT_HEADERS);
+        s->ops->on_limit(s, bytes > s->limits.header_bytes ? COUNTER_LIMIT_HEADER_BYTES
+                                                           : COUNTER_LIMIT_HEADERS);
         return verdict(s);
     }
     bool never_index = (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0;
-    if (h2_headers_add(&st->in_headers, (const char *)name, name_len, (const char *)value, value_len,
-                       never_index) != RC_OK) {
+    if (h2_headers_add(&st->in_headers, (const char *)name, name_len, (const char *)value,
+                       value_len, never_index) != RC_OK) {
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     return 0;
 }
 
-static void on_headers_complete(struct h2_session *s, struct h2_stream *st, const nghttp2_frame *frame)
+static void on_headers_complete(struct h2_session *s, struct h2_stream *st,
+                                const nghttp2_frame *frame)
 {
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     size_t n;
@@ -190,7 +196,8 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     return verdict(s);
 }
 
-static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t n, void *user)
+static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data,
+                         size_t n, void *user)
 {
     struct h2_session *s = user;
     struct h2_stream *st = find(ng, id);
@@ -227,7 +234,8 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     if (s->role == H2_ACCEPTED && ends) {
         struct h2_stream *st = find(ng, frame->hd.stream_id);
         if (st != NULL && !st->got_end) {
-            (void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+            (void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                            NGHTTP2_NO_ERROR);
         }
     }
     return verdict(s);

@@ -81,8 +81,8 @@ static nghttp2_data_provider provider(struct h2_stream *st)
     return (nghttp2_data_provider){.source.ptr = st, .read_callback = h2_stream_read};
 }
 
-enum rc h2_session_request(struct h2_session *s, const struct h2_headers *h, const struct h2_stream_ops *ops,
-                           void *user, struct h2_stream **out)
+enum rc h2_session_request(struct h2_session *s, const struct h2_headers *h,
+                           const struct h2_stream_ops *ops, void *user, struct h2_stream **out)
 {
     nghttp2_nv nv[NV_MAX];
 
@@ -176,8 +176,8 @@ static bool submit_trailers(struct h2_stream *st)
     return nghttp2_submit_trailer(st->session->ng, st->id, nv, make_nv(&st->trailers, nv)) == 0;
 }
 
-ssize_t h2_stream_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
-                       nghttp2_data_source *source, void *user)
+ssize_t h2_stream_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t length,
+                       uint32_t *flags, nghttp2_data_source *source, void *user)
 {
     struct h2_session *s = user;
     struct h2_stream *st = source->ptr;
@@ -210,8 +210,8 @@ ssize_t h2_stream_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len
     return (ssize_t)n;
 }
 
-int h2_stream_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *framehd, size_t length,
-                        nghttp2_data_source *source, void *user)
+int h2_stream_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *framehd,
+                        size_t length, nghttp2_data_source *source, void *user)
 {
     struct h2_session *s = user;
     struct h2_stream *st = source->ptr;
@@ -254,7 +254,8 @@ void h2_stream_reset(struct h2_stream *st, enum h2_error error)
     if (st->closed || conn_is_dead(st->session->conn) || (st->got_end && said_all)) {
         return;
     }
-    if (nghttp2_submit_rst_stream(st->session->ng, NGHTTP2_FLAG_NONE, st->id, (uint32_t)error) != 0) {
+    if (nghttp2_submit_rst_stream(st->session->ng, NGHTTP2_FLAG_NONE, st->id, (uint32_t)error) !=
+        0) {
         conn_kill(st->session->conn, END_MEMORY);
         return;
     }

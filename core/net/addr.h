@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * IP addresses with ports, and networks. A small value type: 28 bytes less than sockaddr_storage
- * matter with thousands of connections. IPv4-mapped IPv6 addresses are turned into IPv4 on the way in.
+ * matter with thousands of connections. IPv4-mapped IPv6 addresses are turned into IPv4 on the way
+ * in.
  */
 #pragma once
 
@@ -15,10 +16,10 @@
 enum addr_family { ADDR_NONE = 0, ADDR_V4 = 4, ADDR_V6 = 6 };
 
 struct addr {
-    uint8_t family;   /**< enum addr_family */
-    uint16_t port;    /**< host byte order; 0 when it does not matter */
-    uint32_t scope;   /**< IPv6 scope id, 0 mostly */
-    uint8_t ip[16];   /**< network order; the first 4 for ADDR_V4 */
+    uint8_t family; /**< enum addr_family */
+    uint16_t port;  /**< host byte order; 0 when it does not matter */
+    uint32_t scope; /**< IPv6 scope id, 0 mostly */
+    uint8_t ip[16]; /**< network order; the first 4 for ADDR_V4 */
 };
 
 /** A network: the first prefix bits of ip count. */
@@ -30,7 +31,11 @@ struct addr_net {
 /** Room for the longest addr_format() text with its final zero: "[...%4294967295]:65535". */
 #define ADDR_TEXT_BYTES 64
 
-/** "10.0.0.1:15012" or "[::1]:15012"; the port is needed. RC_INVALID for anything else (also names). */
+/**
+ * "10.0.0.1:15012", "[::1]:15012" or "[fe80::1%eth0]:15012" (a scope, name or number, is for
+ * link-local addresses only). The port is needed, 0 .. 65535; whether 0 makes sense is the caller's
+ * matter. RC_INVALID for anything else (also names).
+ */
 enum rc addr_parse(const char *text, struct addr *out) MUST_USE;
 
 /** "10.0.0.1" or "::1", port 0. RC_INVALID for anything else. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The BIO under every SSL: a socket, with bytes that were read from it before OpenSSL saw it. No SIGPIPE.
+ * The BIO under every SSL: a socket, with bytes that were read from it before OpenSSL saw it. No
+ * SIGPIPE.
  */
 #pragma once
 
@@ -13,8 +14,8 @@
 
 /** Embedded in a conn. */
 struct bio_source {
-    int fd;             /**< owned */
-    uint8_t *prefix;    /**< owned; NULL when there is none (any more) */
+    int fd;          /**< owned */
+    uint8_t *prefix; /**< owned; NULL when there is none (any more) */
     size_t prefix_len;
     size_t prefix_used;
 };

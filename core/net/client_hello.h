@@ -2,9 +2,10 @@
 /*
  * Read the server name out of a TLS ClientHello without answering it. Pure: bytes in, answer out.
  *
- * The hello may come in any number of reads and TLS records (a post-quantum key share makes it larger than
- * one TCP segment), and a record may end inside any field (RFC 8446 5.1). GREASE and unknown extensions are
- * skipped. The caller keeps the bytes: they are given to OpenSSL or to the upstream unchanged.
+ * The hello may come in any number of reads and TLS records (a post-quantum key share makes it
+ * larger than one TCP segment), and a record may end inside any field (RFC 8446 5.1). GREASE and
+ * unknown extensions are skipped. The caller keeps the bytes: they are given to OpenSSL or to the
+ * upstream unchanged.
  */
 #pragma once
 
@@ -20,14 +21,17 @@
 #define CLIENT_HELLO_SNI_BYTES 256
 
 struct client_hello {
-    char sni[CLIENT_HELLO_SNI_BYTES]; /**< lower case, without a final dot; "" when the hello has none */
+    char sni[CLIENT_HELLO_SNI_BYTES]; /**< lower case, without a final dot; "" when the hello has
+                                         none */
 };
 
 /**
  * Look at all n bytes received so far.
  *
  * Returns RC_OK with *out filled; RC_AGAIN when more bytes are needed (*out untouched);
- * RC_PEER_MALFORMED when this is no ClientHello (also an SNI that is no host name, holds a zero byte or comes twice);
- * RC_PEER_LIMIT when it would be longer than CLIENT_HELLO_MAX_BYTES.
+ * RC_PEER_MALFORMED when this is no ClientHello (also an SNI that is neither a host name nor an IP
+ * address, holds a zero byte or comes twice); said as soon as the first wrong byte is there.
+ * RC_PEER_LIMIT when it would be longer than CLIENT_HELLO_MAX_BYTES, with record headers; so
+ * RC_AGAIN never comes for that many bytes.
  */
 enum rc client_hello_parse(const uint8_t *data, size_t n, struct client_hello *out) MUST_USE;

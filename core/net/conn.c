@@ -21,23 +21,23 @@ enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN, CONN_FINISHING, CO
 
 struct conn {
     uint32_t magic;
-    uint8_t state;             /**< enum conn_state */
-    uint8_t why;               /**< enum end_reason, once finishing or dead */
-    bool out_was_full;         /**< on_drained is owed */
+    uint8_t state;     /**< enum conn_state */
+    uint8_t why;       /**< enum end_reason, once finishing or dead */
+    bool out_was_full; /**< on_drained is owed */
     bool fin_sent;
-    struct worker *worker;     /**< borrowed */
+    struct worker *worker; /**< borrowed */
     const struct conn_ops *ops;
-    void *user;                /**< borrowed until on_dead */
-    SSL *ssl;                  /**< owned */
-    struct bio_source source;  /**< the socket and the bytes read ahead of the handshake */
-    struct bufq out;           /**< encrypted later: what SSL_write() did not take */
+    void *user;               /**< borrowed until on_dead */
+    SSL *ssl;                 /**< owned */
+    struct bio_source source; /**< the socket and the bytes read ahead of the handshake */
+    struct bufq out;          /**< encrypted later: what SSL_write() did not take */
     ev_io io;
-    ev_timer timer;            /**< handshake, then the linger of conn_finish() */
+    ev_timer timer; /**< handshake, then the linger of conn_finish() */
     struct worker_reap reap;
     struct addr peer;
     struct addr local;
-    struct addr bind;          /**< the configured source of a dialled connection */
-    char *detail;              /**< owned; NULL mostly */
+    struct addr bind; /**< the configured source of a dialled connection */
+    char *detail;     /**< owned; NULL mostly */
 };
 
 static void on_io(struct ev_loop *loop, ev_io *io, int revents);
@@ -270,7 +270,8 @@ static void tell_drained(struct conn *c)
     }
 }
 
-/* After our FIN: throw away what still comes, until the peer closes too or the linger timer fires. */
+/* After our FIN: throw away what still comes, until the peer closes too or the linger timer fires.
+ */
 static void discard(struct conn *c)
 {
     for (int i = 0; i < 16; i++) {
@@ -389,7 +390,8 @@ void conn_finish(struct conn *c, enum end_reason why, double linger)
 }
 
 /* An SSL comes with the first caller and is freed here when the struct cannot be made. */
-static struct conn *new_conn(struct worker *w, int fd, SSL *ssl, const struct conn_ops *ops, void *user)
+static struct conn *new_conn(struct worker *w, int fd, SSL *ssl, const struct conn_ops *ops,
+                             void *user)
 {
     struct conn *c = calloc(1, sizeof(*c));
 
@@ -430,15 +432,17 @@ static void start_timer(struct conn *c, double timeout)
     ev_timer_start(c->worker->loop, &c->timer);
 }
 
-enum rc conn_accept(struct worker *w, int fd, const struct addr *peer, SSL *ssl, const uint8_t *prefix, size_t n,
-                    double timeout, const struct conn_ops *ops, void *user, struct conn **out)
+enum rc conn_accept(struct worker *w, int fd, const struct addr *peer, SSL *ssl,
+                    const uint8_t *prefix, size_t n, double timeout, const struct conn_ops *ops,
+                    void *user, struct conn **out)
 {
     struct conn *c = new_conn(w, fd, ssl, ops, user);
 
     if (c == NULL) {
         return RC_NO_MEMORY;
     }
-    if (bio_source_set_prefix(&c->source, prefix, n) != RC_OK || bio_attach(ssl, &c->source) != RC_OK) {
+    if (bio_source_set_prefix(&c->source, prefix, n) != RC_OK ||
+        bio_attach(ssl, &c->source) != RC_OK) {
         free_early(c);
         return RC_NO_MEMORY;
     }
@@ -448,15 +452,16 @@ enum rc conn_accept(struct worker *w, int fd, const struct addr *peer, SSL *ssl,
     SSL_set_accept_state(ssl);
     start_timer(c, timeout);
     *out = c;
-    /* The prefix is at hand and no event will announce it: start from the loop, not from our caller. */
+    /* The prefix is at hand and no event will announce it: start from the loop, not from our
+     * caller. */
     ev_io_set(&c->io, fd, EV_READ);
     ev_io_start(w->loop, &c->io);
     ev_feed_event(w->loop, &c->io, EV_READ);
     return RC_OK;
 }
 
-enum rc conn_dial(struct worker *w, const struct addr *peer, const struct addr *source, SSL *ssl, double timeout,
-                  const struct conn_ops *ops, void *user, struct conn **out)
+enum rc conn_dial(struct worker *w, const struct addr *peer, const struct addr *source, SSL *ssl,
+                  double timeout, const struct conn_ops *ops, void *user, struct conn **out)
 {
     int fd;
     enum rc rc = sock_connect(peer, source, &fd);
@@ -513,6 +518,15 @@ const struct addr *conn_local(const struct conn *c)
 SSL *conn_ssl(const struct conn *c)
 {
     return c->ssl;
+}
+
+bool conn_alpn_is_h2(const struct conn *c)
+{
+    const unsigned char *alpn = NULL;
+    unsigned int n = 0;
+
+    SSL_get0_alpn_selected(c->ssl, &alpn, &n);
+    return n == 2 && alpn[0] == 'h' && alpn[1] == '2';
 }
 
 const char *conn_detail(const struct conn *c)

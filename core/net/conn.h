@@ -2,13 +2,13 @@
 /*
  * One TLS connection: a socket, its SSL, and what could not be written yet.
  *
- * Reading never stops while the connection is open: backpressure is the business of HTTP/2 windows, because a
- * socket left unread for ten seconds is closed by agents and istiod (TCP_USER_TIMEOUT, grpc-go http2_server.go).
- * At idle a connection holds no buffer: input goes through the worker's shared buffer, output is queued only
- * while the socket is full.
+ * Reading never stops while the connection is open: backpressure is the business of HTTP/2 windows,
+ * because a socket left unread for ten seconds is closed by agents and istiod (TCP_USER_TIMEOUT,
+ * grpc-go http2_server.go). At idle a connection holds no buffer: input goes through the worker's
+ * shared buffer, output is queued only while the socket is full.
  *
- * Life: conn_accept() or conn_dial() -> handshake -> on_open -> bytes -> conn_kill() or conn_finish() ->
- * on_dead, exactly once, in the reap phase; then the struct is gone. Worker-local.
+ * Life: conn_accept() or conn_dial() -> handshake -> on_open -> bytes -> conn_kill() or
+ * conn_finish() -> on_dead, exactly once, in the reap phase; then the struct is gone. Worker-local.
  */
 #pragma once
 
@@ -26,7 +26,8 @@
 /** Output queued beyond this: conn_out_full(), no more data is framed. */
 #define CONN_OUT_HIGH_BYTES (128 * 1024)
 
-/** Output queued beyond this ends the connection: only control frames get here, so the peer floods. */
+/** Output queued beyond this ends the connection: only control frames get here, so the peer floods.
+ */
 #define CONN_OUT_MAX_BYTES (512 * 1024)
 
 struct conn;
@@ -53,41 +54,50 @@ struct conn_ops {
  * ops      borrowed, static. user: borrowed until on_dead.
  * Returns RC_OK with *out borrowed until on_dead; RC_NO_MEMORY.
  */
-enum rc conn_accept(struct worker *w, int fd, const struct addr *peer, SSL *ssl, const uint8_t *prefix, size_t n,
-                    double timeout, const struct conn_ops *ops, void *user, struct conn **out) MUST_USE;
+enum rc conn_accept(struct worker *w, int fd, const struct addr *peer, SSL *ssl,
+                    const uint8_t *prefix, size_t n, double timeout, const struct conn_ops *ops,
+                    void *user, struct conn **out) MUST_USE;
 
 /**
  * Connect to peer and do the client side of the handshake; the result comes by on_open or on_dead.
  *
- * source   bound before connecting and compared with the socket's own address before a byte is sent; family
- *          ADDR_NONE: the kernel chooses.
- * ssl      owned, also on failure.
- * Returns RC_OK with *out borrowed until on_dead; RC_NO_MEMORY; RC_NO_FILES, RC_UNREACHABLE, ... of the socket calls.
+ * source   bound before connecting and compared with the socket's own address before a byte is
+ * sent; family ADDR_NONE: the kernel chooses. ssl      owned, also on failure. Returns RC_OK with
+ * *out borrowed until on_dead; RC_NO_MEMORY; RC_NO_FILES, RC_UNREACHABLE, ... of the socket calls.
  */
-enum rc conn_dial(struct worker *w, const struct addr *peer, const struct addr *source, SSL *ssl, double timeout,
-                  const struct conn_ops *ops, void *user, struct conn **out) MUST_USE;
+enum rc conn_dial(struct worker *w, const struct addr *peer, const struct addr *source, SSL *ssl,
+                  double timeout, const struct conn_ops *ops, void *user,
+                  struct conn **out) MUST_USE;
 
-/** Send n bytes: written now as far as the socket takes them, the rest is queued. May kill the connection. */
+/** Send n bytes: written now as far as the socket takes them, the rest is queued. May kill the
+ * connection. */
 void conn_send(struct conn *c, const uint8_t *data, size_t n);
 
 /** Is so much output queued that the user should not frame more? */
 bool conn_out_full(const struct conn *c);
 
-/** End after what is queued has been sent, with close_notify and FIN; reading is over. Bounded by linger seconds. */
+/** End after what is queued has been sent, with close_notify and FIN; reading is over. Bounded by
+ * linger seconds. */
 void conn_finish(struct conn *c, enum end_reason why, double linger);
 
-/** End now. on_dead follows in the reap phase; until then the connection does nothing. No effect on a dead one. */
+/** End now. on_dead follows in the reap phase; until then the connection does nothing. No effect on
+ * a dead one. */
 void conn_kill(struct conn *c, enum end_reason why);
 
 /** Is it over (on_dead has not come yet)? */
 bool conn_is_dead(const struct conn *c);
 
+/** What conn_accept() or conn_dial() got. */
 void *conn_user(const struct conn *c);
+/** The worker it lives on. */
 struct worker *conn_worker(const struct conn *c);
+/** The other side. */
 const struct addr *conn_peer(const struct conn *c);
 /** The socket's own address; family ADDR_NONE before it is connected. */
 const struct addr *conn_local(const struct conn *c);
 /** Borrowed until on_dead. */
 SSL *conn_ssl(const struct conn *c);
+/** Did both sides agree on HTTP/2 (ALPN h2)? False before the handshake is done. */
+bool conn_alpn_is_h2(const struct conn *c);
 /** A text for the log that says more than the end reason (TLS alert, errno), or "". Borrowed. */
 const char *conn_detail(const struct conn *c);

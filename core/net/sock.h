@@ -7,7 +7,8 @@
 #include "core/base/rc.h"
 #include "core/net/addr.h"
 
-/** Ten seconds, as agents and istiod have it (grpc-go http2_client.go): a dead peer is noticed while we send. */
+/** Ten seconds, as agents and istiod have it (grpc-go http2_client.go): a dead peer is noticed
+ * while we send. */
 #define SOCK_USER_TIMEOUT_MS 10000
 
 /**
@@ -17,18 +18,20 @@
 enum rc sock_listen(const struct addr *bind_to, bool shared, int *out, const char **what) MUST_USE;
 
 /**
- * Start to connect. source ADDR_NONE: the kernel chooses; else it is bound without claiming a port yet
- * (IP_BIND_ADDRESS_NO_PORT), so that ports run out per destination only.
- * out: owned fd, connecting. RC_OK (also while in progress) or an error.
+ * Start to connect. source ADDR_NONE: the kernel chooses; else it is bound without claiming a port
+ * yet (IP_BIND_ADDRESS_NO_PORT), so that ports run out per destination only. out: owned fd,
+ * connecting. RC_OK (also while in progress) or an error.
  */
 enum rc sock_connect(const struct addr *peer, const struct addr *source, int *out) MUST_USE;
 
-/** The result of a connect in progress: RC_OK, RC_AGAIN when not connected yet, or why it failed. */
+/** The result of a connect in progress: RC_OK, RC_AGAIN when not connected yet, or why it failed.
+ */
 enum rc sock_connect_result(int fd) MUST_USE;
 
 /**
- * Set the options of a connected or accepted socket. Never fails: an option that is refused is left out.
- * user_timeout: also SOCK_USER_TIMEOUT_MS; not for passthrough, where a receiver may close its window for long.
+ * Set the options of a connected or accepted socket. Never fails: an option that is refused is left
+ * out. user_timeout: also SOCK_USER_TIMEOUT_MS; not for passthrough, where a receiver may close its
+ * window for long.
  */
 void sock_tune(int fd, bool user_timeout);
 

@@ -2,9 +2,9 @@
 /*
  * A worker: one thread, one event loop, and everything that lives on it. No lock on the data path.
  *
- * A turn of the loop: events mark sessions for flush and objects for reaping; before the loop sleeps, the
- * prepare phase flushes and reaps in turns until both lists are empty (bounded: what is left is done in the
- * next turn, without sleeping). Nothing is freed anywhere else.
+ * A turn of the loop: events mark sessions for flush and objects for reaping; before the loop
+ * sleeps, the prepare phase flushes and reaps in turns until both lists are empty (bounded: what is
+ * left is done in the next turn, without sleeping). Nothing is freed anywhere else.
  */
 #pragma once
 
@@ -41,20 +41,21 @@ struct worker_reap {
 struct worker {
     uint32_t magic;
     unsigned index;
-    struct ev_loop *loop;       /**< owned */
+    struct ev_loop *loop; /**< owned */
     pthread_t thread;
     ev_prepare prepare;
-    ev_idle idle;               /**< active while a prepare phase left work over */
+    ev_idle idle; /**< active while a prepare phase left work over */
     ev_async wake;
-    pthread_mutex_t mail_lock;  /**< guards mail only */
-    struct list mail;           /**< struct mail, owned */
-    struct list dirty;          /**< worker_flush */
-    struct list dead;           /**< worker_reap */
+    pthread_mutex_t mail_lock; /**< guards mail only */
+    struct list mail;          /**< struct mail, owned */
+    struct list dirty;         /**< worker_flush */
+    struct list dead;          /**< worker_reap */
     struct bufq_pool pool;
-    uint8_t *in;                /**< owned, WORKER_SCRATCH_BYTES: what SSL_read() fills; used up before returning */
-    uint8_t *out;               /**< owned, WORKER_SCRATCH_BYTES: frames of the session that is being flushed */
-    struct counters *counters;  /**< owned */
-    void *user;                 /**< the composition root's per-worker state, borrowed */
+    uint8_t
+        *in; /**< owned, WORKER_SCRATCH_BYTES: what SSL_read() fills; used up before returning */
+    uint8_t *out; /**< owned, WORKER_SCRATCH_BYTES: frames of the session that is being flushed */
+    struct counters *counters; /**< owned */
+    void *user;                /**< the composition root's per-worker state, borrowed */
 };
 
 /** Make a worker; its thread does not run yet. out owned by the caller. RC_NO_MEMORY, RC_SYSTEM. */
@@ -67,7 +68,8 @@ enum rc worker_start(struct worker *w) MUST_USE;
 void worker_stop(struct worker *w);
 void worker_join(struct worker *w);
 
-/** Free a worker whose thread has ended (or never ran) and null the pointer. Its lists must be empty. */
+/** Free a worker whose thread has ended (or never ran) and null the pointer. Its lists must be
+ * empty. */
 void worker_free(struct worker **w);
 
 /**
@@ -85,7 +87,8 @@ void worker_flush_later(struct worker *w, struct worker_flush *f);
 /** Queue for reaping; once per object. */
 void worker_reap_later(struct worker *w, struct worker_reap *r);
 
-/** Flush and reap until nothing is left or the bound is met. The prepare phase; tests call it too. */
+/** Flush and reap until nothing is left or the bound is met. The prepare phase; tests call it too.
+ */
 void worker_settle(struct worker *w);
 
 /** Seconds, monotonic: libev's own ev_now() follows the wall clock. */

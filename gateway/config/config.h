@@ -23,12 +23,12 @@
 enum route_mode { ROUTE_PASSTHROUGH, ROUTE_TERMINATE };
 
 struct config_route {
-    struct addr_net *from;  /**< owned; n_from 0: any source */
+    struct addr_net *from; /**< owned; n_from 0: any source */
     size_t n_from;
-    char **sni;             /**< owned, NULL-terminated, lower case: an exact name; "*.suffix", one label or more
-                                 before ".suffix"; or "*", also a ClientHello without SNI */
+    char **sni; /**< owned, NULL-terminated, lower case: an exact name; "*.suffix", one
+                     label or more before ".suffix"; or "*", also without SNI */
     enum route_mode mode;
-    size_t upstream;        /**< index into config.upstreams */
+    size_t upstream;         /**< index into config.upstreams */
     struct relay_opts relay; /**< of a terminating route */
 };
 
@@ -36,8 +36,8 @@ struct config_listener {
     char *name;             /**< owned; unique */
     struct addr *bind;      /**< owned */
     size_t n_bind;          /**< 1 or more */
-    struct cert_set *certs; /**< shared (ref); NULL when no route terminates. Serving certificates, client roots,
-                                 trust domain and vm_identities, loaded and checked */
+    struct cert_set *certs; /**< shared (ref); NULL when no route terminates. Serving certificates,
+                                 client roots, trust domain and vm_identities, loaded and checked */
     struct config_route *routes; /**< owned; first match decides */
     size_t n_routes;
     struct listener_limits limits;
@@ -49,16 +49,16 @@ struct config_upstream {
 };
 
 struct config_admin {
-    char *socket;             /**< owned; NULL: none */
-    uint32_t socket_mode;     /**< default 0660 */
-    struct addr bind;         /**< ADDR_NONE: none */
+    char *socket;         /**< owned; NULL: none */
+    uint32_t socket_mode; /**< default 0660 */
+    struct addr bind;     /**< ADDR_NONE: none */
     bool allow_remote;
     struct addr metrics_bind; /**< ADDR_NONE: none */
 };
 
 struct config {
     uint32_t magic;
-    char *path;      /**< owned; as given */
+    char *path;                        /**< owned; as given */
     struct config_listener *listeners; /**< owned */
     size_t n_listeners;
     struct config_upstream *upstreams; /**< owned */
@@ -67,8 +67,8 @@ struct config {
     double drain_timeout; /**< seconds */
     struct config_admin admin;
     struct log_opts log;
-    char *log_file;       /**< owned; log.file points here */
-    char **files;         /**< owned, NULL-terminated: every file that was read, for the file watch */
+    char *log_file; /**< owned; log.file points here */
+    char **files;   /**< owned, NULL-terminated: every file read, for the file watch */
 };
 
 /**

@@ -45,9 +45,10 @@ struct bound {
     struct node *node;       /**< borrowed */
 };
 
+/* Whatever the scope: a listener is found by the bound address alone. */
 static bool same_socket(const struct addr *a, const struct addr *b)
 {
-    return addr_same_ip(a, b) && a->port == b->port && a->scope == b->scope;
+    return addr_same_ip(a, b) && a->port == b->port;
 }
 
 static void add_bound(struct report *r, struct bound *all, size_t *n, const struct addr *a,

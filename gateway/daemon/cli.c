@@ -18,8 +18,8 @@ struct command {
     enum cli_command command;
     bool wants_config;
     bool wants_output;
-    const char *usage; /**< what follows the name */
-    const char *text;  /**< one line */
+    const char *usage;   /**< what follows the name */
+    const char *text;    /**< one line */
     const char *options; /**< for its own --help */
     const char *more;
 };

@@ -55,7 +55,8 @@ static struct source **find(struct conn_limits *l, const struct addr *a)
     return link;
 }
 
-static enum conn_admission enter(struct conn_limits *l, const struct addr *a, uint32_t max, uint32_t max_source)
+static enum conn_admission enter(struct conn_limits *l, const struct addr *a, uint32_t max,
+                                 uint32_t max_source)
 {
     if (l->total >= max) {
         return CONN_OVER_TOTAL;
@@ -75,7 +76,8 @@ static enum conn_admission enter(struct conn_limits *l, const struct addr *a, ui
     return CONN_ADMITTED;
 }
 
-enum conn_admission conn_limits_enter(struct conn_limits *l, const struct addr *source, uint32_t max, uint32_t max_source)
+enum conn_admission conn_limits_enter(struct conn_limits *l, const struct addr *source,
+                                      uint32_t max, uint32_t max_source)
 {
     pthread_mutex_lock(&l->lock);
     enum conn_admission a = enter(l, source, max, max_source);

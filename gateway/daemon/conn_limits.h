@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many connections there are in all and from each source, over all workers, for `connections` and
- * `connections_per_source`. One lock, held for a hash look-up at accept and close; never on the data path.
+ * How many connections there are in all and from each source, over all workers, for `connections`
+ * and `connections_per_source`. One lock, held for a hash look-up at accept and close; never on the
+ * data path.
  */
 #pragma once
 
@@ -21,7 +22,8 @@ enum rc conn_limits_new(struct conn_limits **out) MUST_USE;
 void conn_limits_free(struct conn_limits **l);
 
 /** Count a connection if it stays within both limits. Any thread. */
-enum conn_admission conn_limits_enter(struct conn_limits *l, const struct addr *source, uint32_t max, uint32_t max_source);
+enum conn_admission conn_limits_enter(struct conn_limits *l, const struct addr *source,
+                                      uint32_t max, uint32_t max_source);
 
 /** Uncount one that was admitted. Any thread. */
 void conn_limits_leave(struct conn_limits *l, const struct addr *source);

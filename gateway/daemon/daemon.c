@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The composition root: workers with their gates, the directory, the admin pages, and what signals ask for. All of it is
- * run by the main thread, which carries no VM's bytes.
+ * The composition root: workers with their gates, the directory, the admin pages, and what signals
+ * ask for. All of it is run by the main thread, which carries no VM's bytes.
  */
 #include "gateway/daemon/daemon.h"
 
@@ -35,15 +35,15 @@
 struct daemon {
     const char *config_path;
     struct ev_loop *loop;
-    struct worker **workers;     /* owned */
-    struct gate **gates;         /* owned, one for each worker */
+    struct worker **workers; /* owned */
+    struct gate **gates;     /* owned, one for each worker */
     unsigned n_workers;
     struct conn_limits *limits;
     struct directory *directory;
     struct admin *admin;
     struct sockets sockets;
     struct watch watch;
-    struct status status;        /* what the admin pages show; guards the generation for their threads */
+    struct status status; /* what the admin pages show; guards the generation for their threads */
     struct generation *generation;
     ev_signal hup;
     ev_signal term;
@@ -52,7 +52,7 @@ struct daemon {
     ev_timer watch_timer;
     ev_timer status_timer;
     ev_timer drain_timer;
-    uint32_t beats;              /* workers that answered since the last status; atomic */
+    uint32_t beats; /* workers that answered since the last status; atomic */
     bool draining;
     bool forced;
     double drain_deadline;
@@ -78,7 +78,8 @@ static void run_call(struct worker *w, void *arg)
 }
 
 /* Run on a worker and wait for the result. */
-static enum rc call_gate(struct daemon *d, unsigned i, enum rc (*fn)(struct gate *g, void *arg), void *arg)
+static enum rc call_gate(struct daemon *d, unsigned i, enum rc (*fn)(struct gate *g, void *arg),
+                         void *arg)
 {
     struct call c = {.fn = fn, .gate = d->gates[i], .arg = arg};
 
@@ -138,7 +139,8 @@ static void call_all(struct daemon *d, enum rc (*fn)(struct gate *g, void *arg),
 static void log_lines(enum log_level level, const char *msg, char *text)
 {
     char *rest = NULL;
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
         log_event(level, msg, LOG_S("error", line));
     }
 }
@@ -230,7 +232,8 @@ static void tell_reload_begins(void)
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
-    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                     (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
 }
 
 static void reload(struct daemon *d, const char *why)
@@ -242,7 +245,8 @@ static void reload(struct daemon *d, const char *why)
     watch_mark(&d->watch, d->generation->config->files);
     enum rc rc = read_config(d, false, &c);
     if (rc == RC_OK && c->workers != d->n_workers) {
-        log_event(LOG_WARNING, "a changed number of workers needs a restart", LOG_I("workers", d->n_workers));
+        log_event(LOG_WARNING, "a changed number of workers needs a restart",
+                  LOG_I("workers", d->n_workers));
     }
     if (rc == RC_OK) {
         rc = put_in_force(d, c);
@@ -401,7 +405,8 @@ static void raise_file_limit(void)
     }
 }
 
-static void watch_signal(struct daemon *d, ev_signal *s, int signum, void (*cb)(struct ev_loop *, ev_signal *, int))
+static void watch_signal(struct daemon *d, ev_signal *s, int signum,
+                         void (*cb)(struct ev_loop *, ev_signal *, int))
 {
     ev_signal_init(s, cb, signum);
     s->data = d;
@@ -527,7 +532,8 @@ int daemon_run(const char *config_path)
     rc = start(&d, c);
     if (rc == RC_OK) {
         start_watching(&d);
-        log_event(LOG_INFO, "xdsgate is running", LOG_S("file", config_path), LOG_I("workers", d.n_workers));
+        log_event(LOG_INFO, "xdsgate is running", LOG_S("file", config_path),
+                  LOG_I("workers", d.n_workers));
         (void)sd_notify(0, "READY=1");
         ev_run(d.loop, 0);
         log_event(LOG_INFO, "xdsgate has stopped");

@@ -18,7 +18,8 @@
 #define REOPEN_S 0.1
 #define DRAIN_TICK_S 0.02
 
-/* The part of drain_timeout in which all streams have been ended, and a rate that is always fine for istiod. */
+/* The part of drain_timeout in which all streams have been ended, and a rate that is always fine
+ * for istiod. */
 #define DRAIN_SPREAD 0.7
 #define DRAIN_RATE_MIN 25.0
 
@@ -35,11 +36,11 @@ struct hello {
     struct list node;
     struct gate *gate;
     struct addr peer;
-    struct addr bound;   /* the door it came through */
+    struct addr bound; /* the door it came through */
     int fd;
     ev_io io;
     ev_timer timer;
-    uint8_t *data;       /* owned */
+    uint8_t *data; /* owned */
     size_t n;
     size_t cap;
 };
@@ -122,8 +123,8 @@ static void refuse(struct hello *h, enum end_reason why, const char *detail)
     struct addr peer = h->peer;
     char text[ADDR_TEXT_BYTES];
 
-    log_event(LOG_INFO, "connection refused", LOG_S("peer", addr_format(&peer, text)), LOG_S("reason", end_label(why)),
-              LOG_S("detail", detail));
+    log_event(LOG_INFO, "connection refused", LOG_S("peer", addr_format(&peer, text)),
+              LOG_S("reason", end_label(why)), LOG_S("detail", detail));
     counter_add(&g->worker->counters->conn_ends[why], 1);
     close(dissolve(h));
     conn_limits_leave(g->limits, &peer);
@@ -203,7 +204,8 @@ static void on_hello_bytes(struct ev_loop *loop, ev_io *io, int revents)
         return;
     }
     if (n <= 0) {
-        refuse(h, END_HELLO, h->n == 0 ? "closed before a ClientHello" : "closed within the ClientHello");
+        refuse(h, END_HELLO,
+               h->n == 0 ? "closed before a ClientHello" : "closed within the ClientHello");
         return;
     }
     if (!keep(h, in, (size_t)n)) {
@@ -253,7 +255,8 @@ static void pause_accepting(struct gate *g, const char *why)
 static bool admit_peer(struct gate *g, const struct listener_limits *l, const struct addr *peer)
 {
     char text[ADDR_TEXT_BYTES];
-    enum conn_admission a = conn_limits_enter(g->limits, peer, l->connections, l->connections_per_source);
+    enum conn_admission a =
+        conn_limits_enter(g->limits, peer, l->connections, l->connections_per_source);
 
     if (a == CONN_ADMITTED) {
         return true;
@@ -268,7 +271,8 @@ static bool admit_peer(struct gate *g, const struct listener_limits *l, const st
     return false;
 }
 
-static void start_hello(struct gate *g, const struct door *d, int fd, const struct addr *peer, double timeout)
+static void start_hello(struct gate *g, const struct door *d, int fd, const struct addr *peer,
+                        double timeout)
 {
     struct hello *h = calloc(1, sizeof(*h));
 
@@ -362,7 +366,8 @@ static enum rc open_door(struct gate *g, const struct gate_socket *s, struct lis
     return RC_OK;
 }
 
-static enum rc open_doors(struct gate *g, const struct gate_socket *sockets, size_t n, struct list *fresh)
+static enum rc open_doors(struct gate *g, const struct gate_socket *sockets, size_t n,
+                          struct list *fresh)
 {
     for (size_t i = 0; i < n; i++) {
         if (sockets[i].fd >= 0) {
@@ -377,7 +382,8 @@ static void close_unlisted(struct gate *g)
     struct list *n;
     struct list *spare;
 
-    LIST_FOREACH_SAFE (n, spare, &g->doors) {
+    LIST_FOREACH_SAFE(n, spare, &g->doors)
+    {
         struct door *d = LIST_ENTRY(n, struct door, node);
         if (site_find_listener(g->site, &d->addr) == NULL) {
             close_door(d);
@@ -385,13 +391,15 @@ static void close_unlisted(struct gate *g)
     }
 }
 
-/* A VM must not go on writing its own bytes from an address that istiod now believes (interface, source_address). */
+/* A VM must not go on writing its own bytes from an address that istiod now believes (interface,
+ * source_address). */
 static void end_untrusted_passes(struct gate *g)
 {
     struct list *n;
     struct list *spare;
 
-    LIST_FOREACH_SAFE (n, spare, &g->passes) {
+    LIST_FOREACH_SAFE(n, spare, &g->passes)
+    {
         struct passthrough *p = passthrough_of(n);
         const struct addr *source = passthrough_source(p);
         bool unknown = source->family == ADDR_NONE;
@@ -411,7 +419,8 @@ static bool has_xfcc(const struct generation *g)
     return false;
 }
 
-enum rc gate_apply(struct gate *g, struct generation *generation, const struct gate_socket *sockets, size_t n)
+enum rc gate_apply(struct gate *g, struct generation *generation, const struct gate_socket *sockets,
+                   size_t n)
 {
     struct site *site = NULL;
     struct list fresh;
@@ -460,7 +469,8 @@ static uint32_t count_work(const struct gate *g)
     return n;
 }
 
-/* End one thing: a stream, then its connection, then passthrough connections. false: nothing left to end. */
+/* End one thing: a stream, then its connection, then passthrough connections. false: nothing left
+ * to end. */
 static bool drain_one(struct gate *g)
 {
     uint32_t looked = 0;
@@ -537,10 +547,12 @@ void gate_kill_all(struct gate *g)
     while (!list_empty(&g->hellos)) {
         refuse(LIST_ENTRY(g->hellos.next, struct hello, node), END_DRAIN, "");
     }
-    LIST_FOREACH_SAFE (n, spare, &g->sessions) {
+    LIST_FOREACH_SAFE(n, spare, &g->sessions)
+    {
         vm_session_kill(LIST_ENTRY(n, struct vm_session, node), END_DRAIN);
     }
-    LIST_FOREACH_SAFE (n, spare, &g->passes) {
+    LIST_FOREACH_SAFE(n, spare, &g->passes)
+    {
         passthrough_kill(passthrough_of(n), END_DRAIN);
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker's front door: its listening sockets, connections whose ClientHello is being read, and the decision by route.
- * The only place that knows both relay and passthrough; neither knows the other. Worker-local, but for the functions
- * that say "any thread".
+ * A worker's front door: its listening sockets, connections whose ClientHello is being read, and
+ * the decision by route. The only place that knows both relay and passthrough; neither knows the
+ * other. Worker-local, but for the functions that say "any thread".
  */
 #pragma once
 
@@ -29,12 +29,12 @@ struct gate {
     struct list passes;         /**< passthrough */
     uint32_t in_flight;         /**< accepted and not open yet */
     struct site_upstreams upstreams;
-    struct site *site;          /**< shared (ref): the configuration in force */
-    ev_timer reopen;            /**< accepting again after a shortage of file descriptors */
-    bool shut;                  /**< no door is watched at the moment */
+    struct site *site; /**< shared (ref): the configuration in force */
+    ev_timer reopen;   /**< accepting again after a shortage of file descriptors */
+    bool shut;         /**< no door is watched at the moment */
     bool draining;
     ev_timer drain_timer;
-    double drain_rate;          /**< streams a second */
+    double drain_rate; /**< streams a second */
     double drain_credit;
     double drain_at;
     double drain_deadline;
@@ -47,11 +47,13 @@ enum rc gate_new(struct worker *w, struct conn_limits *limits, struct gate **out
 void gate_free(struct gate **g);
 
 /**
- * Put a generation in force: doors that are not in the table are closed, new ones opened, connections go on with what they
- * came with. Passthrough connections that left from an address which is now trusted by istiod are ended.
- * RC_NO_MEMORY: nothing has changed (and the new sockets are closed).
+ * Put a generation in force: doors that are not in the table are closed, new ones opened,
+ * connections go on with what they came with. Passthrough connections that left from an address
+ * which is now trusted by istiod are ended. RC_NO_MEMORY: nothing has changed (and the new sockets
+ * are closed).
  */
-enum rc gate_apply(struct gate *g, struct generation *generation, const struct gate_socket *sockets, size_t n) MUST_USE;
+enum rc gate_apply(struct gate *g, struct generation *generation, const struct gate_socket *sockets,
+                   size_t n) MUST_USE;
 
 /** Close the doors and end everything within seconds, streams one by one; then gate_is_empty(). */
 void gate_drain(struct gate *g, double seconds);

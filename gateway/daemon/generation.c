@@ -24,7 +24,8 @@ static uint64_t fingerprint(const char *path)
     return print;
 }
 
-static struct upstream *find_same(const struct generation *g, const struct upstream_opts *opts, uint64_t print)
+static struct upstream *find_same(const struct generation *g, const struct upstream_opts *opts,
+                                  uint64_t print)
 {
     for (size_t i = 0; g != NULL && i < g->config->n_upstreams; i++) {
         if (upstream_same(g->upstreams[i], opts, print)) {
@@ -34,7 +35,8 @@ static struct upstream *find_same(const struct generation *g, const struct upstr
     return NULL;
 }
 
-static enum rc make_upstream(struct config_upstream *cu, const struct generation *before, struct upstream **out)
+static enum rc make_upstream(struct config_upstream *cu, const struct generation *before,
+                             struct upstream **out)
 {
     uint64_t print = fingerprint(cu->opts.roots_file);
     struct upstream *same = find_same(before, &cu->opts, print);
@@ -46,7 +48,8 @@ static enum rc make_upstream(struct config_upstream *cu, const struct generation
     return upstream_new(&cu->opts, cu->roots, print, out);
 }
 
-enum rc generation_new(struct config **config, const struct generation *before, struct generation **out)
+enum rc generation_new(struct config **config, const struct generation *before,
+                       struct generation **out)
 {
     struct generation *g = calloc(1, sizeof(*g));
 

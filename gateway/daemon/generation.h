@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One configuration in force: the checked file and the upstreams made from it. Immutable; shared by reference count among
- * the workers, whose connections keep the generation they came with.
+ * One configuration in force: the checked file and the upstreams made from it. Immutable; shared by
+ * reference count among the workers, whose connections keep the generation they came with.
  */
 #pragma once
 
@@ -18,11 +18,14 @@ struct generation {
 };
 
 /**
- * Make a generation of a config, which is taken (and freed on failure). An upstream that is the same as one of `before`
- * (may be NULL) is kept, with its connections. out: owned reference. RC_NO_MEMORY.
+ * Make a generation of a config, which is taken (and freed on failure). An upstream that is the
+ * same as one of `before` (may be NULL) is kept, with its connections. out: owned reference.
+ * RC_NO_MEMORY.
  */
-enum rc generation_new(struct config **config, const struct generation *before, struct generation **out) MUST_USE;
+enum rc generation_new(struct config **config, const struct generation *before,
+                       struct generation **out) MUST_USE;
 
+/** Another reference to g. */
 struct generation *generation_ref(struct generation *g);
 /** Drop a reference and null the pointer; NULL is allowed. */
 void generation_unref(struct generation **g);

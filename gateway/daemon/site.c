@@ -43,7 +43,8 @@ static struct site_upstream *find_row(struct site_upstreams *u, const struct ups
     return NULL;
 }
 
-static enum rc hold_row(struct worker *w, struct site_upstreams *u, struct upstream *upstream, struct site_upstream **out)
+static enum rc hold_row(struct worker *w, struct site_upstreams *u, struct upstream *upstream,
+                        struct site_upstream **out)
 {
     struct site_upstream *row = find_row(u, upstream);
 
@@ -90,8 +91,8 @@ static void release_site(void *owner)
     site_unref(&s);
 }
 
-static void fill_route(struct site *s, struct site_listener *l, const struct config_route *config, struct list *sessions,
-                       struct list *passes, struct site_route *out)
+static void fill_route(struct site *s, struct site_listener *l, const struct config_route *config,
+                       struct list *sessions, struct list *passes, struct site_route *out)
 {
     struct site_upstream *row = s->held[config->upstream];
 
@@ -148,8 +149,8 @@ static enum rc fill(struct worker *w, struct site *s, struct list *sessions, str
     return RC_OK;
 }
 
-enum rc site_new(struct worker *w, struct generation *g, struct site_upstreams *upstreams, struct list *sessions,
-                 struct list *passes, struct site **out)
+enum rc site_new(struct worker *w, struct generation *g, struct site_upstreams *upstreams,
+                 struct list *sessions, struct list *passes, struct site **out)
 {
     struct site *s = calloc(1, sizeof(*s));
 
@@ -242,7 +243,8 @@ static bool name_matches(const char *pattern, const char *sni)
     return n > suffix && strcmp(sni + n - suffix, pattern + 1) == 0;
 }
 
-struct site_route *site_find_route(struct site_listener *l, const struct addr *peer, const char *sni)
+struct site_route *site_find_route(struct site_listener *l, const struct addr *peer,
+                                   const char *sni)
 {
     for (size_t i = 0; i < l->config->n_routes; i++) {
         const struct config_route *r = &l->config->routes[i];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What one worker makes of a generation: routes with their connection pools and balancers. Connections hold the site they
- * came with; upstreams that stay the same over a reload keep their pool. Worker-local.
+ * What one worker makes of a generation: routes with their connection pools and balancers.
+ * Connections hold the site they came with; upstreams that stay the same over a reload keep their
+ * pool. Worker-local.
  */
 #pragma once
 
@@ -23,7 +24,7 @@ struct site_route {
 struct site_listener {
     const struct config_listener *config; /**< borrowed from the generation */
     struct bucket anonymous;
-    struct site_route *routes;            /**< owned, config->n_routes */
+    struct site_route *routes; /**< owned, config->n_routes */
 };
 
 /** A worker's pools and balancers, by upstream; survives sites. Embedded in the worker's state. */
@@ -40,18 +41,20 @@ struct site {
     struct site_upstream **held;      /**< owned array, one for each upstream of the config */
 };
 
+/** Make an empty table. */
 void site_upstreams_init(struct site_upstreams *u);
 
 /** End every upstream connection now: the process ends. */
 void site_upstreams_kill(struct site_upstreams *u);
 
 /**
- * Make the site of a generation. sessions and passes: the worker's lists. out: owned reference. RC_NO_MEMORY: nothing
- * has changed.
+ * Make the site of a generation. sessions and passes: the worker's lists. out: owned reference.
+ * RC_NO_MEMORY: nothing has changed.
  */
-enum rc site_new(struct worker *w, struct generation *g, struct site_upstreams *upstreams, struct list *sessions,
-                 struct list *passes, struct site **out) MUST_USE;
+enum rc site_new(struct worker *w, struct generation *g, struct site_upstreams *upstreams,
+                 struct list *sessions, struct list *passes, struct site **out) MUST_USE;
 
+/** Another reference to s. */
 struct site *site_ref(struct site *s);
 /** Drop a reference and null the pointer; NULL is allowed. */
 void site_unref(struct site **s);
@@ -60,4 +63,5 @@ void site_unref(struct site **s);
 struct site_listener *site_find_listener(struct site *s, const struct addr *bound);
 
 /** The first route that matches who comes and what it asks for (sni "": none); NULL: no route. */
-struct site_route *site_find_route(struct site_listener *l, const struct addr *peer, const char *sni);
+struct site_route *site_find_route(struct site_listener *l, const struct addr *peer,
+                                   const char *sni);

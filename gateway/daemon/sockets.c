@@ -18,7 +18,8 @@ static bool is_open(const struct sockets *s, const struct addr *a)
     return false;
 }
 
-static enum rc open_all(const struct sockets *s, struct sockets_plan *plan, size_t i, char *err, size_t err_size)
+static enum rc open_all(const struct sockets *s, struct sockets_plan *plan, size_t i, char *err,
+                        size_t err_size)
 {
     char text[ADDR_TEXT_BYTES];
     const char *what;
@@ -58,8 +59,8 @@ static void list_binds(const struct config *c, struct sockets_plan *plan, unsign
     }
 }
 
-enum rc sockets_plan(const struct sockets *s, const struct config *c, struct sockets_plan *out, char *err,
-                     size_t err_size)
+enum rc sockets_plan(const struct sockets *s, const struct config *c, struct sockets_plan *out,
+                     char *err, size_t err_size)
 {
     struct sockets_plan plan = {.n = count_binds(c)};
 

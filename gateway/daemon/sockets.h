@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which addresses are listened on. Each worker has a socket of its own for each (SO_REUSEPORT), so a reload opens sockets
- * for new addresses only, and an address that cannot be opened refuses the reload before anything has changed.
+ * Which addresses are listened on. Each worker has a socket of its own for each (SO_REUSEPORT), so
+ * a reload opens sockets for new addresses only, and an address that cannot be opened refuses the
+ * reload before anything has changed.
  */
 #pragma once
 
@@ -25,8 +26,8 @@ struct sockets_plan {
  * Open what the configuration needs beyond what is open.
  * Returns RC_OK; otherwise err says which address and why, nothing stays open.
  */
-enum rc sockets_plan(const struct sockets *s, const struct config *c, struct sockets_plan *out, char *err,
-                     size_t err_size) MUST_USE;
+enum rc sockets_plan(const struct sockets *s, const struct config *c, struct sockets_plan *out,
+                     char *err, size_t err_size) MUST_USE;
 
 /** The plan was applied by the workers (which own the sockets now): remember it. RC_NO_MEMORY. */
 enum rc sockets_commit(struct sockets *s, const struct sockets_plan *plan) MUST_USE;
@@ -34,5 +35,7 @@ enum rc sockets_commit(struct sockets *s, const struct sockets_plan *plan) MUST_
 /** Close what a plan opened. */
 void sockets_plan_close(struct sockets_plan *plan, unsigned n_workers);
 
+/** Free the table; its sockets stay as they are. */
 void sockets_plan_free(struct sockets_plan *plan);
+/** Forget the addresses. */
 void sockets_fini(struct sockets *s);

@@ -57,7 +57,8 @@ static bool check_upstreams(const struct generation *g, FILE *reasons)
         enum upstream_health h = upstream_get_health(g->upstreams[i]);
         if (h != UPSTREAM_USABLE) {
             (void)fprintf(reasons, "upstream %s: %s\n", g->upstreams[i]->opts.name,
-                          h == UPSTREAM_UNKNOWN ? "not tried yet" : "no endpoint takes connections");
+                          h == UPSTREAM_UNKNOWN ? "not tried yet"
+                                                : "no endpoint takes connections");
             ok = false;
         }
     }
@@ -137,8 +138,10 @@ static void metrics(void *arg, FILE *out)
         .last_reload_success_s = __atomic_load_n(&r->last_success, __ATOMIC_RELAXED),
     };
     const struct counters **counters = calloc(r->n_workers, sizeof(struct counters *));
-    struct metrics_upstream *upstreams = g != NULL ? calloc(g->config->n_upstreams, sizeof(*upstreams)) : NULL;
-    struct metrics_certificate *certs = g != NULL ? calloc(g->config->n_listeners, sizeof(*certs)) : NULL;
+    struct metrics_upstream *upstreams =
+        g != NULL ? calloc(g->config->n_upstreams, sizeof(*upstreams)) : NULL;
+    struct metrics_certificate *certs =
+        g != NULL ? calloc(g->config->n_listeners, sizeof(*certs)) : NULL;
 
     if (counters != NULL && upstreams != NULL && certs != NULL) {
         for (unsigned i = 0; i < r->n_workers; i++) {
@@ -166,7 +169,8 @@ static void version(void *arg, FILE *out)
 
 struct admin_source status_source(struct status *r)
 {
-    return (struct admin_source){.arg = r, .ready = ready, .live = live, .metrics = metrics, .version = version};
+    return (struct admin_source){
+        .arg = r, .ready = ready, .live = live, .metrics = metrics, .version = version};
 }
 
 static uint64_t sum(const struct status *r, enum counter which)
@@ -187,8 +191,11 @@ void status_line(struct status *r, char *buf, size_t size)
     for (size_t i = 0; i < all; i++) {
         usable += upstream_get_health(g->upstreams[i]) == UPSTREAM_USABLE;
     }
-    (void)snprintf(buf, size, "%llu VM connections, %llu streams, %llu passthrough; upstreams usable: %zu of %zu",
-                   (unsigned long long)sum(r, COUNTER_CONNS_OPEN), (unsigned long long)sum(r, COUNTER_STREAMS_OPEN),
-                   (unsigned long long)sum(r, COUNTER_PASS_OPEN), usable, all);
+    (void)snprintf(
+        buf, size,
+        "%llu VM connections, %llu streams, %llu passthrough; upstreams usable: %zu of %zu",
+        (unsigned long long)sum(r, COUNTER_CONNS_OPEN),
+        (unsigned long long)sum(r, COUNTER_STREAMS_OPEN),
+        (unsigned long long)sum(r, COUNTER_PASS_OPEN), usable, all);
     generation_unref(&g);
 }

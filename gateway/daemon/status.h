@@ -16,18 +16,22 @@ struct status {
     struct generation *generation; /**< shared (ref); NULL until the first is in force */
     struct worker *const *workers; /**< borrowed */
     unsigned n_workers;
-    uint32_t draining;             /**< atomic */
-    uint64_t reloads_ok;           /**< atomic */
-    uint64_t reloads_failed;       /**< atomic */
-    int64_t last_success;          /**< atomic; seconds since 1970 */
+    uint32_t draining;       /**< atomic */
+    uint64_t reloads_ok;     /**< atomic */
+    uint64_t reloads_failed; /**< atomic */
+    int64_t last_success;    /**< atomic; seconds since 1970 */
 };
 
+/** Make it; workers is borrowed until status_fini(). */
 void status_init(struct status *r, struct worker *const *workers, unsigned n);
+/** Drop the generation. No admin page may be served any more. */
 void status_fini(struct status *r);
 
 /** The configuration that is in force now; a reference is taken. */
 void status_set_generation(struct status *r, struct generation *g);
+/** From now on it is not ready. */
 void status_set_draining(struct status *r);
+/** A reload has ended. */
 void status_count_reload(struct status *r, bool ok);
 
 /** For admin_start(). */

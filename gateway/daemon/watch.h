@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Did the files behind a configuration change? Compares what stat(2) says, so that it works with editors, rename and the
- * links of Kubernetes secrets alike. A change counts when it has been quiet for one look.
+ * Did the files behind a configuration change? Compares what stat(2) says, so that it works with
+ * editors, rename and the links of Kubernetes secrets alike. A change counts when it has been quiet
+ * for one look.
  */
 #pragma once
 

@@ -27,11 +27,11 @@
 /* One end: its socket, and what waits to be written to it. */
 struct side {
     struct passthrough *pair;
-    int fd;              /* owned; -1 while there is none */
+    int fd; /* owned; -1 while there is none */
     ev_io io;
     struct bufq out;
-    bool read_end;       /* its FIN has come */
-    bool fin_sent;       /* ours was sent */
+    bool read_end; /* its FIN has come */
+    bool fin_sent; /* ours was sent */
     uint64_t received;
 };
 
@@ -40,14 +40,14 @@ struct passthrough {
     uint32_t tries;
     bool connecting;
     bool over;
-    uint8_t why;               /* enum end_reason */
-    struct worker *worker;     /* borrowed */
-    struct list node;          /* on route->connections */
+    uint8_t why;                     /* enum end_reason */
+    struct worker *worker;           /* borrowed */
+    struct list node;                /* on route->connections */
     struct passthrough_route *route; /* held */
-    struct endpoint *endpoint; /* shared (ref) */
+    struct endpoint *endpoint;       /* shared (ref) */
     struct side down;
     struct side up;
-    ev_timer timer;            /* connecting */
+    ev_timer timer; /* connecting */
     struct worker_reap reap;
     struct addr peer;
     struct addr source;
@@ -140,8 +140,9 @@ static void reap(struct worker_reap *r)
     counter_add(&c->conn_ends[p->why], 1);
     log_event(LOG_INFO, "passthrough connection ended", LOG_S("peer", addr_format(&p->peer, text)),
               LOG_S("upstream", p->route->balancer->upstream->opts.name),
-              LOG_S("reason", end_label((enum end_reason)p->why)), LOG_I("bytes_up", p->down.received),
-              LOG_I("bytes_down", p->up.received), LOG_I("seconds", worker_now(p->worker) - p->since));
+              LOG_S("reason", end_label((enum end_reason)p->why)),
+              LOG_I("bytes_up", p->down.received), LOG_I("bytes_down", p->up.received),
+              LOG_I("seconds", worker_now(p->worker) - p->since));
     bufq_clear(&p->down.out);
     bufq_clear(&p->up.out);
     p->on_over(p->on_over_arg, &p->peer);
@@ -251,8 +252,8 @@ static void connect_failed(struct passthrough *p, enum end_reason why, const cha
     struct balancer *b = p->route->balancer;
 
     log_event(LOG_WARNING, "upstream endpoint failed", LOG_S("upstream", b->upstream->opts.name),
-              LOG_S("endpoint", addr_format(&p->endpoint->addr, text)), LOG_S("reason", end_label(why)),
-              LOG_S("detail", detail));
+              LOG_S("endpoint", addr_format(&p->endpoint->addr, text)),
+              LOG_S("reason", end_label(why)), LOG_S("detail", detail));
     counter_add(&p->worker->counters->v[COUNTER_UP_DIAL_FAILURES], 1);
     balancer_failed(b, p->endpoint);
     ev_timer_stop(p->worker->loop, &p->timer);
@@ -332,8 +333,8 @@ static void try_endpoint(struct passthrough *p)
             return;
         }
         p->up.fd = -1;
-        log_event(LOG_WARNING, "cannot connect to upstream endpoint", LOG_S("upstream", b->upstream->opts.name),
-                  LOG_S("reason", rc_text(rc)));
+        log_event(LOG_WARNING, "cannot connect to upstream endpoint",
+                  LOG_S("upstream", b->upstream->opts.name), LOG_S("reason", rc_text(rc)));
         balancer_failed(b, e);
     }
     finish(p, END_CONNECT, true);
@@ -376,9 +377,9 @@ static void init_side(struct passthrough *p, struct side *s, int fd)
     bufq_init(&s->out, &p->worker->pool, QUEUE_CAP_BYTES);
 }
 
-enum rc passthrough_start(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix, size_t n,
-                          struct passthrough_route *route, void (*on_over)(void *arg, const struct addr *peer),
-                          void *on_over_arg)
+enum rc passthrough_start(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix,
+                          size_t n, struct passthrough_route *route,
+                          void (*on_over)(void *arg, const struct addr *peer), void *on_over_arg)
 {
     struct passthrough *p = calloc(1, sizeof(*p));
 

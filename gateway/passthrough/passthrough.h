@@ -2,8 +2,9 @@
 /*
  * Passthrough: the bytes of one VM connection to one upstream endpoint and back, TLS untouched.
  *
- * Each direction ends by itself (half-close), an error on one side resets the other. There is no idle limit. Until the
- * first byte was sent up, another endpoint may be tried. Worker-local; nothing is freed inside a callback.
+ * Each direction ends by itself (half-close), an error on one side resets the other. There is no
+ * idle limit. Until the first byte was sent up, another endpoint may be tried. Worker-local;
+ * nothing is freed inside a callback.
  */
 #pragma once
 
@@ -17,8 +18,8 @@
 
 /** What a passthrough route is for one worker; held by its connections. */
 struct passthrough_route {
-    struct balancer *balancer;  /**< borrowed */
-    struct list *connections;   /**< passthrough list of the worker; borrowed */
+    struct balancer *balancer; /**< borrowed */
+    struct list *connections;  /**< passthrough list of the worker; borrowed */
     void *owner;
     void (*hold)(void *owner);
     void (*release)(void *owner);
@@ -33,8 +34,9 @@ struct passthrough;
  * on_over     called once when it is over, or never if this call fails.
  * Returns RC_OK (also when no endpoint takes it: then it is over soon); RC_NO_MEMORY.
  */
-enum rc passthrough_start(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix, size_t n,
-                          struct passthrough_route *route, void (*on_over)(void *arg, const struct addr *peer),
+enum rc passthrough_start(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix,
+                          size_t n, struct passthrough_route *route,
+                          void (*on_over)(void *arg, const struct addr *peer),
                           void *on_over_arg) MUST_USE;
 
 /** End it now, with a reset to both sides. */

@@ -86,5 +86,6 @@ bool grpc_is_content_type(const char *value, size_t n)
 {
     static const char grpc[] = "application/grpc";
     size_t len = sizeof(grpc) - 1;
-    return n >= len && memcmp(value, grpc, len) == 0 && (n == len || value[len] == '+' || value[len] == ';');
+    return n >= len && memcmp(value, grpc, len) == 0 &&
+           (n == len || value[len] == '+' || value[len] == ';');
 }

@@ -22,10 +22,12 @@ enum grpc_status {
 };
 
 /** Append grpc-status and grpc-message (percent-encoded, bounded). RC_NO_MEMORY. */
-enum rc grpc_status_add(struct h2_headers *h, enum grpc_status status, const char *message) MUST_USE;
+enum rc grpc_status_add(struct h2_headers *h, enum grpc_status status,
+                        const char *message) MUST_USE;
 
 /** A whole trailers-only response with :status 200. RC_NO_MEMORY. */
-enum rc grpc_status_response(struct h2_headers *h, enum grpc_status status, const char *message) MUST_USE;
+enum rc grpc_status_response(struct h2_headers *h, enum grpc_status status,
+                             const char *message) MUST_USE;
 
 /** The grpc-status of a block: 0 .. 16, or -1 when there is none or it is no number. */
 int grpc_status_of(const struct h2_headers *h);

@@ -53,10 +53,14 @@ static void log_end(const struct relay *r)
     if (r->vm->identity != NULL) {
         id[spiffe_format(r->vm->identity, id)] = '\0';
     }
-    log_event(LOG_INFO, "stream ended", LOG_S("peer", addr_format(&r->vm->peer, peer)), LOG_S("spiffe_id", id),
-              LOG_S("kind", r->is_ads ? "ads" : r->is_agent ? "ca" : "other"),
-              LOG_S("reason", end_label((enum end_reason)r->why)), LOG_S("grpc_status", r->status_text),
-              LOG_I("bytes_up", r->bytes_up), LOG_I("bytes_down", r->bytes_down), LOG_I("tries", r->tries));
+    log_event(LOG_INFO, "stream ended", LOG_S("peer", addr_format(&r->vm->peer, peer)),
+              LOG_S("spiffe_id", id),
+              LOG_S("kind", r->is_ads     ? "ads"
+                            : r->is_agent ? "ca"
+                                          : "other"),
+              LOG_S("reason", end_label((enum end_reason)r->why)),
+              LOG_S("grpc_status", r->status_text), LOG_I("bytes_up", r->bytes_up),
+              LOG_I("bytes_down", r->bytes_down), LOG_I("tries", r->tries));
 }
 
 /* Let go of the upstream stream: reset it if it is still open. */
@@ -111,7 +115,8 @@ void relay_wait_for_vm(struct relay *r)
     ev_timer_start(r->worker->loop, &r->timer);
 }
 
-/* Bytes of the VM that will not go up any more: give their window back, so that its reset or end can come. */
+/* Bytes of the VM that will not go up any more: give their window back, so that its reset or end
+ * can come. */
 void relay_credit_rest(struct relay *r)
 {
     if (r->down != NULL) {
@@ -123,14 +128,16 @@ void relay_send_response(struct relay *r, struct h2_headers *h, bool end)
 {
     struct h2_headers out = {0};
 
-    if (relay_response_headers(r, h, &out) != RC_OK || h2_stream_respond(r->down, &out, end) != RC_OK) {
+    if (relay_response_headers(r, h, &out) != RC_OK ||
+        h2_stream_respond(r->down, &out, end) != RC_OK) {
         h2_stream_reset(r->down, H2_INTERNAL_ERROR);
     }
     r->responded = true;
     h2_headers_fini(&out);
 }
 
-void relay_finish(struct relay *r, enum grpc_status status, const char *message, enum end_reason why)
+void relay_finish(struct relay *r, enum grpc_status status, const char *message,
+                  enum end_reason why)
 {
     struct h2_headers h = {0};
 
@@ -227,7 +234,8 @@ static void on_first_request_timer(struct ev_loop *loop, ev_timer *t, int revent
     }
     if (!relay_has_asked(r)) {
         counter_add(&r->worker->counters->v[COUNTER_LIMIT_FIRST_REQUEST], 1);
-        relay_finish(r, GRPC_DEADLINE_EXCEEDED, "xdsgate: the first message did not come in time", END_FIRST_REQUEST);
+        relay_finish(r, GRPC_DEADLINE_EXCEEDED, "xdsgate: the first message did not come in time",
+                     END_FIRST_REQUEST);
     }
 }
 
@@ -255,8 +263,10 @@ static void start(struct relay *r, struct h2_stream *st, bool end)
 void relay_open(struct vm_session *vm, struct h2_stream *st, struct h2_headers *h, bool end)
 {
     static const struct relay_verdict too_large = {431, GRPC_OK, "", COUNTER_COUNT, false};
-    static const struct relay_verdict stopping = {200, GRPC_UNAVAILABLE, "xdsgate: transport is closing", COUNTER_COUNT, false};
-    static const struct relay_verdict no_memory = {200, GRPC_RESOURCE_EXHAUSTED, "xdsgate: out of memory", COUNTER_COUNT, false};
+    static const struct relay_verdict stopping = {
+        200, GRPC_UNAVAILABLE, "xdsgate: transport is closing", COUNTER_COUNT, false};
+    static const struct relay_verdict no_memory = {200, GRPC_RESOURCE_EXHAUSTED,
+                                                   "xdsgate: out of memory", COUNTER_COUNT, false};
     struct relay *r = new_relay(vm);
 
     counter_add(&vm->h2->worker->counters->v[COUNTER_STREAMS_TOTAL], 1);
@@ -264,8 +274,11 @@ void relay_open(struct vm_session *vm, struct h2_stream *st, struct h2_headers *
         relay_refuse(vm, st, &no_memory, end);
         return;
     }
-    struct relay_verdict v = st->over_limit ? too_large : vm->draining ? stopping : relay_judge(r, h);
-    if (v.http_status == 200 && v.status == GRPC_OK && relay_request_headers(r, h, &r->request) != RC_OK) {
+    struct relay_verdict v = st->over_limit ? too_large
+                             : vm->draining ? stopping
+                                            : relay_judge(r, h);
+    if (v.http_status == 200 && v.status == GRPC_OK &&
+        relay_request_headers(r, h, &r->request) != RC_OK) {
         v = no_memory;
     }
     if (v.http_status != 200 || v.status != GRPC_OK) {

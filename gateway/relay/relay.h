@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The terminating relay: a VM's connection (vm_session) and, for each of its streams, the pair of a down stream and
- * an up stream (relay).
+ * The terminating relay: a VM's connection (vm_session) and, for each of its streams, the pair of a
+ * down stream and an up stream (relay).
  *
- * VM to istiod, the agent's methods are cut into gRPC messages: a message is passed on when it is complete, and the
- * first one before an upstream stream is asked for. Until istiod has answered, everything the VM sent is kept, so that
- * a stream refused before any answer can be offered again, elsewhere or later, unseen by the VM; its window stays
- * shut meanwhile, so what is kept is bounded. istiod to VM, and for other methods, bytes stream through.
+ * VM to istiod, the agent's methods are cut into gRPC messages: a message is passed on when it is
+ * complete, and the first one before an upstream stream is asked for. Until istiod has answered,
+ * everything the VM sent is kept, so that a stream refused before any answer can be offered again,
+ * elsewhere or later, unseen by the VM; its window stays shut meanwhile, so what is kept is
+ * bounded. istiod to VM, and for other methods, bytes stream through.
  *
- * A lost upstream stream always ends the VM's stream: Node, nonces, subscriptions and health live in the stream, and
- * agents only send them again on a new one (wire facts 12.8). Worker-local.
+ * A lost upstream stream always ends the VM's stream: Node, nonces, subscriptions and health live
+ * in the stream, and agents only send them again on a new one (wire facts 12.8). Worker-local.
  */
 #pragma once
 
@@ -23,13 +24,15 @@
 #include "gateway/relay/relay_opts.h"
 #include "gateway/upstream/pool.h"
 
-/** What a terminating route is for one worker. Borrowed by connections, which hold it by `hold` and `release`. */
+/** What a terminating route is for one worker. Borrowed by connections, which hold it by `hold` and
+ * `release`. */
 struct relay_route {
-    const struct relay_opts *opts;         /**< borrowed */
-    const struct listener_limits *limits;  /**< borrowed */
-    struct pool *pool;                     /**< borrowed */
-    struct bucket *anonymous;              /**< streams without a certificate, of all VMs of the listener; borrowed */
-    struct list *sessions;                 /**< vm_session list of the worker; borrowed */
+    const struct relay_opts *opts;        /**< borrowed */
+    const struct listener_limits *limits; /**< borrowed */
+    struct pool *pool;                    /**< borrowed */
+    struct bucket
+        *anonymous; /**< streams without a certificate, of all VMs of the listener; borrowed */
+    struct list *sessions; /**< vm_session list of the worker; borrowed */
     void *owner;
     void (*hold)(void *owner);
     void (*release)(void *owner);
@@ -37,26 +40,27 @@ struct relay_route {
 
 /** Who is told about a connection; each at most once. */
 struct vm_session_owner {
-    void (*opened)(void *arg);                                           /**< the handshake is done */
-    void (*over)(void *arg, const struct addr *peer, bool opened);       /**< it is gone; opened: after a handshake */
+    void (*opened)(void *arg); /**< the handshake is done */
+    void (*over)(void *arg, const struct addr *peer,
+                 bool opened); /**< it is gone; opened: after a handshake */
     void *arg;
 };
 
 /** A VM's terminated connection. */
 struct vm_session {
     uint32_t magic;
-    struct list node;              /**< on route->sessions */
-    struct h2_session *h2;         /**< borrowed until on_dead */
-    struct relay_route *route;     /**< held */
-    bool has_identity;             /**< showed a verified certificate */
-    bool opened;                   /**< the handshake is done */
+    struct list node;          /**< on route->sessions */
+    struct h2_session *h2;     /**< borrowed until on_dead */
+    struct relay_route *route; /**< held */
+    bool has_identity;         /**< showed a verified certificate */
+    bool opened;               /**< the handshake is done */
     bool draining;
-    struct spiffe_id *identity;    /**< owned; NULL without a certificate */
+    struct spiffe_id *identity; /**< owned; NULL without a certificate */
     struct addr peer;
     struct bucket new_streams;
-    uint32_t n_ads;                /**< ADS streams open */
+    uint32_t n_ads; /**< ADS streams open */
     uint32_t n_relays;
-    double since;                  /**< monotonic */
+    double since; /**< monotonic */
     struct vm_session_owner owner;
 };
 
@@ -67,15 +71,17 @@ struct vm_session {
  * owner       copied; nothing is called when this call fails.
  * Returns RC_OK; RC_NO_MEMORY.
  */
-enum rc vm_session_accept(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix, size_t n,
-                          struct cert_set *certs, struct relay_route *route,
+enum rc vm_session_accept(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix,
+                          size_t n, struct cert_set *certs, struct relay_route *route,
                           const struct vm_session_owner *owner) MUST_USE;
 
-/** End its oldest stream with status 14, or the connection when it has none left. true: there was something to do. */
+/** End its oldest stream with status 14, or the connection when it has none left. true: there was
+ * something to do. */
 bool vm_session_drain_one(struct vm_session *vm);
 
 /** End it now. */
 void vm_session_kill(struct vm_session *vm, enum end_reason why);
 
-/** The retire function of pools: end the VM's stream that is paired with this upstream stream, with status 14. */
+/** The retire function of pools: end the VM's stream that is paired with this upstream stream, with
+ * status 14. */
 void relay_retire(struct h2_stream *up);

@@ -6,7 +6,8 @@
 /* Whole messages (or any bytes of other methods) go up; they are kept until committed. */
 static enum rc push_up(struct relay *r, const uint8_t *data, size_t n)
 {
-    if (!r->committed && !r->is_agent && r->replay.len + n > RELAY_OTHER_REPLAY_BYTES && r->up != NULL) {
+    if (!r->committed && !r->is_agent && r->replay.len + n > RELAY_OTHER_REPLAY_BYTES &&
+        r->up != NULL) {
         relay_commit(r);
     }
     if (!r->committed) {
@@ -28,8 +29,8 @@ static enum rc push_open_message(struct relay *r)
 }
 
 /*
- * The agent's methods: bytes of the open message are credited at once, or a message larger than the window could
- * never be completed; whole messages are credited when they went up.
+ * The agent's methods: bytes of the open message are credited at once, or a message larger than the
+ * window could never be completed; whole messages are credited when they went up.
  */
 static enum rc take_framed(struct relay *r, const uint8_t *data, size_t n)
 {
@@ -54,7 +55,8 @@ static void refuse_bytes(struct relay *r, enum rc rc)
 
     if (rc == RC_PEER_LIMIT) {
         counter_add(&c->v[COUNTER_LIMIT_MESSAGE_BYTES], 1);
-        relay_finish(r, GRPC_RESOURCE_EXHAUSTED, "xdsgate: message larger than message_bytes", END_LIMIT);
+        relay_finish(r, GRPC_RESOURCE_EXHAUSTED, "xdsgate: message larger than message_bytes",
+                     END_LIMIT);
     } else if (rc == RC_NO_MEMORY || rc == RC_FULL) {
         relay_finish(r, GRPC_RESOURCE_EXHAUSTED, "xdsgate: out of buffer memory", END_MEMORY);
     } else {
@@ -99,7 +101,8 @@ void relay_on_down_end(struct h2_stream *st)
     }
 }
 
-/* Trailers of a request mean nothing in gRPC and are never relayed; nothing in them can be identity. */
+/* Trailers of a request mean nothing in gRPC and are never relayed; nothing in them can be
+ * identity. */
 static void on_down_headers(struct h2_stream *st, struct h2_headers *h, bool end)
 {
     struct relay *r = st->user;

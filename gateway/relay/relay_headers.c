@@ -6,19 +6,30 @@
 
 /* What agents send (wire facts 1.4, 1.5) and gRPC needs. */
 static const char *const agent_request[] = {
-    "content-type", "te",           "user-agent",    "grpc-timeout",   "grpc-encoding", "grpc-accept-encoding",
-    "clusterid",    "grpc-tags-bin", "grpc-trace-bin", "traceparent", "tracestate",   NULL,
+    "content-type",         "te",        "user-agent",    "grpc-timeout",   "grpc-encoding",
+    "grpc-accept-encoding", "clusterid", "grpc-tags-bin", "grpc-trace-bin", "traceparent",
+    "tracestate",           NULL,
 };
 
 static const char *const agent_response[] = {
-    "content-type", "grpc-encoding", "grpc-accept-encoding", "grpc-status", "grpc-message", "grpc-status-details-bin",
+    "content-type", "grpc-encoding", "grpc-accept-encoding",
+    "grpc-status",  "grpc-message",  "grpc-status-details-bin",
     NULL,
 };
 
-/* Never relayed, whatever the route says: hop-by-hop fields, and identity that only xdsgate may assert. */
+/* Never relayed, whatever the route says: hop-by-hop fields, and identity that only xdsgate may
+ * assert. */
 static const char *const never[] = {
-    "x-forwarded-client-cert", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
-    "host", "http2-settings", "expect", NULL,
+    "x-forwarded-client-cert",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+    "host",
+    "http2-settings",
+    "expect",
+    NULL,
 };
 
 static bool in_list(const char *const *list, const struct h2_headers *h, size_t i)
@@ -62,7 +73,8 @@ static bool passes_up(const struct relay *r, const struct h2_headers *h, size_t 
     return r->vm->route->opts->all_headers || in_list(agent_request, h, i) || in_extra(r, h, i);
 }
 
-/* One element, one URI=, no other key, no blank: istiod takes every identity of every element (xfcc_authenticator.go). */
+/* One element, one URI=, no other key, no blank: istiod takes every identity of every element
+ * (xfcc_authenticator.go). */
 static enum rc add_xfcc(struct h2_headers *out, const struct spiffe_id *id)
 {
     char value[4 + SPIFFE_URI_BYTES] = "URI=";
@@ -79,13 +91,15 @@ static enum rc add_pseudo(struct relay *r, const struct h2_headers *h, struct h2
     TRY(h2_headers_add_str(out, ":method", "POST"));
     TRY(h2_headers_add_str(out, ":scheme", "https"));
     TRY(h2_headers_add(out, ":path", 5, path, n, false));
-    /* What the upstream is called for us, not what the VM called it: no VM chooses a virtual host behind it. */
+    /* What the upstream is called for us, not what the VM called it: no VM chooses a virtual host
+     * behind it. */
     return h2_headers_add_str(out, ":authority", up->server_name);
 }
 
 enum rc relay_request_headers(struct relay *r, const struct h2_headers *h, struct h2_headers *out)
 {
-    bool speaks = r->vm->has_identity && pool_upstream(r->vm->route->pool)->opts.identity == UPSTREAM_XFCC;
+    bool speaks =
+        r->vm->has_identity && pool_upstream(r->vm->route->pool)->opts.identity == UPSTREAM_XFCC;
 
     TRY(add_pseudo(r, h, out));
     for (size_t i = 0; i < h->n; i++) {
@@ -105,13 +119,15 @@ enum rc relay_request_headers(struct relay *r, const struct h2_headers *h, struc
     return speaks ? add_xfcc(out, r->vm->identity) : RC_OK;
 }
 
-enum rc relay_response_headers(const struct relay *r, const struct h2_headers *h, struct h2_headers *out)
+enum rc relay_response_headers(const struct relay *r, const struct h2_headers *h,
+                               struct h2_headers *out)
 {
     for (size_t i = 0; i < h->n; i++) {
         bool pseudo = is_pseudo(h, i);
-        bool through = pseudo ? h2_header_is(h, i, ":status")
-                              : !in_list(never, h, i) && (r->vm->route->opts->all_headers ||
-                                                          in_list(agent_response, h, i) || in_extra(r, h, i));
+        bool through =
+            pseudo ? h2_header_is(h, i, ":status")
+                   : !in_list(never, h, i) && (r->vm->route->opts->all_headers ||
+                                               in_list(agent_response, h, i) || in_extra(r, h, i));
         if (through) {
             TRY(copy(out, h, i, false));
         }

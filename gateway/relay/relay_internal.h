@@ -11,36 +11,37 @@
 
 struct relay {
     uint32_t magic;
-    struct vm_session *vm;          /**< borrowed; outlives its streams */
-    struct worker *worker;          /**< borrowed */
-    struct h2_stream *down;         /**< borrowed until on_closed; NULL then */
-    struct h2_stream *up;           /**< borrowed until on_closed; NULL while there is none */
-    struct up_session *up_session;  /**< borrowed while up is set */
+    struct vm_session *vm;         /**< borrowed; outlives its streams */
+    struct worker *worker;         /**< borrowed */
+    struct h2_stream *down;        /**< borrowed until on_closed; NULL then */
+    struct h2_stream *up;          /**< borrowed until on_closed; NULL while there is none */
+    struct up_session *up_session; /**< borrowed while up is set */
     struct pool_ticket ticket;
     struct worker_reap reap;
-    ev_timer timer;                 /**< the first message, then stalls */
-    struct h2_headers request;      /**< for the upstream; kept until committed */
-    struct h2_headers response;     /**< held back until the first message or the end (agent's methods) */
-    struct grpc_frame_scan scan;    /**< VM to istiod, agent's methods */
-    struct bufq open_message;       /**< the message that is not complete; credited already */
-    struct bufq replay;             /**< complete bytes, kept until committed */
-    size_t early_credit;            /**< bytes on their way up that were credited on receipt */
-    size_t sent_uncredited;         /**< bytes framed up before committing */
+    ev_timer timer;            /**< the first message, then stalls */
+    struct h2_headers request; /**< for the upstream; kept until committed */
+    struct h2_headers
+        response; /**< held back until the first message or the end (agent's methods) */
+    struct grpc_frame_scan scan; /**< VM to istiod, agent's methods */
+    struct bufq open_message;    /**< the message that is not complete; credited already */
+    struct bufq replay;          /**< complete bytes, kept until committed */
+    size_t early_credit;         /**< bytes on their way up that were credited on receipt */
+    size_t sent_uncredited;      /**< bytes framed up before committing */
     uint64_t bytes_up;
     uint64_t bytes_down;
-    double deadline;                /**< of all tries together, monotonic */
-    double progress_at;             /**< when bytes last left in either direction */
+    double deadline;    /**< of all tries together, monotonic */
+    double progress_at; /**< when bytes last left in either direction */
     uint32_t tries;
-    uint8_t why;                    /**< enum end_reason */
-    bool is_agent;                  /**< one of the agent's three methods */
+    uint8_t why;   /**< enum end_reason */
+    bool is_agent; /**< one of the agent's three methods */
     bool is_ads;
-    bool committed;                 /**< the upstream answered, or too much was sent to offer it again */
-    bool answered;                  /**< the first answer came */
-    bool up_headers;                /**< a response block came from this upstream stream */
-    bool responded;                 /**< response headers went down */
-    bool down_ended;                /**< the VM ended its side */
-    bool over;                      /**< the end went down, or the VM is gone */
-    char status_text[8];            /**< grpc-status that went down, for the log */
+    bool committed;      /**< the upstream answered, or too much was sent to offer it again */
+    bool answered;       /**< the first answer came */
+    bool up_headers;     /**< a response block came from this upstream stream */
+    bool responded;      /**< response headers went down */
+    bool down_ended;     /**< the VM ended its side */
+    bool over;           /**< the end went down, or the VM is gone */
+    char status_text[8]; /**< grpc-status that went down, for the log */
 };
 
 #define RELAY_MAGIC 0x4e1a9001u
@@ -51,30 +52,35 @@ extern const struct h2_stream_ops relay_up_ops;
 
 /** A decision about a request. */
 struct relay_verdict {
-    int http_status;            /**< 200: see status; else a plain HTTP answer */
-    enum grpc_status status;    /**< GRPC_OK: relay it */
-    const char *message;        /**< static */
-    enum counter counter;       /**< a limit that was reached, or COUNTER_COUNT */
-    bool no_body;               /**< a HEAD request */
+    int http_status;         /**< 200: see status; else a plain HTTP answer */
+    enum grpc_status status; /**< GRPC_OK: relay it */
+    const char *message;     /**< static */
+    enum counter counter;    /**< a limit that was reached, or COUNTER_COUNT */
+    bool no_body;            /**< a HEAD request */
 };
 
 /** Method, content type and identity of a request; fills r->is_agent, r->is_ads. */
 struct relay_verdict relay_judge(struct relay *r, const struct h2_headers *h);
 
-/** The block that goes up: pseudo-headers, what the route lets through, the identity. RC_NO_MEMORY, RC_FULL. */
-enum rc relay_request_headers(struct relay *r, const struct h2_headers *h, struct h2_headers *out) MUST_USE;
+/** The block that goes up: pseudo-headers, what the route lets through, the identity. RC_NO_MEMORY,
+ * RC_FULL. */
+enum rc relay_request_headers(struct relay *r, const struct h2_headers *h,
+                              struct h2_headers *out) MUST_USE;
 
 /** The block that goes down, of a response or trailers. RC_NO_MEMORY. */
-enum rc relay_response_headers(const struct relay *r, const struct h2_headers *h, struct h2_headers *out) MUST_USE;
+enum rc relay_response_headers(const struct relay *r, const struct h2_headers *h,
+                               struct h2_headers *out) MUST_USE;
 
 /** Take a request of a VM. The stream is answered, or paired by a new relay. */
 void relay_open(struct vm_session *vm, struct h2_stream *st, struct h2_headers *h, bool end);
 
 /** End the VM's stream with a status; the upstream stream is reset. No effect when it is over. */
-void relay_finish(struct relay *r, enum grpc_status status, const char *message, enum end_reason why);
+void relay_finish(struct relay *r, enum grpc_status status, const char *message,
+                  enum end_reason why);
 
 /** Answer a request that gets no relay: at once, or when its body has ended (end: it has none). */
-void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct relay_verdict *v, bool end);
+void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct relay_verdict *v,
+                  bool end);
 
 /* ---- life (relay.c) ---- */
 
@@ -107,10 +113,12 @@ void relay_ask(struct relay *r, double pause);
 /** Was an upstream stream ever asked for? */
 bool relay_has_asked(const struct relay *r);
 
-/** From here on the stream is not offered to another upstream: forget what was kept, open the VM's window. */
+/** From here on the stream is not offered to another upstream: forget what was kept, open the VM's
+ * window. */
 void relay_commit(struct relay *r);
 
-/** n bytes of the VM went up for good: open its window by those that were not credited on receipt. */
+/** n bytes of the VM went up for good: open its window by those that were not credited on receipt.
+ */
 void relay_credit_down(struct relay *r, size_t n);
 
 /** The upstream has answered with something that is no refusal. */
@@ -119,8 +127,10 @@ void relay_admit(struct relay *r);
 /** May the stream be offered again? */
 bool relay_may_try_again(const struct relay *r);
 
-/** Is this final block a refusal before any answer that is worth another try? (wire facts 1.4, 4.3, 11.4) */
-bool relay_is_refusal(const struct relay *r, const struct h2_headers *h, enum pool_outcome *outcome);
+/** Is this final block a refusal before any answer that is worth another try? (wire
+ * facts 1.4, 4.3, 11.4) */
+bool relay_is_refusal(const struct relay *r, const struct h2_headers *h,
+                      enum pool_outcome *outcome);
 
 /** Let go of this try and offer the stream again. */
 void relay_try_again(struct relay *r, enum pool_outcome outcome);

@@ -7,8 +7,10 @@
 #include "certs/jwt.h"
 #include "core/base/clock.h"
 
-static const char ADS_SOTW[] = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
-static const char ADS_DELTA[] = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+static const char ADS_SOTW[] =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+static const char ADS_DELTA[] =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 static const char CA[] = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
 
 static const struct relay_verdict pass = {200, GRPC_OK, "", COUNTER_COUNT, false};
@@ -67,13 +69,15 @@ static struct relay_verdict judge_token(struct relay *r, const struct h2_headers
     const char *value = h2_headers_find(h, "authorization", &n);
 
     if (h2_headers_count(h, "authorization") > 1) {
-        return no(GRPC_UNAUTHENTICATED, "xdsgate: more than one authorization header", COUNTER_TOKENS_REFUSED);
+        return no(GRPC_UNAUTHENTICATED, "xdsgate: more than one authorization header",
+                  COUNTER_TOKENS_REFUSED);
     }
     if (jwt_look(value, n, (const char *const *)up->token_audiences, clock_wall(), &why) != RC_OK) {
         return no(GRPC_UNAUTHENTICATED, why, COUNTER_TOKENS_REFUSED);
     }
     if (!r->vm->has_identity && !bucket_take(r->vm->route->anonymous, worker_now(r->worker))) {
-        return no(GRPC_UNAVAILABLE, "xdsgate: too many streams without a client certificate, try again later",
+        return no(GRPC_UNAVAILABLE,
+                  "xdsgate: too many streams without a client certificate, try again later",
                   COUNTER_LIMIT_UNAUTHENTICATED);
     }
     return pass;
@@ -94,19 +98,23 @@ static struct relay_verdict judge_identity(struct relay *r, const struct h2_head
     }
     if (r->vm->has_identity) {
         return no(GRPC_UNAUTHENTICATED,
-                  "xdsgate: this route forwards tokens only (identity: forward); the VM shows a certificate but no token",
+                  "xdsgate: this route forwards tokens only (identity: forward); the VM shows a "
+                  "certificate but no token",
                   COUNTER_COUNT);
     }
-    return no(GRPC_UNAUTHENTICATED, "xdsgate: neither a client certificate nor a token", COUNTER_COUNT);
+    return no(GRPC_UNAUTHENTICATED, "xdsgate: neither a client certificate nor a token",
+              COUNTER_COUNT);
 }
 
 static struct relay_verdict judge_limits(struct relay *r)
 {
     if (!bucket_take(&r->vm->new_streams, worker_now(r->worker))) {
-        return no(GRPC_RESOURCE_EXHAUSTED, "xdsgate: too many new streams on this connection", COUNTER_LIMIT_NEW_STREAMS);
+        return no(GRPC_RESOURCE_EXHAUSTED, "xdsgate: too many new streams on this connection",
+                  COUNTER_LIMIT_NEW_STREAMS);
     }
     if (r->is_ads && r->vm->n_ads >= r->vm->route->limits->ads_streams_per_vm) {
-        return no(GRPC_RESOURCE_EXHAUSTED, "xdsgate: too many ADS streams on this connection", COUNTER_LIMIT_ADS_STREAMS);
+        return no(GRPC_RESOURCE_EXHAUSTED, "xdsgate: too many ADS streams on this connection",
+                  COUNTER_LIMIT_ADS_STREAMS);
     }
     return pass;
 }

@@ -12,9 +12,10 @@
 /* A client that does not speak gRPC, perhaps a person with curl: a status and a sentence. */
 static enum rc answer_http(struct h2_stream *st, int status, bool no_body)
 {
-    const char *text = status == 415   ? "xdsgate relays gRPC only: content-type must be application/grpc\n"
-                       : status == 431 ? "the request's headers are larger than this listener takes\n"
-                                       : "gRPC requests are POST requests\n";
+    const char *text =
+        status == 415   ? "xdsgate relays gRPC only: content-type must be application/grpc\n"
+        : status == 431 ? "the request's headers are larger than this listener takes\n"
+                        : "gRPC requests are POST requests\n";
     struct h2_headers h = {0};
     char number[12];
 
@@ -83,7 +84,8 @@ static void answer_at_end(struct h2_stream *st, int status)
     st->ops = &waiting_ops;
 }
 
-void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct relay_verdict *v, bool end)
+void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct relay_verdict *v,
+                  bool end)
 {
     struct h2_headers h = {0};
     char peer[ADDR_TEXT_BYTES];
@@ -93,8 +95,9 @@ void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct rela
     if (v->counter != COUNTER_COUNT) {
         counter_add(&vm->h2->worker->counters->v[v->counter], 1);
     }
-    log_event(LOG_INFO, "stream refused", LOG_S("peer", addr_format(&vm->peer, peer)), LOG_I("http", v->http_status),
-              LOG_I("grpc_status", v->status), LOG_S("detail", v->message));
+    log_event(LOG_INFO, "stream refused", LOG_S("peer", addr_format(&vm->peer, peer)),
+              LOG_I("http", v->http_status), LOG_I("grpc_status", v->status),
+              LOG_S("detail", v->message));
     if (v->http_status != 200 && !end) {
         answer_at_end(st, v->http_status);
         return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tries of a stream: asking for an upstream stream, offering what the VM sent, trying again, committing. */
+/* The tries of a stream: asking for an upstream stream, offering what the VM sent, trying again,
+ * committing. */
 #include <stdio.h>
 
 #include "core/base/check.h"
@@ -12,7 +13,8 @@
 
 /* ---- committing ---- */
 
-/* n bytes of the VM went up for good: open its window by those that were not credited on receipt. */
+/* n bytes of the VM went up for good: open its window by those that were not credited on receipt.
+ */
 void relay_credit_down(struct relay *r, size_t n)
 {
     size_t early = n < r->early_credit ? n : r->early_credit;
@@ -24,7 +26,8 @@ void relay_credit_down(struct relay *r, size_t n)
     }
 }
 
-/* From here on the stream is not offered to another upstream: forget what was kept, open the VM's window. */
+/* From here on the stream is not offered to another upstream: forget what was kept, open the VM's
+ * window. */
 void relay_commit(struct relay *r)
 {
     if (r->committed) {
@@ -59,7 +62,6 @@ bool relay_has_asked(const struct relay *r)
     return r->ticket.pool != NULL || r->up != NULL || r->tries > 0;
 }
 
-
 /* What was kept is offered again from its start; the pause doubles with every try. */
 static void offer_again(struct relay *r)
 {
@@ -93,7 +95,8 @@ bool relay_may_try_again(const struct relay *r)
     return !r->committed && !r->over && worker_now(r->worker) < r->deadline;
 }
 
-/* Is this final block a refusal before any answer that is worth another try? (wire facts 1.4, 4.3, 11.4) */
+/* Is this final block a refusal before any answer that is worth another try? (wire
+ * facts 1.4, 4.3, 11.4) */
 bool relay_is_refusal(const struct relay *r, const struct h2_headers *h, enum pool_outcome *outcome)
 {
     if (!r->is_agent || !relay_may_try_again(r)) {
@@ -157,7 +160,8 @@ static void on_failed(struct pool_ticket *t, const char *why)
 
     CHECK_MAGIC(r, RELAY_MAGIC);
     counter_add(&r->worker->counters->v[COUNTER_STREAMS_WAITING], -1);
-    snprintf(text, sizeof(text), "xdsgate: no istiod took the stream in time (last problem: %s)", why);
+    snprintf(text, sizeof(text), "xdsgate: no istiod took the stream in time (last problem: %s)",
+             why);
     relay_finish(r, GRPC_UNAVAILABLE, text, END_UP_UNAVAILABLE);
 }
 
@@ -183,7 +187,8 @@ void relay_ask(struct relay *r, double pause)
     r->ticket.on_ready = on_ready;
     r->ticket.on_failed = on_failed;
     if (pool_ask(r->vm->route->pool, &r->ticket) != RC_OK) {
-        relay_finish(r, GRPC_UNAVAILABLE, "xdsgate: too many streams wait for istiod, try again later",
+        relay_finish(r, GRPC_UNAVAILABLE,
+                     "xdsgate: too many streams wait for istiod, try again later",
                      END_UP_UNAVAILABLE);
         return;
     }

@@ -77,7 +77,8 @@ static void on_up_data(struct h2_stream *st, const uint8_t *data, size_t n)
 
 static void on_up_end(struct h2_stream *st)
 {
-    relay_finish(st->user, GRPC_UNKNOWN, "xdsgate: istiod ended the stream without a status", END_UP_ENDED);
+    relay_finish(st->user, GRPC_UNKNOWN, "xdsgate: istiod ended the stream without a status",
+                 END_UP_ENDED);
 }
 
 /* Bytes went up: from now on, or once committed, the VM may send as many more. */
@@ -114,7 +115,8 @@ static void on_up_closed(struct h2_stream *st, uint32_t error)
     if (lost) {
         relay_finish(r, GRPC_UNAVAILABLE, LOST_UPSTREAM, END_UP_CLOSED);
     } else {
-        relay_finish(r, grpc_status_of_reset(error), "xdsgate: istiod reset the stream", END_UP_RESET);
+        relay_finish(r, grpc_status_of_reset(error), "xdsgate: istiod reset the stream",
+                     END_UP_RESET);
     }
 }
 

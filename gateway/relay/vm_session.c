@@ -79,7 +79,8 @@ static void log_end(const struct vm_session *vm, enum end_reason why)
     }
     if (!vm->opened) {
         const char *ours = cert_set_peer_error(conn_ssl(vm->h2->conn));
-        log_event(LOG_WARNING, "VM handshake failed", LOG_S("peer", peer), LOG_S("reason", end_label(why)),
+        log_event(LOG_WARNING, "VM handshake failed", LOG_S("peer", peer),
+                  LOG_S("reason", end_label(why)),
                   LOG_S("detail", ours[0] != '\0' ? ours : detail));
         return;
     }
@@ -112,7 +113,8 @@ static const struct h2_session_ops vm_ops = {
     .on_dead = on_dead,
 };
 
-static struct vm_session *new_vm(struct worker *w, const struct addr *peer, struct relay_route *route)
+static struct vm_session *new_vm(struct worker *w, const struct addr *peer,
+                                 struct relay_route *route)
 {
     struct vm_session *vm = calloc(1, sizeof(*vm));
     const struct listener_limits *l = route->limits;
@@ -146,8 +148,8 @@ static void free_early(struct vm_session *vm)
     free(vm);
 }
 
-enum rc vm_session_accept(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix, size_t n,
-                          struct cert_set *certs, struct relay_route *route,
+enum rc vm_session_accept(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix,
+                          size_t n, struct cert_set *certs, struct relay_route *route,
                           const struct vm_session_owner *owner)
 {
     struct conn *c;
@@ -161,7 +163,8 @@ enum rc vm_session_accept(struct worker *w, int fd, const struct addr *peer, con
         }
         return RC_NO_MEMORY;
     }
-    enum rc rc = conn_accept(w, fd, peer, ssl, prefix, n, route->limits->handshake_timeout, &h2_conn_ops, vm->h2, &c);
+    enum rc rc = conn_accept(w, fd, peer, ssl, prefix, n, route->limits->handshake_timeout,
+                             &h2_conn_ops, vm->h2, &c);
     if (rc != RC_OK) {
         free_early(vm);
         return rc;
@@ -184,7 +187,8 @@ bool vm_session_drain_one(struct vm_session *vm)
         struct h2_stream *st = LIST_ENTRY(n, struct h2_stream, node);
         struct relay *r = st->ops == &relay_down_ops ? st->user : NULL;
         if (r != NULL && !r->over) {
-            relay_finish(r, GRPC_UNAVAILABLE, "transport is closing: xdsgate is stopping", END_DRAIN);
+            relay_finish(r, GRPC_UNAVAILABLE, "transport is closing: xdsgate is stopping",
+                         END_DRAIN);
             return true;
         }
     }

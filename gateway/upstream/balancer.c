@@ -101,12 +101,14 @@ void balancer_refresh(struct balancer *b)
     }
     for (size_t i = 0; i < fresh->n; i++) {
         const struct addr *a = &fresh->addrs[i];
-        if (upstream_may_connect(b->upstream, a, b->passthrough) && find(b, a) == NULL && !add(b, a)) {
+        if (upstream_may_connect(b->upstream, a, b->passthrough) && find(b, a) == NULL &&
+            !add(b, a)) {
             address_set_unref(&fresh);
             return;
         }
     }
-    LIST_FOREACH_SAFE (n, spare, &b->endpoints) {
+    LIST_FOREACH_SAFE(n, spare, &b->endpoints)
+    {
         struct endpoint *e = LIST_ENTRY(n, struct endpoint, node);
         if (!set_has(fresh, &e->addr)) {
             drop(e);
@@ -116,9 +118,26 @@ void balancer_refresh(struct balancer *b)
     b->seen = fresh;
 }
 
-static bool may_use(const struct endpoint *e, double now)
+static bool all_failed(struct balancer *b)
 {
-    return now >= e->not_before && (e->failures == 0 || e->dialling == 0);
+    for (struct list *n = b->endpoints.next; n != &b->endpoints; n = n->next) {
+        if (LIST_ENTRY(n, struct endpoint, node)->failures == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Until when a failed endpoint is left alone: not for long when there is no other. */
+static double pause_end(const struct endpoint *e, bool none_left)
+{
+    double soon = e->failed_at + BACKOFF_ALL_FAILED_S;
+    return none_left && soon < e->not_before ? soon : e->not_before;
+}
+
+static bool may_use(const struct endpoint *e, double now, bool none_left)
+{
+    return now >= pause_end(e, none_left) && (e->failures == 0 || e->dialling == 0);
 }
 
 /* Healthy before failed, then the fewest users. */
@@ -135,11 +154,12 @@ static bool is_better(const struct endpoint *a, const struct endpoint *b)
 struct endpoint *balancer_pick(struct balancer *b)
 {
     double now = worker_now(b->worker);
+    bool none_left = all_failed(b);
     struct endpoint *best = NULL;
 
     for (struct list *n = b->endpoints.next; n != &b->endpoints; n = n->next) {
         struct endpoint *e = LIST_ENTRY(n, struct endpoint, node);
-        if (may_use(e, now) && (best == NULL || is_better(e, best))) {
+        if (may_use(e, now, none_left) && (best == NULL || is_better(e, best))) {
             best = e;
         }
     }
@@ -149,29 +169,15 @@ struct endpoint *balancer_pick(struct balancer *b)
 struct endpoint *balancer_pick_probe(struct balancer *b)
 {
     double now = worker_now(b->worker);
+    bool none_left = all_failed(b);
 
     for (struct list *n = b->endpoints.next; n != &b->endpoints; n = n->next) {
         struct endpoint *e = LIST_ENTRY(n, struct endpoint, node);
-        if (e->failures > 0 && e->dialling == 0 && now >= e->not_before) {
+        if (e->failures > 0 && may_use(e, now, none_left)) {
             return e;
         }
     }
     return NULL;
-}
-
-double balancer_next_try(struct balancer *b)
-{
-    double now = worker_now(b->worker);
-    double next = -1;
-
-    for (struct list *n = b->endpoints.next; n != &b->endpoints; n = n->next) {
-        const struct endpoint *e = LIST_ENTRY(n, struct endpoint, node);
-        double wait = e->not_before > now ? e->not_before - now : 0;
-        if (next < 0 || wait < next) {
-            next = wait;
-        }
-    }
-    return next;
 }
 
 void balancer_ok(struct balancer *b, struct endpoint *e)
@@ -190,7 +196,6 @@ void balancer_ok(struct balancer *b, struct endpoint *e)
 void balancer_failed(struct balancer *b, struct endpoint *e)
 {
     double pause = BACKOFF_FIRST_S;
-    bool all_failed = true;
 
     for (uint32_t i = 0; i < e->failures && pause < BACKOFF_LAST_S; i++) {
         pause *= 2;
@@ -199,13 +204,11 @@ void balancer_failed(struct balancer *b, struct endpoint *e)
         pause = BACKOFF_LAST_S;
     }
     e->failures++;
+    e->failed_at = worker_now(b->worker);
     /* +-20 % so that workers and gateways do not come back together */
-    e->not_before = worker_now(b->worker) + pause * (0.8 + 0.4 * ((double)(random() % 1000) / 1000.0));
+    e->not_before = e->failed_at + pause * (0.8 + 0.4 * ((double)(random() % 1000) / 1000.0));
     __atomic_store_n(&b->upstream->resolve_soon, 1, __ATOMIC_RELAXED);
-    for (struct list *n = b->endpoints.next; n != &b->endpoints; n = n->next) {
-        all_failed = all_failed && LIST_ENTRY(n, struct endpoint, node)->failures > 0;
-    }
-    if (all_failed) {
+    if (all_failed(b)) {
         upstream_set_health(b->upstream, UPSTREAM_UNUSABLE);
     }
 }

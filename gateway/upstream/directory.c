@@ -28,19 +28,20 @@ struct row {
     double resolve_at;
     double resolved_at;
     double probe_at;
-    bool failed;               /* the last look-up; said once */
+    bool failed; /* the last look-up; said once */
 };
 
 struct directory {
     uint32_t magic;
     pthread_t thread;
-    pthread_mutex_t lock;  /* guards fresh, n_fresh, stop */
+    pthread_mutex_t lock; /* guards fresh, n_fresh, stop */
     pthread_cond_t changed;
-    struct row *fresh;     /* owned; the next table, or NULL */
+    struct row *fresh; /* owned; the next table, or NULL */
     size_t n_fresh;
     bool stop;
-    struct row *rows;      /* owned; the thread's own */
+    struct row *rows; /* owned; the thread's own */
     size_t n_rows;
+    struct addr found[ADDRESSES_MAX]; /* what a look-up gave, before it is published */
 };
 
 /* ---- resolving ---- */
@@ -103,9 +104,8 @@ static bool same_set(const struct address_set *s, const struct addr *list, size_
 }
 
 /* A name that cannot be resolved keeps the addresses it had: DNS away is not istiod away. */
-static void resolve(struct row *row, double now)
+static void resolve(struct row *row, struct addr *list, double now)
 {
-    static struct addr list[ADDRESSES_MAX]; /* this thread only */
     struct upstream *u = row->upstream;
     size_t n = 0;
     bool failed = false;
@@ -116,8 +116,9 @@ static void resolve(struct row *row, double now)
         if (err != 0) {
             failed = true;
             if (!row->failed) {
-                log_event(LOG_WARNING, "cannot resolve an upstream endpoint", LOG_S("upstream", u->opts.name),
-                          LOG_S("host", u->opts.endpoints[i].host), LOG_S("detail", gai_strerror(err)));
+                log_event(LOG_WARNING, "cannot resolve an upstream endpoint",
+                          LOG_S("upstream", u->opts.name), LOG_S("host", u->opts.endpoints[i].host),
+                          LOG_S("detail", gai_strerror(err)));
             }
         }
     }
@@ -129,10 +130,11 @@ static void resolve(struct row *row, double now)
     if (keep || upstream_set_addresses(u, list, n) != RC_OK) {
         return;
     }
-    log_event(LOG_INFO, "upstream addresses changed", LOG_S("upstream", u->opts.name), LOG_I("addresses", n));
+    log_event(LOG_INFO, "upstream addresses changed", LOG_S("upstream", u->opts.name),
+              LOG_I("addresses", n));
 }
 
-static void resolve_when_due(struct row *row, double now)
+static void resolve_when_due(struct row *row, struct addr *list, double now)
 {
     if (!row->upstream->has_names) {
         return;
@@ -142,7 +144,7 @@ static void resolve_when_due(struct row *row, double now)
         row->resolve_at = row->resolved_at + RESOLVE_SOON_S;
     }
     if (now >= row->resolve_at) {
-        resolve(row, now);
+        resolve(row, list, now);
     }
 }
 
@@ -227,7 +229,7 @@ static void *run(void *arg)
     while (wait_a_tick(d)) {
         double now = clock_mono();
         for (size_t i = 0; i < d->n_rows; i++) {
-            resolve_when_due(&d->rows[i], now);
+            resolve_when_due(&d->rows[i], d->found, now);
             probe_when_due(&d->rows[i], now);
         }
     }

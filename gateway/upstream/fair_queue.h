@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A bounded queue that is fair among VMs: entries of one key wait in order, keys take turns. Keys are hashed into
- * buckets, so two VMs may share a turn, but one VM can never take many. Pure; worker-local.
+ * A bounded queue that is fair among VMs: entries of one key wait in order, keys take turns. Keys
+ * are hashed into buckets, so two VMs may share a turn, but one VM can never take many. Pure;
+ * worker-local.
  */
 #pragma once
 
@@ -19,6 +20,7 @@ struct fair_queue {
     uint32_t max;
 };
 
+/** Make it empty, for at most max entries. */
 void fair_queue_init(struct fair_queue *q, uint32_t max);
 
 /** Append; node is borrowed until taken or removed. RC_FULL. */

@@ -2,10 +2,10 @@
 /*
  * How fast new streams are offered to one upstream: a token bucket shared by all workers.
  *
- * With a fixed rate it is just that. With `auto` it learns: each admitted stream raises the rate a little, each
- * RESOURCE_EXHAUSTED lowers it by a third, at most twice a second (istiod's own limit is
- * min(15 + 5 * cores, 100) streams a second for each pod, pilot/pkg/features/tuning.go). Pure: time is given.
- * The lock is held for a few instructions, once for each new stream.
+ * With a fixed rate it is just that. With `auto` it learns: each admitted stream raises the rate a
+ * little, each RESOURCE_EXHAUSTED lowers it by a third, at most twice a second (istiod's own limit
+ * is min(15 + 5 * cores, 100) streams a second for each pod, pilot/pkg/features/tuning.go). Pure:
+ * time is given. The lock is held for a few instructions, once for each new stream.
  */
 #pragma once
 
@@ -19,11 +19,12 @@
 
 struct pacer {
     pthread_mutex_t lock;
-    double rate;        /**< tokens a second */
-    double tokens;      /**< 0 .. burst */
-    double at;          /**< when tokens was right */
-    double lowered_at;  /**< the last decrease */
-    double waited_at;   /**< when somebody last had to wait: only then a higher rate is worth trying */
+    double rate;       /**< tokens a second */
+    double tokens;     /**< 0 .. burst */
+    double at;         /**< when tokens was right */
+    double lowered_at; /**< the last decrease */
+    double
+        waited_at; /**< when somebody last had to wait: only then a higher rate is worth trying */
     int is_auto;
 };
 

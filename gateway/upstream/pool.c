@@ -15,7 +15,8 @@
 #define DIAL_TIMEOUT_S 5.0
 #define DIALS_MAX 4
 
-/* The queue is looked at again at least this often while somebody waits (deadlines, backoff, new addresses). */
+/* The queue is looked at again at least this often while somebody waits (deadlines, backoff, new
+ * addresses). */
 #define LOOK_AGAIN_S 0.25
 
 #define COOL_EXHAUSTED_S 0.3
@@ -29,7 +30,7 @@ struct pool {
     struct worker *worker;
     struct balancer balancer;
     struct fair_queue queue;
-    struct list sessions;           /**< up_session, owned by their connections */
+    struct list sessions; /**< up_session, owned by their connections */
     uint32_t n_dialling;
     bool freed;
     ev_timer timer;
@@ -47,8 +48,8 @@ struct up_session {
     struct endpoint *endpoint; /**< shared (ref) */
     uint32_t streams;          /**< opened and not closed */
     bool dialling;
-    bool retiring;             /**< takes no more streams; they are handed out one by one */
-    double retire_pause;       /**< seconds between two */
+    bool retiring;       /**< takes no more streams; they are handed out one by one */
+    double retire_pause; /**< seconds between two */
     ev_timer retire_timer;
 };
 
@@ -157,8 +158,10 @@ static void on_goaway(struct h2_session *s)
     char text[ADDR_TEXT_BYTES];
 
     counter_add(&up->pool->worker->counters->v[COUNTER_UP_GOAWAYS], 1);
-    log_event(LOG_INFO, "upstream retires a connection", LOG_S("upstream", up->pool->balancer.upstream->opts.name),
-              LOG_S("endpoint", addr_format(&up->endpoint->addr, text)), LOG_I("streams", up->streams));
+    log_event(LOG_INFO, "upstream retires a connection",
+              LOG_S("upstream", up->pool->balancer.upstream->opts.name),
+              LOG_S("endpoint", addr_format(&up->endpoint->addr, text)),
+              LOG_I("streams", up->streams));
     start_retiring(up);
 }
 
@@ -175,9 +178,11 @@ static void note_failure(struct up_session *up, enum end_reason why)
     char text[ADDR_TEXT_BYTES];
 
     addr_format(&up->endpoint->addr, text);
-    snprintf(p->problem, sizeof(p->problem), "%s: %s%s%s", text, end_text(why), detail[0] != '\0' ? ": " : "", detail);
-    log_event(LOG_WARNING, "upstream endpoint failed", LOG_S("upstream", p->balancer.upstream->opts.name),
-              LOG_S("endpoint", text), LOG_S("reason", end_label(why)), LOG_S("detail", detail),
+    snprintf(p->problem, sizeof(p->problem), "%s: %s%s%s", text, end_text(why),
+             detail[0] != '\0' ? ": " : "", detail);
+    log_event(LOG_WARNING, "upstream endpoint failed",
+              LOG_S("upstream", p->balancer.upstream->opts.name), LOG_S("endpoint", text),
+              LOG_S("reason", end_label(why)), LOG_S("detail", detail),
               LOG_I("failures", up->endpoint->failures + 1));
     balancer_failed(&p->balancer, up->endpoint);
 }
@@ -189,6 +194,8 @@ static void on_dead(struct h2_session *s, enum end_reason why)
 
     CHECK_MAGIC(up, UP_MAGIC);
     CHECK(up->streams == 0);
+    why =
+        why == END_DOWN_CLOSED ? END_UP_CLOSED : why; /* a conn does not know which side it is on */
     ev_timer_stop(p->worker->loop, &up->retire_timer);
     if (up->dialling) {
         up->endpoint->dialling--;
@@ -199,8 +206,10 @@ static void on_dead(struct h2_session *s, enum end_reason why)
         counter_add(&p->worker->counters->v[COUNTER_UP_CONNS_OPEN], -1);
         if (!up->retiring && !p->freed) {
             char text[ADDR_TEXT_BYTES];
-            log_event(LOG_INFO, "upstream connection ended", LOG_S("upstream", p->balancer.upstream->opts.name),
-                      LOG_S("endpoint", addr_format(&up->endpoint->addr, text)), LOG_S("reason", end_label(why)));
+            log_event(LOG_INFO, "upstream connection ended",
+                      LOG_S("upstream", p->balancer.upstream->opts.name),
+                      LOG_S("endpoint", addr_format(&up->endpoint->addr, text)),
+                      LOG_S("reason", end_label(why)));
         }
     }
     list_del(&up->node);
@@ -227,8 +236,8 @@ static enum rc connect_session(struct pool *p, struct up_session *up)
     TRY(h2_session_new(p->worker, H2_DIALLED, &up_limits, &up_ops, up, &up->h2));
     SSL *ssl = root_set_new_ssl(u->roots, u->opts.server_name);
     enum rc rc = ssl == NULL ? RC_NO_MEMORY
-                             : conn_dial(p->worker, &up->endpoint->addr, &source, ssl, DIAL_TIMEOUT_S, &h2_conn_ops,
-                                         up->h2, &c);
+                             : conn_dial(p->worker, &up->endpoint->addr, &source, ssl,
+                                         DIAL_TIMEOUT_S, &h2_conn_ops, up->h2, &c);
     if (rc != RC_OK) {
         h2_session_free(&up->h2);
         return rc;
@@ -255,9 +264,11 @@ static void dial(struct pool *p, struct endpoint *e)
     enum rc rc = connect_session(p, up);
     if (rc != RC_OK) {
         counter_add(&p->worker->counters->v[COUNTER_UP_DIAL_FAILURES], 1);
-        snprintf(p->problem, sizeof(p->problem), "%s: %s", addr_format(&e->addr, text), rc_text(rc));
-        log_event(LOG_WARNING, "cannot connect to upstream endpoint", LOG_S("upstream", p->balancer.upstream->opts.name),
-                  LOG_S("endpoint", text), LOG_S("reason", rc_text(rc)));
+        snprintf(p->problem, sizeof(p->problem), "%s: %s", addr_format(&e->addr, text),
+                 rc_text(rc));
+        log_event(LOG_WARNING, "cannot connect to upstream endpoint",
+                  LOG_S("upstream", p->balancer.upstream->opts.name), LOG_S("endpoint", text),
+                  LOG_S("reason", rc_text(rc)));
         balancer_failed(&p->balancer, e);
         endpoint_unref(&up->endpoint);
         free(up);
@@ -274,10 +285,12 @@ static void dial(struct pool *p, struct endpoint *e)
 static bool has_room(const struct up_session *up)
 {
     const struct upstream_opts *o = &up->pool->balancer.upstream->opts;
-    return !up->dialling && !up->retiring && up->streams < o->streams_per_connection && h2_session_has_room(up->h2);
+    return !up->dialling && !up->retiring && up->streams < o->streams_per_connection &&
+           h2_session_has_room(up->h2);
 }
 
-/* Least streams among the endpoints, then the fullest connection of it: few connections, few handshakes. */
+/* Least streams among the endpoints, then the fullest connection of it: few connections, few
+ * handshakes. */
 static struct up_session *find_session(struct pool *p, double now)
 {
     struct up_session *best = NULL;
@@ -308,7 +321,8 @@ static void dial_more(struct pool *p, const struct up_session *found)
         return;
     }
     struct endpoint *e = balancer_pick(&p->balancer);
-    if (e != NULL && (found == NULL || (e != found->endpoint && e->active < found->endpoint->active))) {
+    if (e != NULL &&
+        (found == NULL || (e != found->endpoint && e->active < found->endpoint->active))) {
         dial(p, e);
     }
 }
@@ -319,11 +333,13 @@ static void fail_expired(struct pool *p, double now)
     struct list *spare;
 
     for (uint32_t i = 0; i < FAIR_QUEUE_BUCKETS && p->queue.n > 0; i++) {
-        LIST_FOREACH_SAFE (n, spare, &p->queue.buckets[i]) {
+        LIST_FOREACH_SAFE(n, spare, &p->queue.buckets[i])
+        {
             struct pool_ticket *t = LIST_ENTRY(n, struct pool_ticket, node);
             if (now >= t->deadline) {
                 pool_cancel(t);
-                t->on_failed(t, p->problem[0] != '\0' ? p->problem : "it takes no more streams at the moment");
+                t->on_failed(t, p->problem[0] != '\0' ? p->problem
+                                                      : "it takes no more streams at the moment");
             }
         }
     }
@@ -341,7 +357,8 @@ static double grant(struct pool *p, double now)
             return LOOK_AGAIN_S;
         }
         struct pool_ticket *t = LIST_ENTRY(fair_queue_take(&p->queue), struct pool_ticket, node);
-        double wait = now < t->not_before ? t->not_before - now : pacer_take(&p->balancer.upstream->pacer, now);
+        double wait = now < t->not_before ? t->not_before - now
+                                          : pacer_take(&p->balancer.upstream->pacer, now);
         if (wait > 0) {
             CHECK(fair_queue_put(&p->queue, t->key, &t->node) == RC_OK);
             if (now >= t->not_before) {
@@ -372,7 +389,8 @@ static void dispatch(struct worker_flush *f)
 
 /* ---- what others call ---- */
 
-enum rc pool_new(struct worker *w, struct upstream *u, void (*retire)(struct h2_stream *st), struct pool **out)
+enum rc pool_new(struct worker *w, struct upstream *u, void (*retire)(struct h2_stream *st),
+                 struct pool **out)
 {
     struct pool *p = calloc(1, sizeof(*p));
 
@@ -404,7 +422,8 @@ void pool_free(struct pool **pp)
     *pp = NULL;
     CHECK_MAGIC(p, POOL_MAGIC);
     p->freed = true;
-    LIST_FOREACH_SAFE (n, spare, &p->sessions) {
+    LIST_FOREACH_SAFE(n, spare, &p->sessions)
+    {
         end_when_idle(LIST_ENTRY(n, struct up_session, node));
     }
     reap_when_unused(p);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One worker's HTTP/2 connections to one upstream. Whoever wants a stream asks with a ticket; tickets wait in a
- * bounded, fair queue until there is a connection with room and the pacer allows another stream, or their deadline
- * passes. The queue stands before nghttp2's own, so a stream that was granted is opened at once.
+ * One worker's HTTP/2 connections to one upstream. Whoever wants a stream asks with a ticket;
+ * tickets wait in a bounded, fair queue until there is a connection with room and the pacer allows
+ * another stream, or their deadline passes. The queue stands before nghttp2's own, so a stream that
+ * was granted is opened at once.
  *
- * A connection carries at most streams_per_connection streams. When istiod announces its end (GOAWAY at its maximum
- * age, ten seconds before it is cut), its streams are handed to `retire` one after another, so that their VMs come back in
- * turn and not all at once. Worker-local.
+ * A connection carries at most streams_per_connection streams. When istiod announces its end
+ * (GOAWAY at its maximum age, ten seconds before it is cut), its streams are handed to `retire` one
+ * after another, so that their VMs come back in turn and not all at once. Worker-local.
  */
 #pragma once
 
@@ -23,7 +24,8 @@
 /** How long a stream waits for an upstream at most, over all its tries. */
 #define POOL_DEADLINE_S 30.0
 
-/** Over how many seconds the streams of a retired connection are spread: istiod cuts it after ten. */
+/** Over how many seconds the streams of a retired connection are spread: istiod cuts it after ten.
+ */
 #define POOL_RETIRE_S 7.0
 
 struct pool;
@@ -32,26 +34,30 @@ struct up_session;
 /** Embedded in what waits for a stream. */
 struct pool_ticket {
     struct list node;
-    struct pool *pool;   /**< NULL while not queued */
-    double deadline;     /**< monotonic seconds */
-    double not_before;   /**< a retry waits until then */
-    uint32_t key;        /**< fairness: the VM */
+    struct pool *pool; /**< NULL while not queued */
+    double deadline;   /**< monotonic seconds */
+    double not_before; /**< a retry waits until then */
+    uint32_t key;      /**< fairness: the VM */
     /** A stream may be opened on up now. The ticket is not queued any more. */
     void (*on_ready)(struct pool_ticket *t, struct up_session *up);
-    /** The deadline passed; why says what the last problem was. The ticket is not queued any more. */
+    /** The deadline passed; why says what the last problem was. The ticket is not queued any more.
+     */
     void (*on_failed)(struct pool_ticket *t, const char *why);
 };
 
-/** out: owned; lives until pool_free() and until its last connection is gone. retire ends a stream of a connection
- * that goes away. RC_NO_MEMORY. */
-enum rc pool_new(struct worker *w, struct upstream *u, void (*retire)(struct h2_stream *st), struct pool **out) MUST_USE;
+/** out: owned; lives until pool_free() and until its last connection is gone. retire ends a stream
+ * of a connection that goes away. RC_NO_MEMORY. */
+enum rc pool_new(struct worker *w, struct upstream *u, void (*retire)(struct h2_stream *st),
+                 struct pool **out) MUST_USE;
 
-/** Nobody asks any more: idle connections are closed, the others when their last stream ends. Nulls the pointer. */
+/** Nobody asks any more: idle connections are closed, the others when their last stream ends. Nulls
+ * the pointer. */
 void pool_free(struct pool **p);
 
 /** End every connection now: the process ends. */
 void pool_kill(struct pool *p);
 
+/** Where its connections go; borrowed. */
 struct upstream *pool_upstream(const struct pool *p);
 
 /** Queue a ticket. RC_FULL: the queue is full; nothing is called. */
@@ -72,12 +78,13 @@ void up_session_closed(struct up_session *up);
 
 /** What became of a granted stream, for pacing and balancing. */
 enum pool_outcome {
-    POOL_ADMITTED,   /**< the first answer came */
-    POOL_EXHAUSTED,  /**< RESOURCE_EXHAUSTED */
-    POOL_NOT_READY,  /**< UNAVAILABLE, "server is not ready" */
+    POOL_ADMITTED,    /**< the first answer came */
+    POOL_EXHAUSTED,   /**< RESOURCE_EXHAUSTED */
+    POOL_NOT_READY,   /**< UNAVAILABLE, "server is not ready" */
     POOL_UNPROCESSED, /**< REFUSED_STREAM or GOAWAY: nothing was processed */
 };
 void up_session_outcome(struct up_session *up, enum pool_outcome outcome);
 
-/** Why the last connection attempt failed, for people; "" when none did. Static or owned by the pool. */
+/** Why the last connection attempt failed, for people; "" when none did. Static or owned by the
+ * pool. */
 const char *pool_last_problem(const struct pool *p);

@@ -57,7 +57,8 @@ static enum rc literal_addresses(struct upstream *u)
     return rc;
 }
 
-enum rc upstream_new(struct upstream_opts *opts, struct root_set *roots, uint64_t roots_print, struct upstream **out)
+enum rc upstream_new(struct upstream_opts *opts, struct root_set *roots, uint64_t roots_print,
+                     struct upstream **out)
 {
     struct upstream *u = calloc(1, sizeof(*u));
 
@@ -164,7 +165,8 @@ bool upstream_same(const struct upstream *u, const struct upstream_opts *b, uint
            same_source(&a->source_v6, &b->source_v6) &&
            a->streams_per_connection == b->streams_per_connection &&
            a->max_new_streams_per_second == b->max_new_streams_per_second &&
-           a->proxy_protocol_v2 == b->proxy_protocol_v2 && a->sources_must_hold == b->sources_must_hold &&
+           a->proxy_protocol_v2 == b->proxy_protocol_v2 &&
+           a->sources_must_hold == b->sources_must_hold &&
            same_list(a->token_audiences, b->token_audiences) && u->roots_print == roots_print;
 }
 

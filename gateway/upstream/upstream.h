@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One upstream of the configuration, shared by all workers: what it is called, where its endpoints are now, how
- * fast new streams may go there. Shared by reference count; the resolved addresses are an immutable set that the
- * directory replaces.
+ * One upstream of the configuration, shared by all workers: what it is called, where its endpoints
+ * are now, how fast new streams may go there. Shared by reference count; the resolved addresses are
+ * an immutable set that the directory replaces.
  */
 #pragma once
 
@@ -29,31 +29,35 @@ struct address_set {
 
 struct upstream {
     uint32_t magic;
-    uint32_t refs;               /**< atomic */
-    struct upstream_opts opts;   /**< owned; immutable */
-    struct root_set *roots;      /**< shared (ref); NULL without tls */
-    uint64_t roots_print;        /**< fingerprint of the roots file, to see whether a reload changed it */
+    uint32_t refs;             /**< atomic */
+    struct upstream_opts opts; /**< owned; immutable */
+    struct root_set *roots;    /**< shared (ref); NULL without tls */
+    uint64_t roots_print; /**< fingerprint of the roots file, to see whether a reload changed it */
     struct pacer pacer;
-    pthread_mutex_t lock;        /**< guards addresses */
+    pthread_mutex_t lock;          /**< guards addresses */
     struct address_set *addresses; /**< shared (ref); never NULL */
-    uint32_t health;             /**< enum upstream_health, relaxed atomic */
-    uint32_t resolve_soon;       /**< a connect failed: ask the directory to look again; relaxed atomic */
-    bool has_names;              /**< some endpoint is a host name */
+    uint32_t health;               /**< enum upstream_health, relaxed atomic */
+    uint32_t resolve_soon; /**< a connect failed: ask the directory to look again; relaxed atomic */
+    bool has_names;        /**< some endpoint is a host name */
 };
 
 /** Take over opts (emptied) and a reference to roots. out: owned reference. RC_NO_MEMORY. */
-enum rc upstream_new(struct upstream_opts *opts, struct root_set *roots, uint64_t roots_print, struct upstream **out)
-    MUST_USE;
+enum rc upstream_new(struct upstream_opts *opts, struct root_set *roots, uint64_t roots_print,
+                     struct upstream **out) MUST_USE;
 
+/** Another reference to u. */
 struct upstream *upstream_ref(struct upstream *u);
 /** Drop a reference and null the pointer; NULL is allowed. */
 void upstream_unref(struct upstream **u);
 
-/** Would these options make the same upstream, so that a reload may keep the old one and its connections? */
-bool upstream_same(const struct upstream *u, const struct upstream_opts *opts, uint64_t roots_print);
+/** Would these options make the same upstream, so that a reload may keep the old one and its
+ * connections? */
+bool upstream_same(const struct upstream *u, const struct upstream_opts *opts,
+                   uint64_t roots_print);
 
 /** The addresses now: an owned reference. */
 struct address_set *upstream_addresses(struct upstream *u);
+/** Drop a reference and null the pointer; NULL is allowed. */
 void address_set_unref(struct address_set **s);
 
 /** Publish n addresses, copied. RC_NO_MEMORY (the old ones stay). */
@@ -63,13 +67,16 @@ enum rc upstream_set_addresses(struct upstream *u, const struct addr *addrs, siz
 struct addr upstream_source(const struct upstream *u, const struct addr *peer);
 
 /**
- * May a connection to peer be made at all? With sources_must_hold: a source of its family is given. For a
- * passthrough route then also: it is not on loopback, which istiod always trusts (wire facts, XFCC).
+ * May a connection to peer be made at all? With sources_must_hold: a source of its family is given.
+ * For a passthrough route then also: it is not on loopback, which istiod always trusts (wire facts,
+ * XFCC).
  */
 bool upstream_may_connect(const struct upstream *u, const struct addr *peer, bool passthrough);
 
 /** Free what upstream_opts owns and zero it. */
 void upstream_opts_fini(struct upstream_opts *o);
 
+/** Do its endpoints take connections, as far as anybody knows? */
 enum upstream_health upstream_get_health(const struct upstream *u);
+/** Somebody learned it. Any thread. */
 void upstream_set_health(struct upstream *u, enum upstream_health h);

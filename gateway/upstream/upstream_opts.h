@@ -24,22 +24,22 @@ struct upstream_endpoint_name {
 };
 
 struct upstream_opts {
-    char *name;                                /**< owned; unique */
-    struct upstream_endpoint_name *endpoints;  /**< owned */
-    size_t n_endpoints;                        /**< 1 or more */
-    bool tls;                                  /**< a `tls:` block is there; needed by terminating routes */
-    char *server_name;                         /**< owned; checked against the certificate, sent as SNI and :authority */
-    char *roots_file;                          /**< owned; PEM */
+    char *name;                               /**< owned; unique */
+    struct upstream_endpoint_name *endpoints; /**< owned */
+    size_t n_endpoints;                       /**< 1 or more */
+    bool tls;          /**< a `tls:` block is there; needed by terminating routes */
+    char *server_name; /**< owned; checked against the certificate, sent as SNI and :authority */
+    char *roots_file;  /**< owned; PEM */
     enum upstream_identity identity;
-    struct addr source_v4;                     /**< ADDR_NONE: the kernel chooses */
-    struct addr source_v6;                     /**< ADDR_NONE: the kernel chooses */
-    uint32_t streams_per_connection;           /**< 1 .. 100000, default 50 */
-    uint32_t max_new_streams_per_second;       /**< 0: auto */
-    bool proxy_protocol_v2;                    /**< passthrough only: announce the VM's address */
-    bool sources_must_hold;                    /**< the file has an xfcc upstream. For this one, when it is xfcc or of a
-                                                    passthrough route: only families with a source are used, and the
-                                                    socket's own address is compared; passthrough reaches no loopback
-                                                    (a host name resolves to anything, so the file cannot promise it).
-                                                    Otherwise a missing source stays the kernel's choice */
-    char **token_audiences;                    /**< owned strings, NULL-terminated; default {"istio-ca", NULL} */
+    struct addr source_v4;               /**< ADDR_NONE: the kernel chooses */
+    struct addr source_v6;               /**< ADDR_NONE: the kernel chooses */
+    uint32_t streams_per_connection;     /**< 1 .. 100000, default 50 */
+    uint32_t max_new_streams_per_second; /**< 0: auto */
+    bool proxy_protocol_v2;              /**< passthrough only: announce the VM's address */
+    bool sources_must_hold; /**< the file has an xfcc upstream. For this one, when it is xfcc or of
+                               a passthrough route: only families with a source are used, and the
+                                 socket's own address is compared; passthrough reaches no loopback
+                                 (a host name resolves to anything, so the file cannot promise it).
+                                 Otherwise a missing source stays the kernel's choice */
+    char **token_audiences; /**< owned strings, NULL-terminated; default {"istio-ca", NULL} */
 };

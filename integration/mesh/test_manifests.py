@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-MANIFESTS = sorted(DEPLOY.rglob("*.yaml"))
+FILES = sorted(DEPLOY.rglob("*.yaml"))
+MANIFESTS = [file for file in FILES if "\nkind: " in file.read_text()]
 
 
-def test_there_are_manifests() -> None:
+def test_every_file_is_a_manifest_or_a_configuration() -> None:
     assert MANIFESTS
+    for file in set(FILES) - set(MANIFESTS):
+        assert "\nversion: 1\n" in file.read_text(), f"{file}: what is it?"
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)

@@ -14,3 +14,12 @@ def test_scenario(scenario: Scenario, column: str, rounds) -> None:
     error = rounds.result(scenario, column)
     if error:
         raise error
+
+
+def test_edge_lives_through_all_of_it(lab) -> None:
+    """After everything above xdsgate is still the same process, and ends when it is told to."""
+    if lab.edge.process is None:
+        return  # only the direct column was asked for
+
+    assert lab.edge.process.running()
+    assert lab.edge.stop() == 0

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`xdsgate check`: good files pass in silence, every mistake is named with its line and column.
 
-The mistakes are made from tests/gateway/config/full.yaml, which has every key: each key misspelt, left out and written
-twice, each value given every wrong type. XDSGATE_BIN names the program; the default is build/release/xdsgate.
+The mistakes are made from tests/gateway/config/full.yaml, which has every key: each key misspelt,
+left out and written twice, each value given every wrong type. XDSGATE_BIN names the program; the
+default is build/release/xdsgate.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").r
 EXAMPLES = ROOT / "tests/gateway/config"
 REFERENCE = ROOT / "docs/configuration.md"
 SOURCES = ROOT / "gateway/config"
+COUNTERS = ROOT / "core/base/counter.def"
 
 LEAF = """
 basicConstraints = critical,CA:false
@@ -198,7 +200,7 @@ def is_block(node: yaml.Node) -> bool:
 def replaced(text: str, node: yaml.Node, word: str) -> str:
     """text with word in place of node."""
     start, end = node.start_mark, node.end_mark
-    if is_block(node):  # ends at the next token, whose place is kept; a list may stand in its key's column
+    if is_block(node):  # it ends at the next token; a list may stand in its key's column
         word = f" {word}\n" + " " * end.column
     return text[:start.index] + word + text[end.index:]
 
@@ -214,9 +216,9 @@ def wrong_types(text: str) -> Iterator[Mistake]:
 
 def missing_keys(text: str) -> Iterator[Mistake]:
     """A required key that is left out is an error at its mapping."""
-    required = {"version", "listeners", "upstreams", "name", "bind", "routes", "sni", "mode", "upstream",
-                "endpoints", "certificates", "client_roots", "certificate", "private_key",
-                "server_name", "roots"}
+    required = {"version", "listeners", "upstreams", "name", "bind", "routes", "sni", "mode",
+                "upstream", "endpoints", "certificates", "client_roots", "certificate",
+                "private_key", "server_name", "roots"}
     root = yaml.compose(text)
     maps = [node for _, node in values(root) if isinstance(node, yaml.MappingNode)]
     for node in maps:
@@ -240,7 +242,8 @@ def failures(folder: Path, mistakes: list[Mistake]) -> list[str]:
                     for error in answer.errors)
         if answer.code == 2 and answer.out == "" and found:
             return None
-        return f"{mistake.name}: wanted {mistake.line}:{mistake.column} {mistake.what}, got {answer}"
+        place = f"{mistake.line}:{mistake.column}"
+        return f"{mistake.name}: wanted {place} {mistake.what}, got {answer}"
 
     with ThreadPoolExecutor(2) as pool:
         return [text for text in pool.map(try_one, enumerate(mistakes)) if text]
@@ -255,15 +258,20 @@ def test_every_mistake_is_named_at_its_place(folder: Path, make) -> None:
 
 def test_full_file_has_every_key() -> None:
     """Else the mistakes above are not made with all keys."""
-    known = set(re.findall(r'^    \{"([a-z0-9_]+)", (?:schema|keys|read)_', source("keys*.c"), re.M))
-    known |= set(re.findall(r"^PARAM_\w+\((\w+),", source("params.def"), re.M))
-    used = {key.value for _, key, _ in pairs(yaml.compose((EXAMPLES / "full.yaml").read_text().replace("@", "x")))}
+    known = keys_of_the_code() | set(re.findall(r"^PARAM_\w+\((\w+),", source("params.def"), re.M))
+    used = {key.value for _, key, _ in pairs(yaml.compose(full_text(Path("x"))))}
     assert len(known) > 40
     assert known == used
 
 
 def source(pattern: str) -> str:
     return "\n".join(path.read_text() for path in sorted(SOURCES.glob(pattern)))
+
+
+def keys_of_the_code() -> set[str]:
+    """The rows of the tables, but for those that come from params.def."""
+    row = r'\{"([a-z0-9_]+)",\s+(?:schema|keys|read)_'
+    return set(re.findall(row, source("keys*.c")))
 
 
 # ---- the command ----
@@ -278,20 +286,22 @@ def test_missing_file_is_named(folder: Path) -> None:
 
 def test_no_name_is_resolved_and_no_address_needed(folder: Path) -> None:
     text = (EXAMPLES / "small.yaml").read_text()
-    text = text.replace("10.0.0.11:31512", "does.not.exist.invalid:1").replace("0.0.0.0:15012", "192.0.2.1:15012")
+    text = text.replace("10.0.0.11:31512", "does.not.exist.invalid:1")
+    text = text.replace("0.0.0.0:15012", "192.0.2.1:15012")
     assert check(folder, text) == Answer(0, "", [])
 
 
-@pytest.mark.parametrize("arguments", [["check"], ["check", "--config"], ["check", "x"], ["chek"], [], ["version", "-o", "xml"]])
-def test_wrong_usage_is_2(arguments: list[str]) -> None:
-    done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize("line", ["check", "check --config", "check x", "chek", "", "version -o x"])
+def test_wrong_usage_is_2(line: str) -> None:
+    done = subprocess.run([BINARY, *line.split()], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr != ""
 
 
 def test_version_as_json() -> None:
-    done = subprocess.run([BINARY, "version", "-o", "json"], capture_output=True, text=True, timeout=60)
+    command = [BINARY, "version", "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert yaml.safe_load(done.stdout).keys() == {"version"}
 
@@ -322,13 +332,15 @@ def test_reference_has_every_number() -> None:
     reference = REFERENCE.read_text()
     assert len(rows) == len(re.findall(r"^PARAM_", params, re.M))
     for section, name, kind, default, low, high in rows:
-        row = f"| `{name}` | {written(kind, default)} | {written(kind, low)} to {written(kind, high)} |"
+        value, least, most = (written(kind, number) for number in (default, low, high))
+        row = f"| `{name}` | {value} | {least} to {most} |"
         assert row in reference, row
         if section == "LIMIT":
             assert f'`{{limit="{name}"}}`' in reference, name
+            assert f'"limit=\\"{name}\\""' in COUNTERS.read_text(), name
 
 
 def test_reference_has_every_key() -> None:
     reference = REFERENCE.read_text()
-    for name in set(re.findall(r'^    \{"([a-z0-9_]+)", (?:schema|keys|read)_', source("keys*.c"), re.M)):
+    for name in keys_of_the_code():
         assert f"| `{name}` |" in reference, name

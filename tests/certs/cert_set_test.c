@@ -31,6 +31,21 @@ static void test_cert_set__no_client_certificate__is_anonymous(void **state)
     cert_fixture_accepted(f->set, (struct client_opts){0}, NULL);
 }
 
+static void test_cert_set__chain_found_bad_after_all__gives_no_identity(void **state)
+{
+    struct cert_fixture *f = *state;
+    const struct client_opts o = {.cert = &f->vm};
+    struct tls_pair pair;
+    struct spiffe_id id;
+
+    assert_true(cert_fixture_connect(f->set, &o, &pair));
+    assert_int_equal(cert_set_peer_identity(pair.server, &id), RC_OK);
+    SSL_set_verify_result(pair.server, X509_V_ERR_CERT_REVOKED);
+
+    assert_int_equal(cert_set_peer_identity(pair.server, &id), RC_NOT_FOUND);
+    tls_pair_fini(&pair);
+}
+
 static void test_cert_set__harmless_differences__are_accepted(void **state)
 {
     struct cert_fixture *f = *state;
@@ -277,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CERT_TEST(test_cert_set__certificate_of_a_vm__gives_its_identity),
         CERT_TEST(test_cert_set__no_client_certificate__is_anonymous),
+        CERT_TEST(test_cert_set__chain_found_bad_after_all__gives_no_identity),
         CERT_TEST(test_cert_set__harmless_differences__are_accepted),
         CERT_TEST(test_cert_set__other_identities__are_refused),
         CERT_TEST(test_cert_set__certificates_for_other_uses__are_refused),

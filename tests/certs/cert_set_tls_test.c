@@ -209,6 +209,7 @@ static void test_cert_set__modes__are_those_of_many_idle_connections(void **stat
     assert_non_null(ssl);
     assert_int_equal(SSL_get_mode(ssl) & want, want);
     assert_int_equal(SSL_get_max_early_data(ssl), 0);
+    assert_int_equal(SSL_get_min_proto_version(ssl), TLS1_2_VERSION);
     assert_string_equal(cert_set_peer_error(ssl), "");
     SSL_free(ssl);
 }

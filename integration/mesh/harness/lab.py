@@ -20,6 +20,7 @@ from .site import COLUMNS, DIRECT
 from .vm import VM, Plan
 from .wait import Stopwatch
 
+ATTACKER = 66  # last byte of its address
 OBJECTS = Path(__file__).resolve().parent.parent / "objects"
 
 PLANS = {plan.name: plan for plan in (
@@ -39,6 +40,7 @@ class Column:
         self.vms: dict[str, VM] = {}
         self.times: list[tuple[str, float]] = []
         self.broken: Exception | None = None  # why nothing can work in this column
+        self._attacker = ""
         self._no_vms = ""  # which VM never came up, and why
         self._lock = threading.Lock()
 
@@ -64,6 +66,15 @@ class Column:
                     self._no_vms = f"{name} of {self} never came up: {error}"
                     raise
             return self.vms[name]
+
+    @property
+    def attacker(self) -> str:
+        """The namespace of a machine among the VMs that means no good."""
+        with self._lock:
+            if not self._attacker:
+                address = self.lab.site.machine(self.name, ATTACKER)
+                self._attacker = self.lab.add_machine(self, "attacker", address)
+            return self._attacker
 
     def note(self, what: str, seconds: float) -> None:
         """A measured time, for the closing table."""
@@ -94,7 +105,6 @@ class Lab:
         self.entries: Entries
         self.authority: pki.Pair  # the CA of the mesh
         self.edge: Edge
-        self.attacker: str  # a namespace
 
     @property
     def kube(self) -> Kube:
@@ -114,7 +124,6 @@ class Lab:
         self.entries = Entries(self.kube)
         self.authority = istio.mesh_authority(self.kube, self._new_folder("pki"))
         network = self.mesh.network
-        self.attacker = network.add_machine("attacker", self.site.attacker)
         machine = network.add_machine("edge", self.site.edge_untrusted, self.site.edge_trusted)
         self.edge = Edge(machine, self._new_folder("edge"), self.site, self.authority)
         relayed = [self.columns[name] for name in columns if self.columns[name].relayed]

@@ -4,7 +4,7 @@
     NET.100.2, NET.100.3    the edge: xdsgate; .2 passes through, .3 is trusted by istiod
     NET.101.x               VMs that reach istiod directly
     NET.102.x               VMs that pass through xdsgate
-    NET.103.x               VMs that xdsgate terminates, and one attacker among them
+    NET.103.x               VMs that xdsgate terminates
 """
 
 from __future__ import annotations
@@ -42,10 +42,6 @@ class Site:
     @property
     def edge_trusted(self) -> str:
         return f"{self.net}.100.3"
-
-    @property
-    def attacker(self) -> str:
-        return self.machine(TERMINATE, 66)
 
     def machine(self, column: str, number: int) -> str:
         return f"{self.net}.{101 + COLUMNS.index(column)}.{number}"

@@ -7,11 +7,12 @@ order, which is that of a VM's life; what disturbs istiod comes last.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from harness.site import COLUMNS, TERMINATE
+from harness.site import COLUMNS, PASSTHROUGH, TERMINATE
 
 from . import agent, attacks, envoy, failures, istiod, scale
 
@@ -28,6 +29,7 @@ class Scenario:
     run: Callable[..., None]
     around: Callable[..., AbstractContextManager] | None = None
     columns: tuple[str, ...] = COLUMNS
+    on_kind: bool = True  # whether it applies where istiod is one pod
 
     @property
     def name(self) -> str:
@@ -38,7 +40,7 @@ def attack(title: str, run: Callable[..., None]) -> Scenario:
     return Scenario(title, run, columns=(TERMINATE,))
 
 
-TABLE = (
+EVERYTHING = (
     Scenario("the agent gets its certificate", agent.certificate),
     Scenario("WorkloadEntry: labels, ports, address", agent.registration),
     Scenario("health True, False, True", agent.health),
@@ -51,6 +53,8 @@ TABLE = (
     Scenario("agent killed: gone after the grace", failures.killed),
     Scenario("agent frozen: gone within a minute", failures.frozen),
     attack("an honest client of our own", attacks.good_certificate),
+    Scenario("forged XFCC, from end to end", attacks.forged_header_end_to_end,
+             columns=(PASSTHROUGH,)),
     attack("forged XFCC, alone", attacks.forged_header),
     attack("forged XFCC, on an ADS stream", attacks.forged_header_on_stream),
     attack("forged XFCC, twice", attacks.forged_header_twice),
@@ -66,6 +70,9 @@ TABLE = (
     attack("tokens that are no good", attacks.bad_tokens),
     Scenario("a NACK by Envoy arrives at istiod", istiod.nack, istiod.with_foreign_filter),
     Scenario("istiod killed, started: all back", istiod.all_come_back, istiod.killed_and_started),
-    Scenario("two istiods, one killed: all move", istiod.all_move, istiod.one_of_two_killed),
+    Scenario("two istiods, one killed: all move", istiod.all_move, istiod.one_of_two_killed,
+             on_kind=False),
     Scenario("connection age 20 s, 200 VMs, 2 min", scale.no_entry_lost, scale.short_connections),
 )
+
+TABLE = tuple(one for one in EVERYTHING if one.on_kind or "XDSGATE_MESH_KIND" not in os.environ)

@@ -32,20 +32,20 @@ ISSUED = "citadel_server_success_cert_issuance_count"
 
 @dataclass
 class Range:
-    """The attacker's machine, among the VMs that are terminated, and what it has."""
+    """The attacker's machine, among the VMs of the column, and what it has."""
 
     lab: Lab
     folder: Path
 
     def __init__(self, column: Column) -> None:
-        if column.broken:
-            raise column.broken
         self.lab = column.lab
         self.folder = self.lab.folder / "attacker"
         self.folder.mkdir(exist_ok=True)
         root, site = str(self.lab.authority.certificate), self.lab.site
-        self.through_edge = Caller(self.lab.attacker, Endpoint(site.edge_untrusted), root)
-        self.straight = Caller(self.lab.attacker, site.istiods[0], root)
+        self.through_edge = Caller(column.attacker, Endpoint(site.edge_untrusted), root)
+        # past the edge: the machine of the edge, from its address that means nothing to istiod
+        self.straight = Caller(self.lab.edge.netns, site.istiods[0], root,
+                               source=site.edge_untrusted)
         self.from_trusted = Caller(self.lab.edge.netns, site.istiods[0], root,
                                    source=site.edge_trusted)
 
@@ -67,7 +67,7 @@ class Range:
     def subscribe(self, caller: Caller, headers: Headers = ()) -> Answer:
         """Opens an ADS stream as the VM `server` of this column."""
         request = first_discovery_request(
-            f"sidecar~{self.lab.site.attacker}~forged.{TERMINATE}~{TERMINATE}.svc.cluster.local",
+            f"sidecar~10.99.9.9~forged.{TERMINATE}~{TERMINATE}.svc.cluster.local",
             {"NAMESPACE": TERMINATE, "SERVICE_ACCOUNT": "server", "CLUSTER_ID": "Kubernetes"})
         return caller.call(STREAM_RESOURCES, request, headers, keep_open=True)
 
@@ -132,6 +132,17 @@ def forged_header_on_stream(column: Column) -> None:
     assert attack.subscribe(attack.from_trusted, forged).ok
     assert not attack.subscribe(attack.through_edge, forged).ok
     assert not attack.subscribe(attack.own(attack.through_edge), forged).ok
+
+
+def forged_header_end_to_end(column: Column) -> None:
+    """Passed through, the VM's header reaches istiod, but from an address that is not trusted."""
+    attack = Range(column)
+    forged = [(XFCC, element(ISTIOD_IDENTITY))]
+
+    attack.works_for(attack.from_trusted, {ISTIOD_IDENTITY}, forged)
+    refused = attack.gets_nothing(attack.through_edge, forged)
+    assert refused.status == 16
+    attack.works_for(attack.own(attack.through_edge), {OWN}, forged)
 
 
 def forged_header_twice(column: Column) -> None:

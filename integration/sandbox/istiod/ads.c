@@ -6,6 +6,7 @@
  */
 #include "integration/sandbox/istiod/ads.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,12 +24,8 @@ typedef Envoy__Service__Discovery__V3__Resource delta_resource;
 
 static void make_nonce(char *out, const char *version)
 {
-    struct text t = {0};
-
-    text_addf(&t, "%s/%016llx", version, (unsigned long long)os_random_below(UINT64_MAX));
-    (void)strncpy(out, text_str(&t), NONCE_CHARS - 1);
-    out[NONCE_CHARS - 1] = '\0';
-    text_fini(&t);
+    (void)snprintf(out, NONCE_CHARS, "%s/%016llx", version,
+                   (unsigned long long)os_random_below(UINT64_MAX));
 }
 
 /* The resources that a watch is due. Returns how many; `out` has room for all of the type. */

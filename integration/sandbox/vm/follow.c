@@ -6,8 +6,11 @@
 
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 #include "envoy/config/listener/v3/listener.pb-c.h"
+/* allowed: the name of the generated header */
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h"
 #include "integration/sandbox/common/wire.h"
+
+#define HCM(name) envoy__extensions__filters__network__http_connection_manager__v3__##name
 
 typedef Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__HttpConnectionManager
     manager;
@@ -39,9 +42,7 @@ static void follow_cluster(struct follower *f, const Google__Protobuf__Any *any)
 
 static void follow_manager(struct follower *f, const Google__Protobuf__Any *any)
 {
-    manager *m =
-        envoy__extensions__filters__network__http_connection_manager__v3__http_connection_manager__unpack(
-            NULL, any->value.len, any->value.data);
+    manager *m = HCM(http_connection_manager__unpack)(NULL, any->value.len, any->value.data);
 
     if (m == NULL) {
         f->malformed++;
@@ -50,8 +51,7 @@ static void follow_manager(struct follower *f, const Google__Protobuf__Any *any)
     if (m->rds != NULL) {
         refer(f, m->rds->route_config_name);
     }
-    envoy__extensions__filters__network__http_connection_manager__v3__http_connection_manager__free_unpacked(
-        m, NULL);
+    HCM(http_connection_manager__free_unpacked)(m, NULL);
 }
 
 static void follow_chain(struct follower *f, const Envoy__Config__Listener__V3__FilterChain *chain)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real daemon: its file, its log, its pages."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+import yaml
+
+from .process import Process
+from .wait import until
+
+ROOT = Path(__file__).resolve().parents[3]
+BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
+
+SAMPLE = re.compile(r"([a-z_]+(?:\{[^}]*\})?) (-?[0-9.]+)")
+IDLE = ['xdsgate_connections{side="down"}', "xdsgate_streams", "xdsgate_streams_waiting",
+        "xdsgate_passthrough_connections", "xdsgate_handshakes_in_flight"]
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=10)
+        self.path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(self.path)
+
+
+class Gateway:
+    def __init__(self, folder: Path, config: dict, env: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.file = folder / "xdsgate.yaml"
+        self.socket = folder / "admin.sock"
+        self.env = {**os.environ, **(env or {})}
+        self.env.pop("NOTIFY_SOCKET", None) if env is None else None
+        self.config = config
+        self.process: Process | None = None
+
+    # ---- life ----
+
+    def start(self) -> "Gateway":
+        self.write(self.config)
+        self.process = Process("xdsgate", [BINARY, "run", "--config", self.file],
+                               self.folder / "xdsgate.log", self.env)
+        self.process.await_control(self.socket)
+        self.await_log("xdsgate is running")
+        return self
+
+    def write(self, config: dict) -> None:
+        """Put a file in place at once, so that a look at it never sees half of it."""
+        self.config = config
+        whole = {"version": 1, "admin": {"socket": str(self.socket)},
+                 "log": {"format": "json", "level": "info"}, **config}
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(yaml.safe_dump(whole, sort_keys=False))
+        fresh.rename(self.file)
+
+    def reload(self, config: dict | None = None, *, ok: bool = True) -> None:
+        """SIGHUP, until it was counted with this result."""
+        if config is not None:
+            self.write(config)
+        row = f'xdsgate_reloads_total{{result="{"ok" if ok else "failed"}"}}'
+        before = self.metric(row)
+        self.process.signal(signal.SIGHUP)
+        until(lambda: self.metric(row) > before, f"a reload that is {'ok' if ok else 'refused'}")
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.process.signal(signal.SIGTERM)
+        return self.process.await_end()
+
+    # ---- pages ----
+
+    def get(self, path: str) -> tuple[int, str]:
+        connection = UnixConnection(self.socket)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def metrics(self) -> dict[str, float]:
+        status, text = self.get("/metrics")
+        assert status == 200, text
+        rows = [line for line in text.splitlines() if not line.startswith("#")]
+        return {m[1]: float(m[2]) for m in (SAMPLE.fullmatch(row) for row in rows) if m}
+
+    def metric(self, name: str) -> float:
+        return self.metrics()[name]
+
+    def await_metric(self, name: str, value: float) -> None:
+        until(lambda: (seen := self.metric(name)) == value or not print(f"{name} = {seen}"),
+              f"{name} is {value:g}")
+
+    def await_at_least(self, name: str, value: float) -> None:
+        until(lambda: self.metric(name) >= value, f"{name} is {value:g} or more")
+
+    def await_ready(self) -> None:
+        until(lambda: self.get("/healthz/ready")[0] == 200, "ready")
+
+    def await_idle(self) -> None:
+        """Nothing of any VM is left: no connection, stream, waiting stream or handshake."""
+        def busy() -> dict[str, float]:
+            now = self.metrics()
+            return {name: now[name] for name in IDLE if now[name] != 0}
+
+        until(lambda: not (left := busy()) or not print(f"left over: {left}"),
+              "everything of the VMs is gone")
+
+    # ---- log ----
+
+    def log(self) -> list[dict]:
+        """Every line, which must be JSON."""
+        lines = self.process.text().split("\n")
+        assert lines[-1] == "" or self.process.running(), f"half a line: {lines[-1]}"
+        return [json.loads(line) for line in lines[:-1]]
+
+    def await_log(self, message: str, **fields: object) -> dict:
+        """The first line with this message and these fields."""
+        def find() -> dict | None:
+            self.process.must_run()
+            for line in self.log():
+                if line["msg"] == message and fields.items() <= line.items():
+                    return line
+            return None
+
+        return until(find, f"a log line {message!r} {fields}")

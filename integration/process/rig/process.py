@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program with a log file, never left behind."""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .wait import LONG_S, until
+
+
+class Process:
+    def __init__(self, name: str, command: Sequence[str | Path], log: Path,
+                 env: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self.log = log
+        with open(log, "ab") as sink:
+            self.popen = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL,
+                                          stdout=sink, stderr=sink, env=env)
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def running(self) -> bool:
+        return self.popen.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        self.popen.send_signal(number)
+
+    def await_end(self, within: float = LONG_S) -> int:
+        """Its exit code."""
+        try:
+            return self.popen.wait(within)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} has not ended within {within:g} s") from None
+
+    def kill(self) -> None:
+        if self.running():
+            self.popen.kill()
+        self.popen.wait()
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def await_control(self, path: Path) -> None:
+        """Until its unix socket answers."""
+        until(lambda: self.must_run() and can_connect(path), f"{self.name} listens on {path}")
+
+    def must_run(self) -> bool:
+        assert self.running(), f"{self.name} ended: {self.text()[-2000:]}"
+        return True
+
+
+def can_connect(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(path))
+    return True
+
+
+def free_port() -> int:
+    """Below the range from which the kernel takes ports for connections, so it stays free."""
+    while True:
+        port = random.randrange(22000, 32000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return port

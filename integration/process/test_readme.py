@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents keep their word: every configuration and every openssl command of README.md is tried,
+and every path, function and metric that the documents name exists.
+
+kubectl is a stand-in that answers with a CA of our own, in the two forms in which keys are kept.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
+README = ROOT / "README.md"
+DOCUMENTS = [README, *(ROOT / "docs" / f"{name}.md" for name in ("internals", "threat-model"))]
+SERVER_NAME = "istiod.istio-system.svc"
+
+# What istiod's self-signed CA looks like; its key is RSA in PKCS#1.
+KUBECTL = """\
+#!/bin/sh
+case "$*" in
+*"get secret istio-ca-secret"*ca-cert.pem*) cat "$MESH_CA/ca-cert.pem" ;;
+*"get secret istio-ca-secret"*ca-key.pem*) cat "$MESH_CA/ca-key.pem" ;;
+*"get configmap istio-ca-root-cert"*root-cert.pem*) cat "$MESH_CA/ca-cert.pem" ;;
+*) echo "kubectl: not expected: $*" >&2; exit 1 ;;
+esac
+"""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.S | re.M)
+
+
+def configurations() -> list[str]:
+    return [block for block in blocks("yaml") if block.startswith("version:")]
+
+
+def run(*command: str | Path, cwd: Path, **env: str) -> str:
+    done = subprocess.run(command, cwd=cwd, env={**os.environ, **env}, capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def make_mesh_ca(folder: Path, form: str) -> None:
+    folder.mkdir()
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=cluster.local",
+        "-days", "3650", "-addext", "keyUsage=critical,keyCertSign", "-keyout", "pkcs8.pem",
+        "-out", "ca-cert.pem", cwd=folder)
+    traditional = ["-traditional"] if form == "RSA PRIVATE KEY" else []
+    run("openssl", "rsa", "-in", "pkcs8.pem", *traditional, "-out", "ca-key.pem", cwd=folder)
+    assert f"-----BEGIN {form}-----" in (folder / "ca-key.pem").read_text()
+
+
+@pytest.fixture(scope="module", params=["RSA PRIVATE KEY", "PRIVATE KEY"])
+def serving(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the README's commands for a serving certificate were typed."""
+    home = tmp_path_factory.mktemp("readme")
+    make_mesh_ca(home / "mesh-ca", request.param)
+    (home / "bin").mkdir()
+    (home / "bin/kubectl").write_text(KUBECTL)
+    (home / "bin/kubectl").chmod(0o755)
+    typed = [block for block in blocks("sh") if "istio-ca-secret" in block]
+    assert len(typed) == 1
+    (home / "tls").mkdir()
+    run("bash", "-euo", "pipefail", "-c", typed[0], cwd=home / "tls", MESH_CA=str(home / "mesh-ca"),
+        PATH=f"{home / 'bin'}:{os.environ['PATH']}")
+    return home / "tls"
+
+
+# ---- what a reader types ----
+
+
+def test_there_are_two_configurations() -> None:
+    assert ["mode: terminate" in text for text in configurations()] == [False, True]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_configuration_passes_check(serving: Path, index: int) -> None:
+    path = serving / f"readme-{index}.yaml"
+    path.write_text(configurations()[index].replace("/etc/xdsgate/tls", str(serving)))
+    assert run(BINARY, "check", "--config", path, cwd=serving) == ""
+
+
+def test_back_again_passes_check(serving: Path) -> None:
+    """Without its first route, the grown configuration passes everything through."""
+    text = re.sub(r"  - from:.*?(?=  - sni: \[\"\*\"\])", "", configurations()[1], flags=re.S)
+    assert "mode: terminate" not in text
+    path = serving / "back.yaml"
+    path.write_text(text.replace("/etc/xdsgate/tls", str(serving)))
+    assert run(BINARY, "check", "--config", path, cwd=serving) == ""
+
+
+@pytest.mark.parametrize("edit", [("10.77.0.3", "10.77.0.2"), ('  source_address: ["10.77.0.3"]\n', "")])
+def test_refused_without_two_addresses(serving: Path, edit: tuple[str, str]) -> None:
+    text = configurations()[1].replace("/etc/xdsgate/tls", str(serving)).replace(*edit)
+    path = serving / "refused.yaml"
+    path.write_text(text)
+    done = subprocess.run([BINARY, "check", "--config", path], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "source_address" in done.stderr or "the two different addresses" in done.stderr
+
+
+def test_serving_certificate_convinces_a_vm(serving: Path) -> None:
+    """A TLS client that knows the mesh's root accepts it under istiod's name."""
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(
+        cafile=str(serving / "root-cert.pem"))
+    server.load_cert_chain(serving / "tls.crt", serving / "tls.key")
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(down, up, server_hostname=SERVER_NAME), server.wrap_bio(up, down,
+                                                                                 server_side=True)]
+    pending = ends
+    for _ in range(8):
+        pending = [end for end in pending if not shaken(end)]
+    assert not pending
+
+
+def shaken(end: ssl.SSLObject) -> bool:
+    try:
+        end.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
+
+
+def test_the_key_of_the_mesh_does_not_stay(serving: Path) -> None:
+    assert not (serving / "ca-key.pem").exists()
+    assert (serving / "tls.key").stat().st_mode & 0o077 == 0
+
+
+def test_sandbox_is_not_needed_by_hand() -> None:
+    """The packages of the README are those that tools/test takes for the build."""
+    scripts = (ROOT / "tools/lib/packages.sh").read_text()
+    wanted = re.search(r"packages_build=\((.*?)\)", scripts, re.S)
+    typed = next(block for block in blocks("sh") if "apt-get install" in block)
+    names = typed.replace("\\\n", " ").splitlines()[0].split()[3:]
+    assert wanted and sorted(names) == sorted(wanted[1].split())
+
+
+# ---- what the documents name ----
+
+
+def sources() -> str:
+    listed = run("git", "ls-files", "-c", "-o", "--exclude-standard", "*.c", "*.h", "*.def", "*.py",
+                 cwd=ROOT).split()
+    return "\n".join((ROOT / name).read_text() for name in listed if (ROOT / name).is_file())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_paths_exist(document: Path) -> None:
+    text = document.read_text()
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    named = re.findall(r"`((?:core|certs|xds|gateway|integration|tests|tools|deploy|docs)/[\w./-]*)",
+                       text)
+    wanted = [document.parent / link for link in links if link and not link.startswith("http")]
+    wanted += [ROOT / name for name in named]
+    assert wanted
+    assert [str(path) for path in wanted if not path.exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS[1:], ids=lambda path: path.name)
+def test_functions_and_constants_exist(document: Path) -> None:
+    code = sources()
+    named = set(re.findall(r"`([a-z_0-9]+)\(\)`", document.read_text()))
+    named |= set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)`", document.read_text()))
+    assert named
+    assert sorted(name for name in named if not re.search(rf"\b{name}\b", code)) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_metrics_exist(document: Path) -> None:
+    code = (ROOT / "core/base/counter.def").read_text() + (
+        ROOT / "gateway/admin/metrics.c").read_text()
+    named = re.findall(r"\bxdsgate_([a-z_]+)\b", document.read_text())
+    assert [name for name in named if f'"{name}"' not in code] == []
+
+
+def test_magics_of_the_layer_table() -> None:
+    """docs/internals.md has the table of modules that tools/check.py enforces."""
+    text = (ROOT / "docs/internals.md").read_text()
+    script = (ROOT / "tools/check.py").read_text()
+    table = re.search(r"^LAYERS.*?^}", script, re.S | re.M)
+    assert table
+    modules = re.findall(r'^    "([\w/]+)":', table[0], re.M)
+    assert modules and [name for name in modules if f"`{name}`" not in text] == []

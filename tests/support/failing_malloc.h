@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Allocations of the code under test, counted and made to fail one at a time. Only what happens
+ * between gateway_enter() and gateway_leave() counts, so that the test's own peers never fail.
+ *
+ * A program that links failing_malloc.c needs the linker to wrap: malloc, calloc, realloc, strdup,
+ * nghttp2_option_new, nghttp2_session_callbacks_new, nghttp2_session_server_new2 and
+ * nghttp2_session_client_new2 (tests/component.cmake does it). Sessions of nghttp2 get an allocator
+ * of ours, for wrapping does not reach into shared libraries.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** The n-th counted allocation from now on fails, 1 or more; 0: none does. Starts the count anew. */
+void failing_malloc_arm(uint64_t n);
+
+/** Every counted allocation from the n-th on fails. */
+void failing_malloc_arm_from(uint64_t n);
+
+/** Allocations counted since the last arming. */
+uint64_t failing_malloc_count(void);
+
+/** Did an armed allocation fail? */
+bool failing_malloc_hit(void);

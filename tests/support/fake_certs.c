@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/fake_certs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "certs/cert_set.h"
+#include "core/base/check.h"
+
+struct fake_ssl {
+    const char *identity;
+};
+
+const char *fake_identity;
+const char *fake_peer_error = "";
+
+static SSL *new_ssl(const char *identity)
+{
+    struct fake_ssl *f = malloc(sizeof(*f));
+
+    if (f == NULL) {
+        return NULL;
+    }
+    f->identity = identity;
+    return (SSL *)(void *)f;
+}
+
+SSL *cert_set_new_ssl(struct cert_set *s)
+{
+    (void)s;
+    return new_ssl(fake_identity);
+}
+
+SSL *root_set_new_ssl(struct root_set *s, const char *server_name)
+{
+    (void)s;
+    CHECK(server_name != NULL);
+    return new_ssl(NULL);
+}
+
+void fake_ssl_free(SSL *ssl)
+{
+    free(ssl);
+}
+
+enum rc cert_set_peer_identity(const SSL *ssl, struct spiffe_id *out)
+{
+    const struct fake_ssl *f = (const void *)ssl;
+
+    return f->identity == NULL ? RC_NOT_FOUND : spiffe_parse(f->identity, strlen(f->identity), out);
+}
+
+const char *cert_set_peer_error(const SSL *ssl)
+{
+    (void)ssl;
+    return fake_peer_error;
+}
+
+struct root_set *root_set_ref(struct root_set *s)
+{
+    return s;
+}
+
+void root_set_unref(struct root_set **s)
+{
+    *s = NULL;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The part of certs/cert_set.h that makes and asks SSLs, without TLS: fake_certs.c replaces
+ * cert_set.c and root_set.c. An SSL is a piece of memory that its connection owns.
+ */
+#pragma once
+
+#include <openssl/ssl.h>
+
+/** SPIFFE ID that connections accepted from now on show; NULL: no certificate. */
+extern const char *fake_identity;
+
+/** Why handshakes were refused by us, "" mostly. */
+extern const char *fake_peer_error;
+
+/** Free one; NULL is allowed. */
+void fake_ssl_free(SSL *ssl);
