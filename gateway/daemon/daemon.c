@@ -175,25 +175,42 @@ static enum rc apply_to_workers(struct daemon *d, struct generation *g, struct s
     return sockets_commit(&d->sockets, plan);
 }
 
-static enum rc restart_admin(struct daemon *d, const struct config *c)
+static struct admin_opts admin_opts_of(const struct config *c)
 {
-    char err[200] = "";
-    struct admin_opts o = {
+    return (struct admin_opts){
         .socket_path = c->admin.socket,
         .socket_mode = c->admin.socket_mode,
         .bind = c->admin.bind,
         .allow_remote = c->admin.allow_remote,
         .metrics_bind = c->admin.metrics_bind,
     };
+}
+
+static enum rc start_admin(struct daemon *d, const struct config *c)
+{
+    char err[200] = "";
+    struct admin_opts o = admin_opts_of(c);
+    struct admin_source source = status_source(&d->status);
+
+    enum rc rc = admin_start(&o, &source, &d->admin, err, sizeof(err));
+    if (rc != RC_OK) {
+        log_event(LOG_ERROR, "cannot serve the admin pages", LOG_S("detail", err));
+    }
+    return rc;
+}
+
+/* After a reload: where the new configuration wants them, else where they were. */
+static enum rc move_admin(struct daemon *d, const struct config *now, const struct config *before)
+{
+    struct admin_opts o = admin_opts_of(now);
 
     if (admin_same(d->admin, &o)) {
         return RC_OK;
     }
     admin_stop(&d->admin);
-    struct admin_source source = status_source(&d->status);
-    enum rc rc = admin_start(&o, &source, &d->admin, err, sizeof(err));
-    if (rc != RC_OK) {
-        log_event(LOG_ERROR, "cannot serve the admin pages", LOG_S("detail", err));
+    enum rc rc = start_admin(d, now);
+    if (rc != RC_OK && start_admin(d, before) == RC_OK) {
+        log_event(LOG_WARNING, "the admin pages stay where they were");
     }
     return rc;
 }
@@ -236,9 +253,22 @@ static void tell_reload_begins(void)
                      (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
 }
 
+static void follow_reload(struct daemon *d, const struct config *before)
+{
+    const struct config *now = d->generation->config;
+
+    watch_mark(&d->watch, now->files);
+    enum rc admin = move_admin(d, now, before);
+    enum rc log = log_setup(&now->log);
+    log_event(log == RC_OK && admin == RC_OK ? LOG_INFO : LOG_WARNING, "configuration in force",
+              LOG_S("file", d->config_path), LOG_I("generation", d->generation->number),
+              LOG_S("log", rc_text(log)), LOG_S("admin", rc_text(admin)));
+}
+
 static void reload(struct daemon *d, const char *why)
 {
     struct config *c = NULL;
+    struct generation *before = generation_ref(d->generation);
 
     tell_reload_begins();
     log_event(LOG_INFO, "reloading", LOG_S("because", why));
@@ -253,15 +283,11 @@ static void reload(struct daemon *d, const char *why)
     }
     status_count_reload(&d->status, rc == RC_OK);
     if (rc == RC_OK) {
-        const struct config *now = d->generation->config;
-        watch_mark(&d->watch, now->files);
-        (void)restart_admin(d, now);
-        rc = log_setup(&now->log);
-        log_event(LOG_INFO, "configuration in force", LOG_S("file", d->config_path),
-                  LOG_I("generation", d->generation->number));
+        follow_reload(d, before->config);
     } else {
         log_event(LOG_ERROR, "the old configuration stays in force", LOG_S("reason", rc_text(rc)));
     }
+    generation_unref(&before);
     (void)sd_notify(0, "READY=1");
 }
 
@@ -476,7 +502,7 @@ static enum rc start(struct daemon *d, struct config *c)
     status_init(&d->status, d->workers, d->n_workers);
     TRY(put_in_force(d, c));
     watch_mark(&d->watch, d->generation->config->files);
-    return restart_admin(d, d->generation->config);
+    return start_admin(d, d->generation->config);
 }
 
 static void stop_workers(struct daemon *d)

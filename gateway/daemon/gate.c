@@ -16,6 +16,10 @@
 /* Connections accepted before the loop looks at the open ones again. */
 #define ACCEPT_BURST 16
 #define REOPEN_S 0.1
+
+/* A complete ClientHello waits no longer than this for the handshakes of others: the limit smooths
+ * a storm, and 64 peers that stop in the middle of theirs do not keep everybody out. */
+#define PARK_S 1.0
 #define DRAIN_TICK_S 0.02
 
 /* The part of drain_timeout in which all streams have been ended, and a rate that is always fine
@@ -40,6 +44,7 @@ struct hello {
     int fd;
     ev_io io;
     ev_timer timer;
+    bool parked;
     uint8_t *data; /* owned */
     size_t n;
     size_t cap;
@@ -55,7 +60,6 @@ static void watch_doors(struct gate *g, bool on)
             ev_io_stop(g->worker->loop, &d->io);
         }
     }
-    g->shut = !on;
 }
 
 static void count(struct gate *g, enum counter which, int64_t n)
@@ -69,14 +73,14 @@ static void add_in_flight(struct gate *g)
     count(g, COUNTER_HANDSHAKES_IN_FLIGHT, 1);
 }
 
+static void admit_parked(struct gate *g);
+
 static void sub_in_flight(struct gate *g)
 {
     CHECK(g->in_flight > 0);
     g->in_flight--;
     count(g, COUNTER_HANDSHAKES_IN_FLIGHT, -1);
-    if (g->shut && !g->draining && !ev_is_active(&g->reopen)) {
-        watch_doors(g, true);
-    }
+    admit_parked(g);
 }
 
 /* ---- what becomes of a connection ---- */
@@ -128,7 +132,6 @@ static void refuse(struct hello *h, enum end_reason why, const char *detail)
     counter_add(&g->worker->counters->conn_ends[why], 1);
     close(dissolve(h));
     conn_limits_leave(g->limits, &peer);
-    sub_in_flight(g);
 }
 
 static void hand_over(struct hello *h, struct site_listener *l, struct site_route *r)
@@ -143,9 +146,9 @@ static void hand_over(struct hello *h, struct site_listener *l, struct site_rout
     h->data = NULL; /* outlives the hello */
     int fd = dissolve(h);
     if (r->config->mode == ROUTE_TERMINATE) {
+        add_in_flight(g);
         rc = vm_session_accept(g->worker, fd, &peer, data, n, l->config->certs, &r->relay, &owner);
     } else {
-        sub_in_flight(g);
         rc = passthrough_start(g->worker, fd, &peer, data, n, &r->pass, on_pass_over, g);
     }
     free(data);
@@ -158,18 +161,48 @@ static void hand_over(struct hello *h, struct site_listener *l, struct site_rout
     }
 }
 
-static void route_hello(struct hello *h, const struct client_hello *parsed)
+static void park(struct hello *h)
 {
     struct gate *g = h->gate;
-    struct site_listener *l = site_find_listener(g->site, &h->bound);
-    struct site_route *r = l != NULL ? site_find_route(l, &h->peer, parsed->sni) : NULL;
 
+    count(g, COUNTER_LIMIT_HANDSHAKES, 1);
+    h->parked = true;
+    list_del(&h->node);
+    list_add_tail(&g->parked, &h->node);
+    ev_io_stop(g->worker->loop, &h->io);
+    ev_timer_stop(g->worker->loop, &h->timer);
+    ev_timer_set(&h->timer, PARK_S, 0.);
+    ev_timer_start(g->worker->loop, &h->timer);
+}
+
+/* The route by the configuration in force now; the hello is complete. */
+static void route_hello(struct hello *h)
+{
+    struct gate *g = h->gate;
+    struct client_hello parsed;
+    struct site_listener *l = site_find_listener(g->site, &h->bound);
+
+    CHECK(client_hello_parse(h->data, h->n, &parsed) == RC_OK);
+    struct site_route *r = l != NULL ? site_find_route(l, &h->peer, parsed.sni) : NULL;
     if (r == NULL) {
         count(g, COUNTER_NO_ROUTE, 1);
-        refuse(h, END_NO_ROUTE, parsed->sni);
+        refuse(h, END_NO_ROUTE, parsed.sni);
+        return;
+    }
+    bool full = g->in_flight >= l->config->limits.handshakes_in_flight;
+    if (r->config->mode == ROUTE_TERMINATE && full && !h->parked) {
+        park(h);
         return;
     }
     hand_over(h, l, r);
+}
+
+/* One place is free: the longest waiting takes it. */
+static void admit_parked(struct gate *g)
+{
+    if (!list_empty(&g->parked) && !g->draining) {
+        route_hello(LIST_ENTRY(g->parked.next, struct hello, node));
+    }
 }
 
 static bool keep(struct hello *h, const uint8_t *data, size_t n)
@@ -204,8 +237,8 @@ static void on_hello_bytes(struct ev_loop *loop, ev_io *io, int revents)
         return;
     }
     if (n <= 0) {
-        refuse(h, END_HELLO,
-               h->n == 0 ? "closed before a ClientHello" : "closed within the ClientHello");
+        refuse(h, h->n == 0 ? END_DOWN_CLOSED : END_HELLO,
+               h->n == 0 ? "before a byte" : "closed within the ClientHello");
         return;
     }
     if (!keep(h, in, (size_t)n)) {
@@ -214,7 +247,7 @@ static void on_hello_bytes(struct ev_loop *loop, ev_io *io, int revents)
     }
     enum rc rc = client_hello_parse(h->data, h->n, &parsed);
     if (rc == RC_OK) {
-        route_hello(h, &parsed);
+        route_hello(h);
     } else if (rc != RC_AGAIN) {
         refuse(h, END_HELLO, rc_text(rc));
     }
@@ -226,6 +259,10 @@ static void on_hello_timeout(struct ev_loop *loop, ev_timer *t, int revents)
 
     (void)loop;
     (void)revents;
+    if (h->parked) {
+        route_hello(h);
+        return;
+    }
     count(h->gate, COUNTER_LIMIT_HANDSHAKE_TIMEOUT, 1);
     refuse(h, END_HANDSHAKE_TIMEOUT, "no ClientHello");
 }
@@ -286,7 +323,6 @@ static void start_hello(struct gate *g, const struct door *d, int fd, const stru
     h->peer = *peer;
     h->bound = d->addr;
     list_add_tail(&g->hellos, &h->node);
-    add_in_flight(g);
     ev_io_init(&h->io, on_hello_bytes, fd, EV_READ);
     h->io.data = h;
     ev_io_start(g->worker->loop, &h->io);
@@ -302,11 +338,6 @@ static bool accept_one(struct gate *g, struct door *d, const struct listener_lim
     socklen_t len = sizeof(ss);
     struct addr peer;
 
-    if (g->in_flight >= l->handshakes_in_flight) {
-        count(g, COUNTER_LIMIT_HANDSHAKES, 1);
-        watch_doors(g, false); /* sub_in_flight() opens them again; the kernel queues meanwhile */
-        return false;
-    }
     int fd = accept4(d->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -457,6 +488,13 @@ enum rc gate_apply(struct gate *g, struct generation *generation, const struct g
 
 /* ---- draining ---- */
 
+static void refuse_all(struct list *hellos)
+{
+    while (!list_empty(hellos)) {
+        refuse(LIST_ENTRY(hellos->next, struct hello, node), END_DRAIN, "");
+    }
+}
+
 static uint32_t count_work(const struct gate *g)
 {
     uint32_t n = 0;
@@ -519,13 +557,11 @@ void gate_drain(struct gate *g, double seconds)
         return;
     }
     g->draining = true;
-    g->shut = true;
     while (!list_empty(&g->doors)) {
         close_door(LIST_ENTRY(g->doors.next, struct door, node));
     }
-    while (!list_empty(&g->hellos)) {
-        refuse(LIST_ENTRY(g->hellos.next, struct hello, node), END_DRAIN, "");
-    }
+    refuse_all(&g->hellos);
+    refuse_all(&g->parked);
     double rate = count_work(g) / (seconds * DRAIN_SPREAD + 0.001);
     g->drain_rate = rate > DRAIN_RATE_MIN ? rate : DRAIN_RATE_MIN;
     g->drain_at = worker_now(g->worker);
@@ -544,9 +580,8 @@ void gate_kill_all(struct gate *g)
     while (!list_empty(&g->doors)) {
         close_door(LIST_ENTRY(g->doors.next, struct door, node));
     }
-    while (!list_empty(&g->hellos)) {
-        refuse(LIST_ENTRY(g->hellos.next, struct hello, node), END_DRAIN, "");
-    }
+    refuse_all(&g->hellos);
+    refuse_all(&g->parked);
     LIST_FOREACH_SAFE(n, spare, &g->sessions)
     {
         vm_session_kill(LIST_ENTRY(n, struct vm_session, node), END_DRAIN);
@@ -571,6 +606,7 @@ enum rc gate_new(struct worker *w, struct conn_limits *limits, struct gate **out
     g->limits = limits;
     list_init(&g->doors);
     list_init(&g->hellos);
+    list_init(&g->parked);
     list_init(&g->sessions);
     list_init(&g->passes);
     site_upstreams_init(&g->upstreams);
@@ -584,7 +620,8 @@ enum rc gate_new(struct worker *w, struct conn_limits *limits, struct gate **out
 
 bool gate_is_empty(const struct gate *g)
 {
-    return list_empty(&g->hellos) && list_empty(&g->sessions) && list_empty(&g->passes);
+    return list_empty(&g->hellos) && list_empty(&g->parked) && list_empty(&g->sessions) &&
+           list_empty(&g->passes);
 }
 
 void gate_free(struct gate **pg)

@@ -25,13 +25,13 @@ struct gate {
     struct conn_limits *limits; /**< borrowed, shared by all gates */
     struct list doors;          /**< listening sockets, owned */
     struct list hellos;         /**< connections before their route, owned */
-    struct list sessions;       /**< vm_session */
-    struct list passes;         /**< passthrough */
-    uint32_t in_flight;         /**< accepted and not open yet */
+    struct list parked;   /**< hellos that are complete and wait for handshakes_in_flight, owned */
+    struct list sessions; /**< vm_session */
+    struct list passes;   /**< passthrough */
+    uint32_t in_flight;   /**< TLS handshakes */
     struct site_upstreams upstreams;
     struct site *site; /**< shared (ref): the configuration in force */
     ev_timer reopen;   /**< accepting again after a shortage of file descriptors */
-    bool shut;         /**< no door is watched at the moment */
     bool draining;
     ev_timer drain_timer;
     double drain_rate; /**< streams a second */

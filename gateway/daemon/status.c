@@ -9,7 +9,10 @@
 
 void status_init(struct status *r, struct worker *const *workers, unsigned n)
 {
-    *r = (struct status){.workers = workers, .n_workers = n, .last_success = clock_wall()};
+    *r = (struct status){.workers = workers,
+                         .n_workers = n,
+                         .last_success = clock_wall(),
+                         .started = (double)clock_wall_ms() / 1000.0};
     pthread_mutex_init(&r->lock, NULL);
 }
 
@@ -132,6 +135,7 @@ static void metrics(void *arg, FILE *out)
     struct generation *g = take_generation(r);
     struct metrics_input in = {
         .version = XDSGATE_VERSION,
+        .start_time_s = r->started,
         .n_workers = r->n_workers,
         .reloads_ok = __atomic_load_n(&r->reloads_ok, __ATOMIC_RELAXED),
         .reloads_failed = __atomic_load_n(&r->reloads_failed, __ATOMIC_RELAXED),

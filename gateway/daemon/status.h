@@ -20,6 +20,7 @@ struct status {
     uint64_t reloads_ok;     /**< atomic */
     uint64_t reloads_failed; /**< atomic */
     int64_t last_success;    /**< atomic; seconds since 1970 */
+    double started;          /**< seconds since 1970 */
 };
 
 /** Make it; workers is borrowed until status_fini(). */

@@ -312,14 +312,25 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
     connect_failed(t->data, END_CONNECT, "timed out");
 }
 
+/* The first try goes to an endpoint whose pause is over, if nobody probes it: that is how it comes
+ * back. */
+static struct endpoint *next_endpoint(struct passthrough *p)
+{
+    struct balancer *b = p->route->balancer;
+    struct endpoint *e = p->tries == 0 ? balancer_pick_probe(b) : NULL;
+
+    return e != NULL ? e : balancer_pick(b);
+}
+
 /* Connect to the next endpoint; ends the pair when there is none. */
 static void try_endpoint(struct passthrough *p)
 {
     struct balancer *b = p->route->balancer;
     struct endpoint *e;
+    char text[ADDR_TEXT_BYTES];
 
     balancer_refresh(b);
-    while (p->tries < TRIES_MAX && (e = balancer_pick(b)) != NULL) {
+    while (p->tries < TRIES_MAX && (e = next_endpoint(p)) != NULL) {
         struct addr source = upstream_source(b->upstream, &e->addr);
         p->tries++;
         enum rc rc = sock_connect(&e->addr, &source, &p->up.fd);
@@ -333,8 +344,10 @@ static void try_endpoint(struct passthrough *p)
             return;
         }
         p->up.fd = -1;
+        counter_add(&p->worker->counters->v[COUNTER_UP_DIAL_FAILURES], 1);
         log_event(LOG_WARNING, "cannot connect to upstream endpoint",
-                  LOG_S("upstream", b->upstream->opts.name), LOG_S("reason", rc_text(rc)));
+                  LOG_S("upstream", b->upstream->opts.name),
+                  LOG_S("endpoint", addr_format(&e->addr, text)), LOG_S("reason", rc_text(rc)));
         balancer_failed(b, e);
     }
     finish(p, END_CONNECT, true);

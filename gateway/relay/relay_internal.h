@@ -124,6 +124,9 @@ void relay_credit_down(struct relay *r, size_t n);
 /** The upstream has answered with something that is no refusal. */
 void relay_admit(struct relay *r);
 
+/** Tell the pacer that an ADS stream was admitted; other methods tell it nothing. */
+void relay_tell_admitted(struct relay *r);
+
 /** May the stream be offered again? */
 bool relay_may_try_again(const struct relay *r);
 

@@ -10,7 +10,7 @@
 struct listener_limits {
     uint32_t connections;            /**< default 20000 */
     uint32_t connections_per_source; /**< default 10000: a site may sit behind one NAT address */
-    uint32_t handshakes_in_flight;   /**< per worker; default 64 */
+    uint32_t handshakes_in_flight;   /**< per worker; more wait, each up to a second; default 64 */
     double handshake_timeout;        /**< accept to first byte of HTTP/2; default 10s */
     double first_request_timeout;    /**< stream open to complete first message; default 30s */
     uint32_t streams_per_connection; /**< SETTINGS_MAX_CONCURRENT_STREAMS; default 16 */

@@ -41,6 +41,14 @@ void relay_commit(struct relay *r)
 }
 
 /* The upstream has answered with something that is no refusal. */
+/* istiod limits ADS streams only: what other methods see says nothing about its limit. */
+void relay_tell_admitted(struct relay *r)
+{
+    if (r->is_ads) {
+        up_session_outcome(r->up_session, POOL_ADMITTED);
+    }
+}
+
 void relay_admit(struct relay *r)
 {
     if (r->answered) {
@@ -48,7 +56,7 @@ void relay_admit(struct relay *r)
     }
     r->answered = true;
     counter_add(&r->worker->counters->v[COUNTER_STREAMS_ADMITTED], 1);
-    up_session_outcome(r->up_session, POOL_ADMITTED);
+    relay_tell_admitted(r);
     relay_commit(r);
     if (!r->responded) {
         relay_send_response(r, &r->response, false);

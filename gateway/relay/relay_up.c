@@ -42,7 +42,7 @@ static void on_up_headers(struct h2_stream *st, struct h2_headers *h, bool end)
         if (!r->up_headers && !r->responded) {
             r->answered = true; /* trailers only: the block is the response */
             relay_commit(r);
-            up_session_outcome(r->up_session, POOL_ADMITTED);
+            relay_tell_admitted(r);
             finish_with_block(r, h, true);
         } else {
             finish_with_block(r, h, false);

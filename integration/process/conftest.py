@@ -63,7 +63,8 @@ class Rig:
         if identity == "xfcc":
             to.setdefault("source_address", [GATEWAY_IP])
         main = {"sni": ["*"], "mode": "terminate", "upstream": "istiod", **(route or {})}
-        return {"listeners": [self.listener(main, tls=tls, vm_identities=["ns/vms/sa/*"],
+        return {"trust_domain": "cluster.local",
+                "listeners": [self.listener(main, tls=tls, vm_identities=["ns/vms/sa/*"],
                                             **(listener or {}))],
                 "upstreams": [to]}
 
@@ -160,7 +161,8 @@ def rig(tmp_path: Path, authority: Path) -> Iterator[Rig]:
         yield rig
         rig.leave()
         for gateway in rig.gateways:
-            check_end(gateway)
+            if gateway.started:
+                check_end(gateway)
     finally:
         rig.leave()
         rig.kill_all()

@@ -118,7 +118,8 @@ def test_two_istiods_one_killed__all_move(rig: Rig) -> None:
     first, second = rig.istiod(), rig.istiod()
     gateway = rig.gateway(rig.terminate(first, second, streams_per_connection=2))
     rig.vms("--count", 6)
-    until(lambda: len(first.vms()) == len(second.vms()) == 3, "spread evenly")
+    until(lambda: len(first.vms()) + len(second.vms()) == 6, "all have come")
+    assert first.vms() and second.vms()
 
     first.process.kill()
 

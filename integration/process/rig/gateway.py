@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from .process import Process
-from .wait import until
+from .wait import until, until_equal
 
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
@@ -44,6 +44,7 @@ class Gateway:
         self.env.pop("NOTIFY_SOCKET", None) if env is None else None
         self.config = config
         self.process: Process | None = None
+        self.started = False
 
     # ---- life ----
 
@@ -53,6 +54,7 @@ class Gateway:
                                self.folder / "xdsgate.log", self.env)
         self.process.await_control(self.socket)
         self.await_log("xdsgate is running")
+        self.started = True
         return self
 
     def write(self, config: dict) -> None:
@@ -99,8 +101,7 @@ class Gateway:
         return self.metrics()[name]
 
     def await_metric(self, name: str, value: float) -> None:
-        until(lambda: (seen := self.metric(name)) == value or not print(f"{name} = {seen}"),
-              f"{name} is {value:g}")
+        until_equal(lambda: self.metric(name), value, name)
 
     def await_at_least(self, name: str, value: float) -> None:
         until(lambda: self.metric(name) >= value, f"{name} is {value:g} or more")
@@ -114,8 +115,7 @@ class Gateway:
             now = self.metrics()
             return {name: now[name] for name in IDLE if now[name] != 0}
 
-        until(lambda: not (left := busy()) or not print(f"left over: {left}"),
-              "everything of the VMs is gone")
+        until_equal(busy, {}, "what is left of the VMs")
 
     # ---- log ----
 

@@ -27,3 +27,17 @@ def until(check: Callable[[], T], what: str, within: float = LONG_S) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within:g} s: {what} (last seen: {str(last)[:800]})")
         time.sleep(TICK_S)
+
+
+def until_equal(look: Callable[[], object], wanted: object, what: str) -> None:
+    """Until `look` gives what is wanted; what it gave last is in the error."""
+    seen: list[object] = [None]
+
+    def check() -> bool:
+        seen[0] = look()
+        return seen[0] == wanted
+
+    try:
+        until(check, what)
+    except AssertionError:
+        raise AssertionError(f"{what}: {seen[0]} instead of {wanted}") from None

@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The systemd files are understood by systemd, and the unit keeps its sandbox.
+set -eu
+cd "$(dirname "$0")/../.."
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+# verify wants the program of ExecStart= to exist.
+sed "s|/usr/bin/xdsgate|$PWD/build/release/xdsgate|; /^User=/d; /^Group=/d" \
+    deploy/systemd/xdsgate.service >"$folder/xdsgate.service"
+systemd-analyze verify --man=no "$folder/xdsgate.service" 2>&1 | tee "$folder/said"
+if grep -q 'xdsgate.service' "$folder/said"; then
+    echo "systemd-analyze verify complains"
+    exit 1
+fi
+
+# Exposure from 0 (good) to 100; network, readable files and its user are what is left.
+systemd-analyze security --no-pager --offline=true --threshold=12 deploy/systemd/xdsgate.service
+
+said=$(systemd-sysusers --dry-run "$PWD/deploy/systemd/xdsgate.sysusers.conf" 2>&1) || true
+case $said in
+*"user 'xdsgate'"*) ;;
+*) echo "systemd-sysusers would not make the user: $said" && exit 1 ;;
+esac
