@@ -220,3 +220,16 @@ void balancer_cool(struct balancer *b, struct endpoint *e, double seconds)
         e->not_before = until;
     }
 }
+
+bool balancer_has_other(struct balancer *b, const struct endpoint *e)
+{
+    double now = worker_now(b->worker);
+
+    for (struct list *n = b->endpoints.next; n != &b->endpoints; n = n->next) {
+        const struct endpoint *other = LIST_ENTRY(n, struct endpoint, node);
+        if (other != e && other->failures == 0 && now >= other->not_before) {
+            return true;
+        }
+    }
+    return false;
+}

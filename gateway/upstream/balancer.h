@@ -62,6 +62,9 @@ struct endpoint *balancer_pick_probe(struct balancer *b);
 void balancer_ok(struct balancer *b, struct endpoint *e);
 void balancer_failed(struct balancer *b, struct endpoint *e);
 
+/** Is there another endpoint that may be used now? */
+bool balancer_has_other(struct balancer *b, const struct endpoint *e);
+
 /** Leave it alone for a moment without calling it failed (it said RESOURCE_EXHAUSTED or not ready).
  */
 void balancer_cool(struct balancer *b, struct endpoint *e, double seconds);

@@ -4,7 +4,7 @@
 /* A short burst passes at once: istiod lets waiting streams wait for up to a second. */
 #define BURST_SECONDS 0.2
 #define DECREASE 0.67
-#define DECREASE_PAUSE_S 0.5
+#define DECREASE_PAUSE_S 1.0
 #define WAITED_RECENTLY_S 1.0
 
 void pacer_init(struct pacer *p, uint32_t rate, double now)

@@ -3,7 +3,7 @@
  * How fast new streams are offered to one upstream: a token bucket shared by all workers.
  *
  * With a fixed rate it is just that. With `auto` it learns: each admitted stream raises the rate a
- * little, each RESOURCE_EXHAUSTED lowers it by a third, at most twice a second (istiod's own limit
+ * little, each RESOURCE_EXHAUSTED lowers it by a third, at most once a second (istiod's own limit
  * is min(15 + 5 * cores, 100) streams a second for each pod, pilot/pkg/features/tuning.go). Pure:
  * time is given. The lock is held for a few instructions, once for each new stream.
  */
@@ -14,7 +14,7 @@
 
 /** Where auto starts, and its bounds, in streams a second. */
 #define PACER_AUTO_START 25.0
-#define PACER_AUTO_MIN 5.0
+#define PACER_AUTO_MIN 15.0
 #define PACER_AUTO_MAX 2000.0
 
 struct pacer {

@@ -505,7 +505,9 @@ void up_session_outcome(struct up_session *up, enum pool_outcome outcome)
     case POOL_EXHAUSTED:
         counter_add(&p->worker->counters->v[COUNTER_UP_EXHAUSTED], 1);
         pacer_exhausted(pacer, now);
-        balancer_cool(&p->balancer, up->endpoint, COOL_EXHAUSTED_S);
+        if (balancer_has_other(&p->balancer, up->endpoint)) { /* alone, the pacer is brake enough */
+            balancer_cool(&p->balancer, up->endpoint, COOL_EXHAUSTED_S);
+        }
         snprintf(p->problem, sizeof(p->problem), "it answered RESOURCE_EXHAUSTED");
         return;
     case POOL_NOT_READY:

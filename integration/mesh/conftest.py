@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import report
-from harness import netns
+from harness import netns, wait
 from harness.kind_mesh import KindMesh
 from harness.lab import Column, Lab, remove_old_folders
 from harness.process_mesh import ProcessMesh
@@ -28,10 +28,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # ends it as tidily as Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     unknown = set(config.getoption("columns").split(",")) - set(COLUMNS)
     if unknown:
         raise pytest.UsageError(f"no such column: {', '.join(sorted(unknown))}")
+
+
+def interrupt(number: int, frame: object) -> None:
+    """Ends the run tidily: those who wait give up, and pytest takes everything down."""
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_IGN)
+    wait.interrupted.set()
+    raise KeyboardInterrupt
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -68,6 +77,7 @@ def lab(request: pytest.FixtureRequest, selected: dict[str, list[str]]) -> Lab:
         lab.start(sorted({column for columns in selected.values() for column in columns}))
         yield lab
     finally:
+        wait.interrupted.clear()
         lab.close()
 
 

@@ -308,7 +308,9 @@ def test_version_as_json() -> None:
 
 # ---- the reference says what the code does ----
 
-PARAM = re.compile(r"PARAM_(TOP|UPSTREAM|LIMIT)\((\w+), (\w+), ([\d.]+), ([\d.]+), ([\d.]+),")
+NUMBER = r"([\d.]+)"
+PARAM = re.compile(
+    rf'PARAM_(TOP|UPSTREAM|LIMIT)\((\w+), (\w+), {NUMBER}, {NUMBER}, {NUMBER}, "(.*)"\)')
 
 
 def written(kind: str, value: str) -> str:
@@ -331,12 +333,12 @@ def test_reference_has_every_number() -> None:
     rows = PARAM.findall(params)
     reference = REFERENCE.read_text()
     assert len(rows) == len(re.findall(r"^PARAM_", params, re.M))
-    for section, name, kind, default, low, high in rows:
+    for section, name, kind, default, low, high, text in rows:
         value, least, most = (written(kind, number) for number in (default, low, high))
         row = f"| `{name}` | {value} | {least} to {most} |"
         assert row in reference, row
         if section == "LIMIT":
-            assert f'`{{limit="{name}"}}`' in reference, name
+            assert f'{row} {text} | `{{limit="{name}"}}` |' in reference, name
             assert f'"limit=\\"{name}\\""' in COUNTERS.read_text(), name
 
 

@@ -134,13 +134,25 @@ def test_the_key_of_the_mesh_does_not_stay(serving: Path) -> None:
     assert (serving / "tls.key").stat().st_mode & 0o077 == 0
 
 
-def test_sandbox_is_not_needed_by_hand() -> None:
-    """The packages of the README are those that tools/test takes for the build."""
+def test_packages_are_those_of_the_build() -> None:
     scripts = (ROOT / "tools/lib/packages.sh").read_text()
     wanted = re.search(r"packages_build=\((.*?)\)", scripts, re.S)
     typed = next(block for block in blocks("sh") if "apt-get install" in block)
     names = typed.replace("\\\n", " ").splitlines()[0].split()[3:]
     assert wanted and sorted(names) == sorted(wanted[1].split())
+
+
+def test_install_puts_things_where_the_unit_wants_them(tmp_path: Path) -> None:
+    typed = next(block for block in blocks("sh") if "xdsgate.service" in block)
+    lines = [line for line in typed.splitlines() if line.startswith("install ")]
+    script = "\n".join(lines).replace("build/hand/xdsgate", str(BINARY))
+    run("sh", "-euc", re.sub(r" /(usr|etc)/", rf" {tmp_path}/\1/", script), cwd=ROOT)
+    unit = (tmp_path / "etc/systemd/system/xdsgate.service").read_text()
+    program, config = re.search(r"^ExecStart=(\S+) run --config (\S+)", unit, re.M).groups()
+    assert os.access(tmp_path / program.lstrip("/"), os.X_OK)
+    assert (tmp_path / config.lstrip("/")).parent.is_dir()
+    user = re.search(r"^User=(\w+)", unit, re.M)[1]
+    assert f"u {user} " in (tmp_path / "usr/lib/sysusers.d/xdsgate.conf").read_text()
 
 
 # ---- what the documents name ----

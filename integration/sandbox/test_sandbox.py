@@ -147,6 +147,34 @@ def test_health_is_told_again_on_a_new_stream(mesh: Mesh) -> None:
     assert vms.vms()[0]["last_end"]["code"] == 14
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_vm_that_does_not_read_holds_up_nobody_else(mesh: Mesh, variant: str) -> None:
+    istiod = mesh.start_istiod()
+    vms = mesh.start_vms(f"--{variant}", count=3)
+    wait_for("three VMs are well", mesh.well(3))
+
+    vms.ctl("pause", 2)
+    for _ in range(3):
+        istiod.ctl("push", 4000000)
+        wait_for("the others have it", lambda: [v["synced"] for v in istiod.vms()]
+                 == [True, False, True])
+    vms.ctl("resume", 2)
+    wait_for("three VMs are well", mesh.well(3))
+
+
+def test_delta_reconnect_names_what_it_holds(mesh: Mesh) -> None:
+    istiod = mesh.start_istiod()
+    vms = mesh.start_vms("--delta", count=1)
+    wait_for("the VM is well", mesh.well(1))
+
+    istiod.ctl("drop-all")
+    wait_for("it has a new stream", lambda: vms.vms()[0]["streams_established"] == 2)
+    wait_for("the VM is well", mesh.well(1))
+
+    # 4 clusters, 4 endpoints and 2 listeners, 2 routes; each named once
+    assert istiod.vms()[0]["held_at_start"] == 12
+
+
 def test_a_vm_that_is_gone_for_the_grace_is_deleted(mesh: Mesh) -> None:
     istiod = mesh.start_istiod("--grace", "1")
     vms = mesh.start_vms(count=2)

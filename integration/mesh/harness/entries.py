@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from .kube import Kube
-from .wait import NotYet
+from .wait import NotYet, check_interrupted
 
 PATH = "/apis/networking.istio.io/v1/workloadentries"
 CONNECTED_AT = "istio.io/connectedAt"
@@ -126,12 +126,13 @@ class Entries:
             while not (answer := check()):
                 if self._broken:
                     raise RuntimeError("the watch of WorkloadEntries broke") from self._broken
+                check_interrupted()
                 left = deadline - time.monotonic()
                 if left <= 0:
                     last = seen()
                     raise NotYet(f"not within {within:g} s: {what}; last seen: "
                                  f"{describe(last) if last else 'no such entry'}")
-                self._changed.wait(left)
+                self._changed.wait(min(left, 1))
         return answer
 
     def _follow(self) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,9 +12,20 @@ T = TypeVar("T")
 
 TICK_S = 0.05
 
+interrupted = threading.Event()  # the run is being ended: whoever waits gives up
+
 
 class NotYet(AssertionError):
     """A condition did not come true before its deadline."""
+
+
+class Interrupted(Exception):
+    """Somebody has ended the run."""
+
+
+def check_interrupted() -> None:
+    if interrupted.is_set():
+        raise Interrupted
 
 
 def until(check: Callable[[], T], within: float, what: str,
@@ -22,6 +34,7 @@ def until(check: Callable[[], T], within: float, what: str,
     deadline = time.monotonic() + within
     last: object = None
     while True:
+        check_interrupted()
         try:
             last = check()
             if last:

@@ -125,6 +125,9 @@ class Gateway:
         assert lines[-1] == "" or self.process.running(), f"half a line: {lines[-1]}"
         return [json.loads(line) for line in lines[:-1]]
 
+    def has_logged(self, message: str) -> bool:
+        return any(line["msg"] == message for line in self.log())
+
     def await_log(self, message: str, **fields: object) -> dict:
         """The first line with this message and these fields."""
         def find() -> dict | None:

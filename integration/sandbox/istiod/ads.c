@@ -267,6 +267,7 @@ static bool on_delta_request(struct ads_stream *a, grpc_byte_buffer *buffer)
     }
     if (first_or_known(a, rq->type_url, rq->node)) {
         delta_names(&names, rq);
+        a->held += rq->n_initial_resource_versions;
         w.nonce = rq->response_nonce;
         w.subscribe = names.v;
         w.n_subscribe = names.n;

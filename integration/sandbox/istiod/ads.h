@@ -19,6 +19,7 @@ struct ads_stream {
     struct watch watch[XDS_TYPES];
     size_t node_bytes; /* packed size of the first request's node */
     uint64_t requests;
+    uint64_t held; /* names in initial_resource_versions of all requests */
     uint64_t health_reports;
     int64_t since_ms;        /* when it arrived */
     struct timer wait_timer; /* for the rate limit */

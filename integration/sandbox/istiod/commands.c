@@ -62,6 +62,7 @@ static void put_vm(struct text *t, const struct ads_stream *a)
     json_int(t, "connected_ms", os_now_ms() - a->since_ms);
     json_int(t, "node_bytes", (int64_t)a->node_bytes);
     json_int(t, "requests", (int64_t)a->requests);
+    json_int(t, "held_at_start", (int64_t)a->held);
     json_int(t, "health_reports", (int64_t)a->health_reports);
     json_str(t, "entry", a->entry == NULL ? NULL : a->entry->name);
     json_str(t, "health", a->entry == NULL ? "Unknown" : entry_health_name(a->entry));

@@ -14,8 +14,7 @@
 #include "envoy/config/endpoint/v3/endpoint.pb-c.h"
 #include "envoy/config/listener/v3/listener.pb-c.h"
 #include "envoy/config/route/v3/route.pb-c.h"
-/* allowed: the name of the generated header */
-#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/hcm.pb-c.h"
 #include "integration/sandbox/common/os.h"
 
 #define HCM(name) Envoy__Extensions__Filters__Network__HttpConnectionManager__V3__##name

@@ -14,6 +14,9 @@
 #include "integration/sandbox/vm/follow.h"
 #include "integration/sandbox/vm/vm.h"
 
+#define VERSION_ENTRY_INIT \
+    envoy__service__discovery__v3__delta_discovery_request__initial_resource_versions_entry__init
+
 #define BACKOFF_BASE_MS 500
 #define BACKOFF_MAX_MS 30000
 
@@ -21,6 +24,8 @@ typedef Envoy__Service__Discovery__V3__DiscoveryRequest sotw_request;
 typedef Envoy__Service__Discovery__V3__DiscoveryResponse sotw_response;
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest delta_request;
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryResponse delta_response;
+typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest__InitialResourceVersionsEntry
+    version_entry;
 
 /** One request of either variant. All borrowed. */
 struct request {
@@ -29,6 +34,7 @@ struct request {
     const char *version;       /* SotW only; NULL for none */
     const struct names *names; /* SotW: all; delta: subscribe; NULL for none */
     const struct names *gone;  /* delta: unsubscribe; NULL for none */
+    const struct names *held;  /* delta, first of a type: known already; NULL for none */
     const char *error;         /* NULL for none */
     bool first;                /* carries Node */
 };
@@ -62,12 +68,38 @@ static void send_sotw(struct vm *v, const struct request *r, Envoy__Config__Core
     free(version);
 }
 
+/* Names with empty versions, as istiod gives none. Owned by the caller; NULL without names. */
+static version_entry **versions_of(const struct names *held)
+{
+    version_entry **list;
+
+    if (held == NULL || held->n == 0) {
+        return NULL;
+    }
+    list = sbx_alloc(held->n * sizeof(version_entry *));
+    for (size_t i = 0; i < held->n; i++) {
+        list[i] = sbx_alloc(sizeof(version_entry));
+        VERSION_ENTRY_INIT(list[i]);
+        list[i]->key = held->v[i];
+    }
+    return list;
+}
+
+static void versions_free(version_entry **list, size_t n)
+{
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        free(list[i]);
+    }
+    free(list);
+}
+
 static void send_delta(struct vm *v, const struct request *r, Envoy__Config__Core__V3__Node *node,
                        Google__Rpc__Status *error)
 {
     delta_request rq;
     char *url = text_of(r->url);
     char *nonce = text_of(r->nonce);
+    version_entry **versions = versions_of(r->held);
 
     envoy__service__discovery__v3__delta_discovery_request__init(&rq);
     rq.node = node;
@@ -82,7 +114,10 @@ static void send_delta(struct vm *v, const struct request *r, Envoy__Config__Cor
         rq.n_resource_names_unsubscribe = r->gone->n;
         rq.resource_names_unsubscribe = r->gone->v;
     }
+    rq.initial_resource_versions = versions;
+    rq.n_initial_resource_versions = versions == NULL ? 0 : r->held->n;
     dialled_send(v->ads, &rq.base);
+    versions_free(versions, rq.n_initial_resource_versions);
     free(url);
     free(nonce);
 }
@@ -110,7 +145,12 @@ static void send_request(struct vm *v, const struct request *r)
 static void subscribe(struct vm *v, enum xds_type type)
 {
     struct vm_type *t = &v->types[type];
-    struct request r = {.url = xds_type_url(type), .names = &t->names, .first = type == XDS_CDS};
+    struct request r = {
+        .url = xds_type_url(type),
+        .names = &t->names,
+        .held = &t->held,
+        .first = type == XDS_CDS,
+    };
 
     t->subscribed = true;
     send_request(v, &r);
@@ -283,6 +323,18 @@ static bool on_sotw(struct vm *v, grpc_byte_buffer *buffer)
     return true;
 }
 
+static void hold(struct vm_type *t, const delta_response *rsp)
+{
+    for (size_t i = 0; i < rsp->n_removed_resources; i++) {
+        (void)names_remove(&t->held, rsp->removed_resources[i]);
+    }
+    for (size_t i = 0; i < rsp->n_resources; i++) {
+        if (!names_has(&t->held, rsp->resources[i]->name)) {
+            names_add(&t->held, rsp->resources[i]->name);
+        }
+    }
+}
+
 static bool on_delta(struct vm *v, grpc_byte_buffer *buffer)
 {
     ProtobufCMessage *m =
@@ -304,6 +356,9 @@ static bool on_delta(struct vm *v, grpc_byte_buffer *buffer)
     }
     for (size_t i = 0; i < rsp->n_resources; i++) {
         follow_resource(&f, rsp->resources[i]->resource);
+    }
+    if (type != XDS_TYPES) {
+        hold(&v->types[type], rsp);
     }
     take(v, rsp->type_url, rsp->system_version_info, rsp->nonce, &f);
     protobuf_c_message_free_unpacked(m, NULL);
@@ -383,5 +438,6 @@ void vm_ads_open(struct vm *v)
                           v->swarm->opts->delta ? METHOD_DELTA : METHOD_SOTW, headers, n, &ops, v);
     free(bearer);
     v->ads_opened++;
+    dialled_pause(v->ads, v->paused);
     subscribe(v, XDS_CDS);
 }

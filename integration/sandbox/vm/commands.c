@@ -173,6 +173,12 @@ static bool do_restart(struct vm *v, size_t argc, char *const *argv)
     return do_stop(v, argc, argv) && do_start(v, argc, argv);
 }
 
+static bool do_pause(struct vm *v, size_t argc, char *const *argv)
+{
+    vm_set_paused(v, strcmp(argv[0], "pause") == 0);
+    return argc == 2;
+}
+
 static bool do_renew(struct vm *v, size_t argc, char *const *argv)
 {
     (void)argv;
@@ -187,14 +193,15 @@ static const struct {
     const char *name;
     vm_fn fn;
 } actions[] = {
-    {"health", do_health}, {"nack", do_nack},   {"ack", do_nack},        {"stop", do_stop},
-    {"start", do_start},   {"renew", do_renew}, {"restart", do_restart},
+    {"health", do_health},   {"nack", do_nack},   {"ack", do_nack},
+    {"stop", do_stop},       {"start", do_start}, {"renew", do_renew},
+    {"restart", do_restart}, {"pause", do_pause}, {"resume", do_pause},
 };
 
 static const char help[] =
     "{\"ok\":true,\"commands\":[\"status\",\"summary\",\"health N|all on|off\","
     "\"nack N|all CDS|EDS|LDS|RDS\",\"ack N|all CDS|EDS|LDS|RDS\",\"restart N|all\","
-    "\"stop N|all\",\"start N|all\",\"renew N|all\",\"quit\"]}";
+    "\"stop N|all\",\"start N|all\",\"renew N|all\",\"pause N|all\",\"resume N|all\",\"quit\"]}";
 
 static bool on_vms(struct swarm *s, vm_fn fn, size_t argc, char *const *argv)
 {

@@ -6,7 +6,7 @@
 
 /**
  * Answer one control command of the simulated VMs: status, health, nack, ack, restart, stop,
- * start, renew, quit, help.
+ * start, renew, pause, resume, quit, help.
  *
  * user   the struct swarm; lock held.
  * reply  gets one line of JSON.

@@ -44,6 +44,8 @@ struct dialled_call {
     unsigned batches;
     bool opened; /* headers are sent, messages may follow */
     bool sending;
+    bool receiving;
+    bool paused;
     bool ended;
 };
 
@@ -207,6 +209,7 @@ static void on_received(struct tag *tag, bool ok)
     grpc_byte_buffer *buffer = c->incoming;
 
     c->incoming = NULL;
+    c->receiving = false;
     c->batches--;
     if (buffer == NULL || !ok || c->ops == NULL) {
         if (buffer != NULL) {
@@ -218,9 +221,7 @@ static void on_received(struct tag *tag, bool ok)
     c->batches++; /* the owner may drop the call in here */
     c->ops->on_message(c->user, buffer);
     c->batches--;
-    if (c->ops != NULL) {
-        receive(c);
-    }
+    receive(c);
     free_if_over(c);
 }
 
@@ -228,8 +229,11 @@ static void receive(struct dialled_call *c)
 {
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
 
+    if (c->ops == NULL || c->paused || c->receiving) {
+        return;
+    }
     op.data.recv_message.recv_message = &c->incoming;
-    (void)start(c, &op, &c->recv_tag, on_received);
+    c->receiving = start(c, &op, &c->recv_tag, on_received);
 }
 
 static void on_opened(struct tag *tag, bool ok)
@@ -308,6 +312,12 @@ struct dialled_call *dialled_open(struct loop *l, grpc_channel *channel, const c
     grpc_slice_unref(path);
     start_all(c);
     return c;
+}
+
+void dialled_pause(struct dialled_call *c, bool pause)
+{
+    c->paused = pause;
+    receive(c);
 }
 
 void dialled_drop(struct dialled_call *c)

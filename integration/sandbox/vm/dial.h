@@ -59,6 +59,11 @@ void dialled_send(struct dialled_call *c, const ProtobufCMessage *message);
 void dialled_half_close(struct dialled_call *c);
 
 /**
+ * Stop reading messages, or go on: what is not read fills the windows up to the server.
+ */
+void dialled_pause(struct dialled_call *c, bool pause);
+
+/**
  * End the call without a word to its owner: on_end is not called any more.
  * The channel may be destroyed right after.
  */

@@ -6,8 +6,7 @@
 
 #include "envoy/config/cluster/v3/cluster.pb-c.h"
 #include "envoy/config/listener/v3/listener.pb-c.h"
-/* allowed: the name of the generated header */
-#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb-c.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/hcm.pb-c.h"
 #include "integration/sandbox/common/wire.h"
 
 #define HCM(name) envoy__extensions__filters__network__http_connection_manager__v3__##name

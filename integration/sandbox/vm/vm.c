@@ -79,7 +79,9 @@ static void forget(struct vm *v)
 {
     for (int i = 0; i < XDS_TYPES; i++) {
         names_fini(&v->types[i].names);
+        names_fini(&v->types[i].held);
     }
+    v->paused = false;
     v->proxy_ready = false;
     v->health_stored = -1;
     v->established = false;
@@ -157,6 +159,14 @@ void vm_set_nack(struct vm *v, enum xds_type type, bool nack)
     }
 }
 
+void vm_set_paused(struct vm *v, bool paused)
+{
+    v->paused = paused;
+    if (v->ads != NULL) {
+        dialled_pause(v->ads, paused);
+    }
+}
+
 static bool type_done(const struct vm_type *t)
 {
     return t->subscribed && t->nonce != NULL && t->nonce_acked != NULL &&
@@ -223,6 +233,7 @@ static void vm_fini(struct vm *v)
         struct vm_type *t = &v->types[i];
 
         names_fini(&t->names);
+        names_fini(&t->held);
         free(t->version);
         free(t->nonce);
         free(t->nonce_acked);

@@ -51,6 +51,7 @@ struct vm_type {
     bool subscribed;    /* on this stream */
     bool nack;          /* answer everything with an error, by command */
     struct names names; /* asked for by name (EDS, RDS) */
+    struct names held;  /* delta: known on the last stream, told to the next one */
     char *version;      /* of the last response; NULL for none on this stream */
     char *nonce;        /* of the last response; NULL for none on this stream */
     char *nonce_acked;  /* NULL for none on this stream */
@@ -94,6 +95,7 @@ struct vm {
     struct outcome ads_outcome;
     struct vm_type types[XDS_TYPES];
     bool established;   /* this stream got a response */
+    bool paused;        /* by command: messages are not read */
     bool lds_requested; /* on this stream: health may be sent */
 
     bool app_healthy;  /* by command */
@@ -135,6 +137,9 @@ void vm_set_health(struct vm *v, bool healthy);
 
 /** Answer this type with errors from now on, beginning with the last response; or stop that. */
 void vm_set_nack(struct vm *v, enum xds_type type, bool nack);
+
+/** Stop reading what the control plane sends, or go on. */
+void vm_set_paused(struct vm *v, bool paused);
 
 /** Is everything that was asked for received and acknowledged? */
 bool vm_synced(const struct vm *v);
