@@ -41,7 +41,6 @@ static struct relay *new_relay(struct vm_session *vm)
     list_init(&r->reap.node);
     list_init(&r->ticket.node);
     r->reap.fn = reap;
-    r->progress_at = worker_now(r->worker);
     return r;
 }
 
@@ -173,22 +172,38 @@ void relay_finish(struct relay *r, enum grpc_status status, const char *message,
 
 static void on_stall_timer(struct ev_loop *loop, ev_timer *t, int revents);
 
-void relay_arm_stall_timer(struct relay *r)
+static void look_again(struct relay *r)
 {
-    ev_timer_stop(r->worker->loop, &r->timer);
-    ev_init(&r->timer, on_stall_timer);
-    r->timer.data = r;
     ev_timer_set(&r->timer, r->vm->route->limits->stall_timeout / 4, 0.);
     ev_timer_start(r->worker->loop, &r->timer);
 }
 
-/* Is something waiting to leave that has not moved for stall_timeout? */
-static bool is_stalled(const struct relay *r)
+void relay_set_stall_timer(struct relay *r)
 {
-    bool down_waits = r->down != NULL && r->down->out.len > 0;
-    bool up_waits = r->up != NULL && r->up->out.len > 0;
-    return (down_waits || up_waits) &&
-           worker_now(r->worker) - r->progress_at > r->vm->route->limits->stall_timeout;
+    ev_timer_stop(r->worker->loop, &r->timer);
+    ev_init(&r->timer, on_stall_timer);
+    r->timer.data = r;
+}
+
+void relay_will_send(struct relay *r, const struct h2_stream *st)
+{
+    if (st->out.len > 0) {
+        return;
+    }
+    *(st == r->down ? &r->down_moved_at : &r->up_moved_at) = worker_now(r->worker);
+    if (!ev_is_active(&r->timer)) {
+        look_again(r);
+    }
+}
+
+static bool waits(const struct h2_stream *st)
+{
+    return st != NULL && st->out.len > 0;
+}
+
+static bool is_late(const struct relay *r, double moved_at)
+{
+    return worker_now(r->worker) - moved_at > r->vm->route->limits->stall_timeout;
 }
 
 static void on_stall_timer(struct ev_loop *loop, ev_timer *t, int revents)
@@ -204,15 +219,15 @@ static void on_stall_timer(struct ev_loop *loop, ev_timer *t, int revents)
         }
         return;
     }
-    if (!is_stalled(r)) {
-        if (r->down->out.len == 0 && (r->up == NULL || r->up->out.len == 0)) {
-            r->progress_at = worker_now(r->worker);
+    bool vm_stalls = waits(r->down) && is_late(r, r->down_moved_at);
+    bool istiod_stalls = waits(r->up) && is_late(r, r->up_moved_at);
+    if (!vm_stalls && !istiod_stalls) {
+        if (waits(r->down) || waits(r->up)) {
+            look_again(r);
         }
-        relay_arm_stall_timer(r);
         return;
     }
     counter_add(&r->worker->counters->v[COUNTER_LIMIT_STALL], 1);
-    bool vm_stalls = r->down->out.len > 0;
     relay_finish(r, GRPC_UNAVAILABLE, "xdsgate: no progress within stall_timeout", END_STALL);
     if (vm_stalls && r->down != NULL) {
         h2_stream_reset(r->down, H2_CANCEL);

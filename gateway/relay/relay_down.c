@@ -13,25 +13,42 @@ static enum rc push_up(struct relay *r, const uint8_t *data, size_t n)
     if (!r->committed) {
         TRY(bufq_append(&r->replay, data, n));
     }
-    return r->up != NULL ? h2_stream_send(r->up, data, n) : RC_OK;
+    if (r->up == NULL) {
+        return RC_OK;
+    }
+    relay_will_send(r, r->up);
+    return h2_stream_send(r->up, data, n);
 }
 
 static enum rc push_open_message(struct relay *r)
 {
+    r->early_credit += r->open_message.len - r->open_uncredited;
+    r->open_uncredited = 0;
     while (r->open_message.len > 0) {
         size_t n;
         const uint8_t *p = bufq_peek(&r->open_message, &n);
         TRY(push_up(r, p, n));
-        r->early_credit += n;
         bufq_drain(&r->open_message, n);
     }
     return RC_OK;
 }
 
 /*
- * The agent's methods: bytes of the open message are credited at once, or a message larger than the
- * window could never be completed; whole messages are credited when they went up.
+ * A message larger than the window could never be completed if its bytes were credited only when
+ * they go up, so those of the open message are credited on receipt; but only while nothing
+ * complete waits before it, or a VM could fill our memory message by message.
  */
+void relay_credit_open(struct relay *r)
+{
+    bool waits = r->committed ? r->up != NULL && r->up->out.len > 0 : r->replay.len > 0;
+
+    if (r->open_uncredited > 0 && !waits && r->down != NULL) {
+        h2_stream_credit(r->down, r->open_uncredited);
+        r->open_uncredited = 0;
+    }
+}
+
+/* The agent's methods: only whole messages go up, and are credited when they did. */
 static enum rc take_framed(struct relay *r, const uint8_t *data, size_t n)
 {
     size_t complete = 0;
@@ -42,7 +59,8 @@ static enum rc take_framed(struct relay *r, const uint8_t *data, size_t n)
         TRY(push_up(r, data, complete));
     }
     TRY(bufq_append(&r->open_message, data + complete, n - complete));
-    h2_stream_credit(r->down, n - complete);
+    r->open_uncredited += n - complete;
+    relay_credit_open(r);
     if (complete > 0 && !relay_has_asked(r)) {
         relay_ask(r, 0);
     }
@@ -120,7 +138,7 @@ static void on_down_sent(struct h2_stream *st, size_t n)
 {
     struct relay *r = st->user;
 
-    r->progress_at = worker_now(r->worker);
+    r->down_moved_at = worker_now(r->worker);
     r->bytes_down += n;
     counter_add(&r->worker->counters->v[COUNTER_BYTES_DOWN], (int64_t)n);
     if (r->up != NULL) {

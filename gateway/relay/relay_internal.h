@@ -23,14 +23,16 @@ struct relay {
     struct h2_headers
         response; /**< held back until the first message or the end (agent's methods) */
     struct grpc_frame_scan scan; /**< VM to istiod, agent's methods */
-    struct bufq open_message;    /**< the message that is not complete; credited already */
+    struct bufq open_message;    /**< the message that is not complete */
     struct bufq replay;          /**< complete bytes, kept until committed */
+    size_t open_uncredited;      /**< bytes of open_message that the VM's window still counts */
     size_t early_credit;         /**< bytes on their way up that were credited on receipt */
     size_t sent_uncredited;      /**< bytes framed up before committing */
     uint64_t bytes_up;
     uint64_t bytes_down;
     double deadline;    /**< of all tries together, monotonic */
-    double progress_at; /**< when bytes last left in either direction */
+    double down_moved_at; /**< when bytes last left towards the VM */
+    double up_moved_at;   /**< when bytes last left towards istiod */
     uint32_t tries;
     uint8_t why;   /**< enum end_reason */
     bool is_agent; /**< one of the agent's three methods */
@@ -102,8 +104,12 @@ void relay_send_response(struct relay *r, struct h2_headers *h, bool end);
 /** Let go of the upstream stream, reset if it is still open, and of the ticket. */
 void relay_drop_up(struct relay *r);
 
-/** Look for stalls from now on. */
-void relay_arm_stall_timer(struct relay *r);
+/** The first message is there: from now on the timer looks for stalls. */
+void relay_set_stall_timer(struct relay *r);
+
+/** Bytes are about to be queued on st, one of the pair: unless others wait there already, its time
+ * begins now. */
+void relay_will_send(struct relay *r, const struct h2_stream *st);
 
 /* ---- tries (relay_try.c) ---- */
 
@@ -142,6 +148,10 @@ void relay_try_again(struct relay *r, enum pool_outcome outcome);
 void relay_try_again_after_loss(struct relay *r, struct up_session *up);
 
 /* ---- VM to istiod (relay_down.c) ---- */
+
+/** Bytes went up or the relay was committed: give the VM window for its open message if it may
+ * have it. */
+void relay_credit_open(struct relay *r);
 
 /** The VM ended its side. */
 void relay_on_down_end(struct h2_stream *st);

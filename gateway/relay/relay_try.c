@@ -38,9 +38,9 @@ void relay_commit(struct relay *r)
     h2_headers_fini(&r->request);
     relay_credit_down(r, r->sent_uncredited);
     r->sent_uncredited = 0;
+    relay_credit_open(r);
 }
 
-/* The upstream has answered with something that is no refusal. */
 /* istiod limits ADS streams only: what other methods see says nothing about its limit. */
 void relay_tell_admitted(struct relay *r)
 {
@@ -49,6 +49,7 @@ void relay_tell_admitted(struct relay *r)
     }
 }
 
+/* The upstream has answered with something that is no refusal. */
 void relay_admit(struct relay *r)
 {
     if (r->answered) {
@@ -145,6 +146,8 @@ static void on_ready(struct pool_ticket *t, struct up_session *up)
     r->up_session = up;
     up_session_opened(up);
     r->up->out.cap = (size_t)r->vm->route->limits->message_bytes + 4 * H2_STREAM_WINDOW_BYTES;
+    relay_set_stall_timer(r);
+    relay_will_send(r, r->up);
     for (size_t at = 0; at < r->replay.len;) {
         uint8_t piece[4096];
         size_t n = r->replay.len - at < sizeof(piece) ? r->replay.len - at : sizeof(piece);
@@ -155,10 +158,12 @@ static void on_ready(struct pool_ticket *t, struct up_session *up)
         }
         at += n;
     }
+    if (!r->is_agent && r->replay.len > RELAY_OTHER_REPLAY_BYTES) {
+        relay_commit(r); /* the VM's window may be used up: no more data would come to commit it */
+    }
     if (r->down_ended) {
         h2_stream_end(r->up, NULL);
     }
-    relay_arm_stall_timer(r);
 }
 
 static void on_failed(struct pool_ticket *t, const char *why)

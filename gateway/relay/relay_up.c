@@ -69,6 +69,7 @@ static void on_up_data(struct h2_stream *st, const uint8_t *data, size_t n)
         return;
     }
     relay_admit(r);
+    relay_will_send(r, r->down);
     enum rc rc = h2_stream_send(r->down, data, n);
     if (rc != RC_OK) {
         relay_finish(r, GRPC_UNAVAILABLE, "xdsgate: out of buffer memory", END_MEMORY);
@@ -86,12 +87,13 @@ static void on_up_sent(struct h2_stream *st, size_t n)
 {
     struct relay *r = st->user;
 
-    r->progress_at = worker_now(r->worker);
+    r->up_moved_at = worker_now(r->worker);
     if (!r->committed) {
         r->sent_uncredited += n;
         return;
     }
     relay_credit_down(r, n);
+    relay_credit_open(r);
 }
 
 static void on_up_closed(struct h2_stream *st, uint32_t error)

@@ -13,7 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** The n-th counted allocation from now on fails, 1 or more; 0: none does. Starts the count anew. */
+/** The n-th counted allocation from now on fails, 1 or more; 0: none does. Starts the count anew.
+ */
 void failing_malloc_arm(uint64_t n);
 
 /** Every counted allocation from the n-th on fails. */

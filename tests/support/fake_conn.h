@@ -17,18 +17,18 @@
 
 /** The far end of a connection. */
 struct wire {
-    struct list node;        /**< on the list of wires nobody has picked up */
-    struct conn *conn;       /**< borrowed; NULL when the gateway's end is gone */
-    struct addr peer;        /**< as given to conn_accept() or conn_dial() */
-    struct addr source;      /**< as given to conn_dial() */
+    struct list node;   /**< on the list of wires nobody has picked up */
+    struct conn *conn;  /**< borrowed; NULL when the gateway's end is gone */
+    struct addr peer;   /**< as given to conn_accept() or conn_dial() */
+    struct addr source; /**< as given to conn_dial() */
     bool dialled;
-    bool opened;             /**< wire_open() was called */
-    bool fin;                /**< the gateway has finished sending (or is gone) */
-    enum end_reason why;     /**< why the gateway's end died; END_NONE while it lives */
-    uint8_t *out;            /**< owned; what the gateway sent and nobody took yet */
+    bool opened;         /**< wire_open() was called */
+    bool fin;            /**< the gateway has finished sending (or is gone) */
+    enum end_reason why; /**< why the gateway's end died; END_NONE while it lives */
+    uint8_t *out;        /**< owned; what the gateway sent and nobody took yet */
     size_t out_len;
     size_t out_cap;
-    size_t socket_bytes;     /**< what the socket takes before bytes count as queued */
+    size_t socket_bytes; /**< what the socket takes before bytes count as queued */
 };
 
 /** Results of coming conn_dial() calls: RC_OK gives a wire. */

@@ -194,6 +194,12 @@ static bool write_wire(struct h2_peer *p)
     return n > 0;
 }
 
+void peer_write(struct h2_peer *p)
+{
+    while (write_wire(p)) {
+    }
+}
+
 bool peer_pump(struct h2_peer *p)
 {
     if (p->frozen || !p->wire->opened) {
@@ -216,12 +222,13 @@ static size_t make_nv(const char *const *nv, nghttp2_nv *out)
 
     for (; nv != NULL && *nv != NULL; nv += 2, n++) {
         CHECK(n < NV_MAX);
-        out[n] = (nghttp2_nv){.name = (uint8_t *)(uintptr_t)nv[0],
-                              .value = (uint8_t *)(uintptr_t)nv[1],
-                              .namelen = strlen(nv[0]),
-                              .valuelen = strlen(nv[1]),
-                              .flags = strcmp(nv[0], "authorization") == 0 ? NGHTTP2_NV_FLAG_NO_INDEX
-                                                                           : NGHTTP2_NV_FLAG_NONE};
+        out[n] =
+            (nghttp2_nv){.name = (uint8_t *)(uintptr_t)nv[0],
+                         .value = (uint8_t *)(uintptr_t)nv[1],
+                         .namelen = strlen(nv[0]),
+                         .valuelen = strlen(nv[1]),
+                         .flags = strcmp(nv[0], "authorization") == 0 ? NGHTTP2_NV_FLAG_NO_INDEX
+                                                                      : NGHTTP2_NV_FLAG_NONE};
     }
     return n;
 }
@@ -247,11 +254,11 @@ static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t l
         if (st->out_trailers) {
             nghttp2_nv nv[NV_MAX];
             for (size_t i = 0; i < st->out_block.n; i++) {
-                nv[i] = (nghttp2_nv){
-                    .name = (uint8_t *)(uintptr_t)h2_header_name(&st->out_block, i),
-                    .value = (uint8_t *)(uintptr_t)h2_header_value(&st->out_block, i),
-                    .namelen = st->out_block.items[i].name_len,
-                    .valuelen = st->out_block.items[i].value_len};
+                nv[i] =
+                    (nghttp2_nv){.name = (uint8_t *)(uintptr_t)h2_header_name(&st->out_block, i),
+                                 .value = (uint8_t *)(uintptr_t)h2_header_value(&st->out_block, i),
+                                 .namelen = st->out_block.items[i].name_len,
+                                 .valuelen = st->out_block.items[i].value_len};
             }
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
             CHECK(nghttp2_submit_trailer(ng, id, nv, st->out_block.n) == 0);

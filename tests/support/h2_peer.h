@@ -25,33 +25,33 @@ struct peer_stream {
     struct h2_headers headers;  /**< the request or response */
     struct h2_headers trailers; /**< of the peer's partner */
     bool got_headers;
-    bool ended;                 /**< the gateway ended its side */
+    bool ended; /**< the gateway ended its side */
     bool closed;
-    uint32_t error;             /**< of the close */
-    uint8_t *data;              /**< owned; all that came */
+    uint32_t error; /**< of the close */
+    uint8_t *data;  /**< owned; all that came */
     size_t len;
     size_t cap;
-    size_t uncredited;          /**< with manual_credit */
-    uint8_t *out;               /**< owned; all that is to be sent */
+    size_t uncredited; /**< with manual_credit */
+    uint8_t *out;      /**< owned; all that is to be sent */
     size_t out_len;
     size_t out_at;
     bool out_end;
-    bool out_trailers;          /**< trailers follow the body */
+    bool out_trailers; /**< trailers follow the body */
     struct h2_headers out_block;
     bool deferred;
 };
 
 struct h2_peer {
-    struct wire *wire;          /**< owned */
-    nghttp2_session *ng;        /**< owned */
+    struct wire *wire;   /**< owned */
+    nghttp2_session *ng; /**< owned */
     bool server;
-    bool manual_credit;         /**< stream windows are only credited by peer_credit() */
-    bool frozen;                /**< neither reads nor writes */
-    size_t feed_chunk;          /**< bytes given to the gateway at once; 0: all */
-    size_t take_chunk;          /**< bytes read from the gateway at once; 0: all */
+    bool manual_credit; /**< stream windows are only credited by peer_credit() */
+    bool frozen;        /**< neither reads nor writes */
+    size_t feed_chunk;  /**< bytes given to the gateway at once; 0: all */
+    size_t take_chunk;  /**< bytes read from the gateway at once; 0: all */
     bool goaway;
     uint32_t goaway_error;
-    unsigned pings;             /**< that the gateway sent, not ACKs */
+    unsigned pings; /**< that the gateway sent, not ACKs */
     unsigned ping_acks;
     bool no_ping_ack;
     struct peer_stream streams[PEER_STREAMS_MAX];
@@ -67,6 +67,9 @@ void peer_free(struct h2_peer **p);
 
 /** Move bytes both ways once; true when something moved. */
 bool peer_pump(struct h2_peer *p);
+
+/** Write what there is to say, read nothing. */
+void peer_write(struct h2_peer *p);
 
 /** Open a stream. nv: name, value, name, value, ..., NULL. end: no body. */
 struct peer_stream *peer_request(struct h2_peer *p, const char *const *nv, bool end);

@@ -15,23 +15,35 @@
 #define ROUNDS_MAX 20000
 
 const char *const rig_ads_request[] = {
-    ":method",      "POST",
-    ":scheme",      "https",
-    ":path",        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
-    ":authority",   "istiod.istio-system.svc:15012",
-    "content-type", "application/grpc",
-    "te",           "trailers",
-    "clusterid",    "Kubernetes",
+    ":method",
+    "POST",
+    ":scheme",
+    "https",
+    ":path",
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
+    ":authority",
+    "istiod.istio-system.svc:15012",
+    "content-type",
+    "application/grpc",
+    "te",
+    "trailers",
+    "clusterid",
+    "Kubernetes",
     NULL};
 
-const char *const rig_ca_request[] = {
-    ":method",      "POST",
-    ":scheme",      "https",
-    ":path",        "/istio.v1.auth.IstioCertificateService/CreateCertificate",
-    ":authority",   "istiod.istio-system.svc:15012",
-    "content-type", "application/grpc",
-    "te",           "trailers",
-    NULL};
+const char *const rig_ca_request[] = {":method",
+                                      "POST",
+                                      ":scheme",
+                                      "https",
+                                      ":path",
+                                      "/istio.v1.auth.IstioCertificateService/CreateCertificate",
+                                      ":authority",
+                                      "istiod.istio-system.svc:15012",
+                                      "content-type",
+                                      "application/grpc",
+                                      "te",
+                                      "trailers",
+                                      NULL};
 
 const char *const rig_response[] = {":status", "200", "content-type", "application/grpc", NULL};
 
@@ -41,8 +53,7 @@ static char *agent_methods[] = {
     (char *)(uintptr_t) "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
                         "DeltaAggregatedResources",
     (char *)(uintptr_t) "/istio.v1.auth.IstioCertificateService/CreateCertificate",
-    (char *)(uintptr_t) "/demo.Echo/Chat",
-    NULL};
+    (char *)(uintptr_t) "/demo.Echo/Chat", NULL};
 
 static const struct listener_limits default_limits = {
     .connections = 20000,
@@ -98,9 +109,12 @@ static void make_upstream(struct rig *r, const struct rig_opts *o)
     }
     u.token_audiences[0] = copy("istio-ca");
     u.streams_per_connection = o->streams_per_connection > 0 ? o->streams_per_connection : 50;
-    u.max_new_streams_per_second =
-        o->auto_pace ? 0 : o->max_new_streams_per_second > 0 ? o->max_new_streams_per_second : 100000;
+    u.max_new_streams_per_second = o->auto_pace ? 0
+                                   : o->max_new_streams_per_second > 0
+                                       ? o->max_new_streams_per_second
+                                       : 100000;
     CHECK(upstream_new(&u, NULL, 0, &r->upstream) == RC_OK);
+    virtual_clock_advance(1); /* fills the pacer's bucket */
 }
 
 bool rig_try_start(struct rig *r, const struct rig_opts *opts)
@@ -116,8 +130,7 @@ bool rig_try_start(struct rig *r, const struct rig_opts *opts)
     make_upstream(r, opts != NULL ? opts : &none);
     list_init(&r->sessions);
     r->opts.methods = agent_methods;
-    bucket_init(&r->anonymous, r->limits.unauthenticated_streams_per_second,
-                worker_now(r->worker));
+    bucket_init(&r->anonymous, r->limits.unauthenticated_streams_per_second, worker_now(r->worker));
     gateway_enter();
     enum rc rc = pool_new(r->worker, r->upstream, relay_retire, &r->pool);
     gateway_leave();
@@ -148,15 +161,31 @@ void rig_turn(struct rig *r)
     gateway_leave();
 }
 
+static struct h2_peer *new_istiod(const struct rig *r, struct wire *w)
+{
+    nghttp2_settings_entry iv[2];
+    size_t n = 0;
+
+    if (r->istiod_max_streams > 0) {
+        iv[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+                                           r->istiod_max_streams};
+    }
+    if (r->istiod_window > 0) {
+        iv[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, r->istiod_window};
+    }
+    struct h2_peer *p = peer_new(w, true, iv, n);
+    if (r->istiod_window > 0) {
+        CHECK(nghttp2_session_set_local_window_size(p->ng, 0, 0, (int32_t)r->istiod_window) == 0);
+    }
+    p->manual_credit = r->istiod_manual_credit;
+    return p;
+}
+
 static void pick_up_dials(struct rig *r)
 {
     for (struct wire *w; (w = fake_conn_next_wire()) != NULL;) {
-        nghttp2_settings_entry max = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
-                                      r->istiod_max_streams};
         CHECK(w->dialled && r->n_istiods < RIG_PEERS_MAX);
-        struct h2_peer *p = peer_new(w, true, &max, r->istiod_max_streams > 0 ? 1 : 0);
-        p->manual_credit = r->istiod_manual_credit;
-        r->istiods[r->n_istiods++] = p;
+        r->istiods[r->n_istiods++] = new_istiod(r, w);
         if (r->dials == RIG_DIAL_OPEN) {
             wire_open(w);
         } else if (r->dials == RIG_DIAL_FAIL) {

@@ -27,12 +27,13 @@ struct rig {
     struct bucket anonymous;
     struct list sessions;
     struct relay_route route;
-    int holds;                            /**< of the route, by sessions */
-    unsigned opened;                      /**< owner calls */
+    int holds;       /**< of the route, by sessions */
+    unsigned opened; /**< owner calls */
     unsigned over;
     enum rig_dials dials;
-    uint32_t istiod_max_streams;          /**< SETTINGS of coming istiods; 0: not sent */
-    bool istiod_manual_credit;            /**< of coming istiods */
+    uint32_t istiod_max_streams; /**< SETTINGS of coming istiods; 0: not sent */
+    uint32_t istiod_window;      /**< of coming istiods' streams and connections; 0: 65535 */
+    bool istiod_manual_credit;   /**< of coming istiods */
     struct h2_peer *vms[RIG_PEERS_MAX];
     size_t n_vms;
     struct h2_peer *istiods[RIG_PEERS_MAX];
@@ -41,7 +42,7 @@ struct rig {
 
 /** What a rig is made of; zero members take the defaults of the configuration. */
 struct rig_opts {
-    const char *const *endpoints;       /**< NULL-terminated "IP"; port 15012; NULL: "10.1.0.1" */
+    const char *const *endpoints; /**< NULL-terminated "IP"; port 15012; NULL: "10.1.0.1" */
     enum upstream_identity identity;
     uint32_t streams_per_connection;
     uint32_t max_new_streams_per_second; /**< 0: 100000; the pacer has its own test */
@@ -57,7 +58,8 @@ bool rig_try_start(struct rig *r, const struct rig_opts *opts);
 /** End everything and check that nothing is left. */
 void rig_stop(struct rig *r);
 
-/** A VM that connects and opens; identity is a SPIFFE ID or NULL. NULL: refused for lack of memory. */
+/** A VM that connects and opens; identity is a SPIFFE ID or NULL. NULL: refused for lack of memory.
+ */
 struct h2_peer *rig_vm(struct rig *r, const char *identity);
 
 /** Let everything happen that can happen without time passing. */
