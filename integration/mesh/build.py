@@ -120,7 +120,8 @@ def make_venv(home: Path, *packages: str) -> None:
 
 
 def build_go(go: Path, out: Path) -> None:
-    env = dict(os.environ, CGO_ENABLED="0", GOTOOLCHAIN="local", GOFLAGS="-mod=readonly", GOWORK="off")
+    env = dict(os.environ, CGO_ENABLED="0", GOTOOLCHAIN="local", GOFLAGS="-mod=readonly",
+               GOWORK="off")
     for name, flags in LDFLAGS.items():
         began = time.monotonic()
         say(f"go build, module {name}")

@@ -269,7 +269,7 @@ def test_connection_limits__refused_and_counted(rig: Rig) -> None:
     end_of(rig.connect("127.0.0.5"))
     gateway.await_metric('xdsgate_limit_reached_total{limit="connections"}', 1)
 
-    others[0].close()
+    reset(others[0])
     gateway.await_metric("xdsgate_passthrough_connections", 4)
     rig.say_hello(None, "127.0.0.5")
     gateway.await_metric("xdsgate_passthrough_connections", 5)

@@ -90,7 +90,7 @@ def test_hello__byte_by_byte__still_routed(rig: Rig) -> None:
     for i in range(len(hello)):
         s.sendall(hello[i:i + 1])
         if i == len(hello) // 2:
-            gateway.await_metric("xdsgate_handshakes_in_flight", 1)
+            gateway.await_metric("xdsgate_connections_accepted_total", 1)
 
     assert receive(named.accept(), len(hello)) == hello
 

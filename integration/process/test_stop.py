@@ -38,7 +38,7 @@ def test_drain__passthrough_is_ended_and_no_new_vm_comes_in(rig: Rig) -> None:
     half = rig.connect()
     half.sendall(b"\x16\x03\x01")
     gateway.await_metric("xdsgate_passthrough_connections", 60)
-    gateway.await_metric("xdsgate_handshakes_in_flight", 1)
+    gateway.await_metric("xdsgate_connections_accepted_total", 61)
 
     gateway.process.signal(signal.SIGTERM)
     gateway.await_log("stopping", because="SIGTERM")

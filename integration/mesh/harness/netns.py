@@ -9,6 +9,7 @@ holds the process id of its owner: what a killed run left behind is found and re
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import re
 import shutil
@@ -40,7 +41,7 @@ class Network:
         self.bits = bits
         self.bridge = bridge
         self.hub = ""  # the namespace of the bridge; "" is the root's, where Docker has its own
-        self.count = 0
+        self.ports = itertools.count(1)
 
     def add_hub(self, name: str, *addresses: str) -> str:
         """The machine that holds the bridge; its addresses are those of the bridge."""
@@ -51,12 +52,10 @@ class Network:
         self._ip("-n", self.hub, "link", "set", self.bridge, "up")
         return self.hub
 
-    def add_machine(self, name: str, *addresses: str, unreachable: Sequence[str] = (),
-                    hosts: str = "") -> str:
-        """A machine on the bridge. It cannot reach the `unreachable` addresses, so it cannot cheat."""
-        netns = self._add(name, hosts)
-        self.count += 1
-        port = f"{self.prefix}{self.count}"
+    def add_machine(self, name: str, *addresses: str, unreachable: Sequence[str] = ()) -> str:
+        """A machine on the bridge. It cannot cheat: `unreachable` addresses are that for it."""
+        netns = self._add(name)
+        port = f"{self.prefix}{next(self.ports)}"
         self._ip("-n", netns, "link", "add", "eth0", "type", "veth",
                  "peer", "name", port, "netns", self.hub or "1")
         self._ip(*(["-n", self.hub] if self.hub else []), "link", "set", port,
@@ -68,11 +67,11 @@ class Network:
             self._ip("-n", netns, "route", "add", "unreachable", f"{address}/32")
         return netns
 
-    def _add(self, name: str, hosts: str = "") -> str:
+    def _add(self, name: str) -> str:
         netns = self.prefix + name
         files = NETNS_FILES / netns
         files.mkdir(parents=True, exist_ok=True)
-        (files / "hosts").write_text(f"127.0.0.1 localhost\n127.0.0.1 {os.uname().nodename}\n{hosts}")
+        (files / "hosts").write_text(f"127.0.0.1 localhost {os.uname().nodename}\n")
         (files / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
         self._ip("netns", "add", netns)
         self._ip("-n", netns, "link", "set", "lo", "up")

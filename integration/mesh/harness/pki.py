@@ -42,8 +42,8 @@ def self_signed(folder: Path, name: str, *, subject: str = "/O=test", sans: str 
     if sans:
         extensions.append(f"subjectAltName=critical,{sans}")
     added = [part for extension in extensions for part in ("-addext", extension)]
-    run("openssl", "req", "-x509", "-new", "-key", pair.key, "-out", pair.certificate, "-days", "30",
-        "-subj", subject, *added)
+    run("openssl", "req", "-x509", "-new", "-key", pair.key, "-out", pair.certificate,
+        "-days", "30", "-subj", subject, *added)
     return pair
 
 

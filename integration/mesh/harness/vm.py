@@ -3,10 +3,13 @@
 
 All paths of the agent are relative to its working directory, so the folder is its whole disk:
 
-    etc/certs/                      root, and later its key and certificate
-    etc/istio/config/mesh           mesh.yaml     \\
-    var/lib/istio/envoy/            cluster.env    } written by `istioctl x workload entry configure`
-    var/run/secrets/tokens/         istio-token   /
+    etc/certs/                  root-cert.pem, and later the VM's key and certificate
+    etc/istio/config/mesh       mesh.yaml
+    var/lib/istio/envoy/        cluster.env, and sidecar.env, which is ours
+    var/run/secrets/tokens/     istio-token
+
+root-cert.pem, mesh.yaml, cluster.env and istio-token are what `istioctl x workload entry configure`
+writes, and so is the hosts line.
 """
 
 from __future__ import annotations

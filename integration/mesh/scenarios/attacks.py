@@ -60,7 +60,7 @@ class Range:
         return replace(caller, certificate=self.certificate("own", OWN))
 
     def ask(self, caller: Caller, headers: Headers = (), trailers: Headers = ()) -> Answer:
-        """Asks istiod for a certificate: its names are those that istiod believes the caller has."""
+        """Asks for a certificate: its names are those that istiod believes the caller has."""
         request = certificate_request(pki.signing_request(self.folder, "asked"))
         return caller.call(CREATE_CERTIFICATE, request, headers, trailers)
 
@@ -230,7 +230,7 @@ def expired(column: Column) -> None:
 
 
 def self_made(column: Column) -> None:
-    """Certificates with the VM's own name that vouch for themselves, or come from a CA of one's own."""
+    """The VM's own name in a certificate that vouches for itself, or comes from one's own CA."""
     attack = Range(column)
     alone = pki.self_signed(attack.folder, "alone", subject="/CN=vm", sans=f"URI:{OWN}")
     root = pki.self_signed(attack.folder, "root", subject="/O=cluster.local", authority=True)

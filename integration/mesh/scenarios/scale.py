@@ -46,7 +46,6 @@ def short_connections(lab: Lab, columns: list[Column]) -> Iterator[None]:
 
 def no_entry_lost(column: Column, _: None) -> None:
     """For two minutes no WorkloadEntry of the column is deleted, not even for a moment."""
-    entries = column.lab.entries
     swarm = Swarm(column, COUNT)
     try:
         watch = Stopwatch()
@@ -59,7 +58,7 @@ def no_entry_lost(column: Column, _: None) -> None:
         assert not lost, f"{len(lost)} entries lost: {sorted(lost)[:5]}"
         until(lambda: names(column) == before, LIFE_S, "the swept ones are there again")
         rare = before - _often_back(column, mark)
-        assert not rare, f"{len(rare)} VMs came back less than {TIMES_BACK} times: {sorted(rare)[:5]}"
+        assert not rare, f"{len(rare)} VMs came back too rarely: {sorted(rare)[:5]}"
         assert swarm.process.running()
     finally:
         swarm.stop()
