@@ -166,7 +166,7 @@ static enum rc read_certs(BIO *bio, STACK_OF(X509) * certs, struct cert_error *e
 
 enum rc cert_load_chain(const char *path, STACK_OF(X509) * *out, struct cert_error *err)
 {
-    struct file_bytes bytes;
+    struct file_bytes bytes = {0};
 
     TRY(read_file(path, &bytes, err));
     BIO *bio = BIO_new_mem_buf(bytes.data, (int)bytes.n);
@@ -201,7 +201,7 @@ static enum rc read_key(BIO *bio, EVP_PKEY **out, struct cert_error *err)
 
 enum rc cert_load_key(const char *path, EVP_PKEY **out, struct cert_error *err)
 {
-    struct file_bytes bytes;
+    struct file_bytes bytes = {0};
 
     TRY(read_file(path, &bytes, err));
     BIO *bio = BIO_new_mem_buf(bytes.data, (int)bytes.n);

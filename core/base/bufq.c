@@ -166,6 +166,7 @@ void bufq_drain(struct bufq *q, size_t n)
     q->len -= n;
     while (n > 0) {
         struct bufq_chunk *c = q->head;
+        CHECK(c != NULL);
         size_t have = c->end - c->start;
         if (n < have) {
             c->start += (uint32_t)n;

@@ -26,6 +26,9 @@ void h2_session_mark(struct h2_session *s);
 bool h2_out_has_room(const struct h2_session *s);
 void h2_resume_blocked(struct h2_session *s);
 
+/** The next look at the peer's life in so many seconds. */
+void h2_arm_ping(struct h2_session *s, double after);
+
 /** Append to the worker's output buffer, written through when it is full. */
 void h2_out_put(struct h2_session *s, const uint8_t *data, size_t n);
 

@@ -126,7 +126,7 @@ void h2_session_free(struct h2_session **ps)
     free(s);
 }
 
-static void arm_ping(struct h2_session *s, double after)
+void h2_arm_ping(struct h2_session *s, double after)
 {
     ev_timer_stop(s->worker->loop, &s->ping);
     ev_timer_set(&s->ping, after, 0.);
@@ -142,13 +142,20 @@ static void on_ping_timer(struct ev_loop *loop, ev_timer *t, int revents)
     if (conn_is_dead(s->conn)) {
         return;
     }
+    if (!s->heard) {
+        if (s->role == H2_ACCEPTED) {
+            s->ops->on_limit(s, COUNTER_LIMIT_HANDSHAKE_TIMEOUT);
+        }
+        conn_kill(s->conn, END_HANDSHAKE_TIMEOUT);
+        return;
+    }
     if (s->ping_waits) {
         conn_kill(s->conn, END_PING_TIMEOUT);
         return;
     }
     /* istiod ends a connection that is pinged without streams (grpc-go keepalive enforcement). */
     if (!s->ping_idle && s->n_streams == 0) {
-        arm_ping(s, H2_PING_INTERVAL_S);
+        h2_arm_ping(s, H2_PING_INTERVAL_S);
         return;
     }
     if (nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, NULL) != 0) {
@@ -157,7 +164,7 @@ static void on_ping_timer(struct ev_loop *loop, ev_timer *t, int revents)
     }
     s->ping_waits = true;
     h2_session_mark(s);
-    arm_ping(s, H2_PING_TIMEOUT_S);
+    h2_arm_ping(s, H2_PING_TIMEOUT_S);
 }
 
 static enum rc submit_preface(struct h2_session *s)
@@ -197,7 +204,7 @@ static void on_conn_open(struct conn *c)
         return;
     }
     s->open = true;
-    arm_ping(s, H2_PING_INTERVAL_S);
+    h2_arm_ping(s, s->limits.settings_timeout);
     h2_session_mark(s);
     s->ops->on_open(s);
 }
@@ -219,8 +226,12 @@ static void on_conn_bytes(struct conn *c, const uint8_t *data, size_t n)
             conn_kill(c, END_MEMORY);
             return;
         }
-        h2_session_end(s, rc == NGHTTP2_ERR_FLOODED ? H2_ENHANCE_YOUR_CALM : H2_PROTOCOL_ERROR,
-                       rc == NGHTTP2_ERR_FLOODED ? END_FLOOD : END_PROTOCOL);
+        if (rc == NGHTTP2_ERR_FLOODED) {
+            s->ops->on_limit(s, COUNTER_LIMIT_FRAME_FLOOD);
+            h2_session_end(s, H2_ENHANCE_YOUR_CALM, END_FLOOD);
+        } else {
+            h2_session_end(s, H2_PROTOCOL_ERROR, END_PROTOCOL);
+        }
         return;
     }
     if (nghttp2_session_get_outbound_queue_size(s->ng) > H2_MAX_QUEUED_FRAMES) {

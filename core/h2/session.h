@@ -84,10 +84,11 @@ struct h2_stream {
 
 /** Limits of what a peer may do on a session. */
 struct h2_limits {
-    uint32_t max_streams;  /**< SETTINGS_MAX_CONCURRENT_STREAMS, accepted role */
-    uint32_t header_bytes; /**< of one block */
-    uint32_t headers;      /**< of one block */
-    uint32_t frame_flood;  /**< control frames in H2_FLOOD_WINDOW_S */
+    uint32_t max_streams;    /**< SETTINGS_MAX_CONCURRENT_STREAMS, accepted role */
+    uint32_t header_bytes;   /**< of one block */
+    uint32_t headers;        /**< of one block */
+    uint32_t frame_flood;    /**< control frames in H2_FLOOD_WINDOW_S */
+    double settings_timeout; /**< seconds from the handshake to the peer's first frame */
 };
 
 struct h2_session_ops {
@@ -119,6 +120,7 @@ struct h2_session {
     struct worker_flush flush;
     ev_timer ping;
     bool open;       /**< the handshake is done */
+    bool heard;      /**< the peer's first frame, its SETTINGS, has come */
     bool ping_waits; /**< a PING of ours is not answered */
     bool ping_idle;  /**< PING also without streams: VM side */
     bool goaway;     /**< the peer takes no more streams */

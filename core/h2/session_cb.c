@@ -64,6 +64,10 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 {
     struct h2_session *s = user;
 
+    if (!s->heard) {
+        s->heard = true;
+        h2_arm_ping(s, H2_PING_INTERVAL_S);
+    }
     if (s->role == H2_ACCEPTED && hd->type == NGHTTP2_HEADERS && is_skipped_id(s, hd->stream_id)) {
         s->ending = true;
         s->why = END_PROTOCOL;
@@ -152,9 +156,7 @@ static void on_ping_ack(struct h2_session *s)
 {
     if (s->ping_waits) {
         s->ping_waits = false;
-        ev_timer_stop(s->worker->loop, &s->ping);
-        ev_timer_set(&s->ping, H2_PING_INTERVAL_S, 0.);
-        ev_timer_start(s->worker->loop, &s->ping);
+        h2_arm_ping(s, H2_PING_INTERVAL_S);
     }
 }
 

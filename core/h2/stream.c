@@ -7,9 +7,6 @@
 #include "core/base/check.h"
 #include "core/h2/limits.h"
 
-/* Header blocks of ours: an agent's request has about ten, a response about five. */
-#define NV_MAX 128
-
 static void reap(struct worker_reap *r)
 {
     struct h2_stream *st = LIST_ENTRY(r, struct h2_stream, reap);
@@ -60,11 +57,12 @@ void h2_stream_close(struct h2_stream *st, uint32_t error)
     worker_reap_later(s->worker, &st->reap);
 }
 
-/* nghttp2 copies names and values while submitting. */
-static size_t make_nv(const struct h2_headers *h, nghttp2_nv *nv)
+/* What nghttp2 takes, which copies names and values while submitting. Owned; NULL: no memory. */
+static nghttp2_nv *make_nv(const struct h2_headers *h)
 {
-    CHECK(h->n <= NV_MAX);
-    for (size_t i = 0; i < h->n; i++) {
+    nghttp2_nv *nv = calloc(h->n + 1, sizeof(*nv));
+
+    for (size_t i = 0; nv != NULL && i < h->n; i++) {
         nv[i] = (nghttp2_nv){
             .name = (uint8_t *)(void *)(h->arena + h->items[i].name_at),
             .value = (uint8_t *)(void *)(h->arena + h->items[i].value_at),
@@ -73,7 +71,7 @@ static size_t make_nv(const struct h2_headers *h, nghttp2_nv *nv)
             .flags = h->items[i].never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE,
         };
     }
-    return h->n;
+    return nv;
 }
 
 static nghttp2_data_provider provider(struct h2_stream *st)
@@ -84,22 +82,20 @@ static nghttp2_data_provider provider(struct h2_stream *st)
 enum rc h2_session_request(struct h2_session *s, const struct h2_headers *h,
                            const struct h2_stream_ops *ops, void *user, struct h2_stream **out)
 {
-    nghttp2_nv nv[NV_MAX];
-
     CHECK_MAGIC(s, H2_SESSION_MAGIC);
     CHECK(s->role == H2_DIALLED);
     if (!h2_session_has_room(s)) {
         return RC_BUSY;
-    }
-    if (h->n > NV_MAX) {
-        return RC_PEER_LIMIT;
     }
     struct h2_stream *st = h2_stream_new(s, -1);
     if (st == NULL) {
         return RC_NO_MEMORY;
     }
     nghttp2_data_provider p = provider(st);
-    int32_t id = nghttp2_submit_request(s->ng, NULL, nv, make_nv(h, nv), &p, st);
+    nghttp2_nv *nv = make_nv(h);
+    int32_t id =
+        nv == NULL ? NGHTTP2_ERR_NOMEM : nghttp2_submit_request(s->ng, NULL, nv, h->n, &p, st);
+    free(nv);
     if (id < 0) {
         h2_stream_close(st, H2_INTERNAL_ERROR);
         return id == NGHTTP2_ERR_NOMEM ? RC_NO_MEMORY : RC_BUSY;
@@ -114,18 +110,18 @@ enum rc h2_session_request(struct h2_session *s, const struct h2_headers *h,
 
 enum rc h2_stream_respond(struct h2_stream *st, const struct h2_headers *h, bool end)
 {
-    nghttp2_nv nv[NV_MAX];
     struct h2_session *s = st->session;
 
     CHECK_MAGIC(st, H2_STREAM_MAGIC);
     if (st->closed || conn_is_dead(s->conn)) {
         return RC_OK;
     }
-    if (h->n > NV_MAX) {
-        return RC_PEER_LIMIT;
-    }
     nghttp2_data_provider p = provider(st);
-    if (nghttp2_submit_response(s->ng, st->id, nv, make_nv(h, nv), end ? NULL : &p) != 0) {
+    nghttp2_nv *nv = make_nv(h);
+    int rc = nv == NULL ? NGHTTP2_ERR_NOMEM
+                        : nghttp2_submit_response(s->ng, st->id, nv, h->n, end ? NULL : &p);
+    free(nv);
+    if (rc != 0) {
         return RC_NO_MEMORY;
     }
     h2_session_mark(s);
@@ -163,7 +159,7 @@ void h2_stream_end(struct h2_stream *st, struct h2_headers *trailers)
         return;
     }
     st->out_end = true;
-    if (trailers != NULL && trailers->n > 0 && trailers->n <= NV_MAX) {
+    if (trailers != NULL && trailers->n > 0) {
         st->has_trailers = true;
         h2_headers_take(&st->trailers, trailers);
     }
@@ -172,8 +168,11 @@ void h2_stream_end(struct h2_stream *st, struct h2_headers *trailers)
 
 static bool submit_trailers(struct h2_stream *st)
 {
-    nghttp2_nv nv[NV_MAX];
-    return nghttp2_submit_trailer(st->session->ng, st->id, nv, make_nv(&st->trailers, nv)) == 0;
+    nghttp2_nv *nv = make_nv(&st->trailers);
+    bool ok =
+        nv != NULL && nghttp2_submit_trailer(st->session->ng, st->id, nv, st->trailers.n) == 0;
+    free(nv);
+    return ok;
 }
 
 ssize_t h2_stream_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t length,

@@ -2,21 +2,30 @@
 #include "gateway/daemon/conn_limits.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/check.h"
 
 #define BUCKETS 4096
 
-struct source {
-    struct source *next;
-    struct addr addr;
+/* A listener with connections. */
+struct hall {
+    struct hall *next;
+    char *listener; /* owned */
+    uint32_t total;
+};
+
+struct conn_place {
+    struct conn_place *next;
+    struct hall *hall;
+    struct addr source;
     uint32_t n;
 };
 
 struct conn_limits {
     pthread_mutex_t lock;
-    uint32_t total;
-    struct source *buckets[BUCKETS];
+    struct hall *halls;
+    struct conn_place *buckets[BUCKETS];
 };
 
 enum rc conn_limits_new(struct conn_limits **out)
@@ -36,65 +45,125 @@ void conn_limits_free(struct conn_limits **pl)
     struct conn_limits *l = *pl;
 
     *pl = NULL;
-    CHECK(l != NULL && l->total == 0);
+    CHECK(l != NULL && l->halls == NULL);
     pthread_mutex_destroy(&l->lock);
     free(l);
 }
 
-/* The link that points to the source, or to where it would be. */
-static struct source **find(struct conn_limits *l, const struct addr *a)
+/* The link that points to the listener, or to where it would be. */
+static struct hall **find_hall(struct conn_limits *l, const char *listener)
 {
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < sizeof(a->ip); i++) {
-        h = (h ^ a->ip[i]) * 16777619u;
-    }
-    struct source **link = &l->buckets[h % BUCKETS];
-    while (*link != NULL && !addr_same_ip(&(*link)->addr, a)) {
+    struct hall **link = &l->halls;
+    while (*link != NULL && strcmp((*link)->listener, listener) != 0) {
         link = &(*link)->next;
     }
     return link;
 }
 
-static enum conn_admission enter(struct conn_limits *l, const struct addr *a, uint32_t max,
-                                 uint32_t max_source)
+/* The same for a source of a listener. */
+static struct conn_place **find_place(struct conn_limits *l, const struct hall *hall,
+                                      const struct addr *source)
 {
-    if (l->total >= max) {
-        return CONN_OVER_TOTAL;
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < sizeof(source->ip); i++) {
+        h = (h ^ source->ip[i]) * 16777619u;
     }
-    struct source **link = find(l, a);
+    struct conn_place **link = &l->buckets[h % BUCKETS];
+    while (*link != NULL && ((*link)->hall != hall || !addr_same_ip(&(*link)->source, source))) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+static void drop_if_empty(struct hall **link)
+{
+    CHECK(*link != NULL);
+    if ((*link)->total == 0) {
+        struct hall *gone = *link;
+        *link = gone->next;
+        free(gone->listener);
+        free(gone);
+    }
+}
+
+static struct hall *new_hall(const char *listener)
+{
+    struct hall *h = calloc(1, sizeof(*h));
+
+    if (h != NULL) {
+        h->listener = strdup(listener);
+    }
+    if (h != NULL && h->listener == NULL) {
+        free(h);
+        return NULL;
+    }
+    return h;
+}
+
+static enum conn_admission take_place(struct conn_limits *l, struct hall *hall,
+                                      const struct addr *source, uint32_t max_source,
+                                      struct conn_place **place)
+{
+    struct conn_place **link = find_place(l, hall, source);
+
     if (*link == NULL) {
         *link = calloc(1, sizeof(**link));
         if (*link == NULL) {
             return CONN_NO_MEMORY;
         }
-        (*link)->addr = *a;
+        (*link)->hall = hall;
+        (*link)->source = *source;
     } else if ((*link)->n >= max_source) {
         return CONN_OVER_SOURCE;
     }
     (*link)->n++;
-    l->total++;
+    hall->total++;
+    *place = *link;
     return CONN_ADMITTED;
 }
 
-enum conn_admission conn_limits_enter(struct conn_limits *l, const struct addr *source,
-                                      uint32_t max, uint32_t max_source)
+static enum conn_admission enter(struct conn_limits *l, const char *listener,
+                                 const struct addr *source, uint32_t max, uint32_t max_source,
+                                 struct conn_place **place)
+{
+    struct hall **link = find_hall(l, listener);
+
+    if (*link == NULL) {
+        *link = new_hall(listener);
+        if (*link == NULL) {
+            return CONN_NO_MEMORY;
+        }
+    } else if ((*link)->total >= max) {
+        return CONN_OVER_TOTAL;
+    }
+    enum conn_admission a = take_place(l, *link, source, max_source, place);
+    drop_if_empty(link);
+    return a;
+}
+
+enum conn_admission conn_limits_enter(struct conn_limits *l, const char *listener,
+                                      const struct addr *source, uint32_t max, uint32_t max_source,
+                                      struct conn_place **place)
 {
     pthread_mutex_lock(&l->lock);
-    enum conn_admission a = enter(l, source, max, max_source);
+    enum conn_admission a = enter(l, listener, source, max, max_source, place);
     pthread_mutex_unlock(&l->lock);
     return a;
 }
 
-void conn_limits_leave(struct conn_limits *l, const struct addr *source)
+void conn_limits_leave(struct conn_limits *l, struct conn_place **pp)
 {
+    struct conn_place *place = *pp;
+
+    *pp = NULL;
     pthread_mutex_lock(&l->lock);
-    struct source **link = find(l, source);
-    CHECK(*link != NULL && l->total > 0);
-    l->total--;
-    if (--(*link)->n == 0) {
-        struct source *gone = *link;
-        *link = gone->next;
-        free(gone);
+    CHECK(place->n > 0 && place->hall->total > 0);
+    struct hall *hall = place->hall;
+    hall->total--;
+    if (--place->n == 0) {
+        *find_place(l, hall, &place->source) = place->next;
+        free(place);
     }
+    drop_if_empty(find_hall(l, hall->listener));
     pthread_mutex_unlock(&l->lock);
 }

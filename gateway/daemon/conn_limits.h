@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many connections there are in all and from each source, over all workers, for `connections`
- * and `connections_per_source`. One lock, held for a hash look-up at accept and close; never on the
- * data path.
+ * How many connections each listener has, in all and from each source, over all workers and
+ * reloads, for `connections` and `connections_per_source`. One lock, held for a hash look-up at
+ * accept and close; never on the data path.
  */
 #pragma once
 
@@ -14,6 +14,9 @@
 
 struct conn_limits;
 
+/** What an admitted connection holds: its source at its listener. */
+struct conn_place;
+
 enum conn_admission { CONN_ADMITTED, CONN_OVER_TOTAL, CONN_OVER_SOURCE, CONN_NO_MEMORY };
 
 /** out: owned. RC_NO_MEMORY. */
@@ -21,9 +24,16 @@ enum rc conn_limits_new(struct conn_limits **out) MUST_USE;
 /** Free and null the pointer; nothing may be counted any more. */
 void conn_limits_free(struct conn_limits **l);
 
-/** Count a connection if it stays within both limits. Any thread. */
-enum conn_admission conn_limits_enter(struct conn_limits *l, const struct addr *source,
-                                      uint32_t max, uint32_t max_source);
+/**
+ * Count a connection if it stays within both limits. Any thread.
+ *
+ * listener    its name, copied; counts go on over reloads under the same name.
+ * place       CONN_ADMITTED: shared by the connections of that source, one conn_limits_leave()
+ * each.
+ */
+enum conn_admission conn_limits_enter(struct conn_limits *l, const char *listener,
+                                      const struct addr *source, uint32_t max, uint32_t max_source,
+                                      struct conn_place **place);
 
-/** Uncount one that was admitted. Any thread. */
-void conn_limits_leave(struct conn_limits *l, const struct addr *source);
+/** Uncount one that was admitted; nulls the pointer. Any thread. */
+void conn_limits_leave(struct conn_limits *l, struct conn_place **pp);

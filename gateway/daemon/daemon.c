@@ -546,6 +546,7 @@ int daemon_run(const char *config_path)
     protect_memory();
     raise_file_limit();
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGUSR2, SIG_IGN); /* a signal that other daemons upgrade by must not end this */
     enum rc rc = read_config(&d, true, &c);
     if (rc != RC_OK) {
         return rc == RC_INVALID ? CLI_EXIT_USAGE : CLI_EXIT_NO;

@@ -40,7 +40,8 @@ struct hello {
     struct list node;
     struct gate *gate;
     struct addr peer;
-    struct addr bound; /* the door it came through */
+    struct addr bound;        /* the door it came through */
+    struct conn_place *place; /* counted in gate->limits */
     int fd;
     ev_io io;
     ev_timer timer;
@@ -90,20 +91,23 @@ static void on_session_opened(void *arg)
     sub_in_flight(arg);
 }
 
-static void on_session_over(void *arg, const struct addr *peer, bool opened)
+static void on_session_over(void *arg, void *place, bool opened)
 {
     struct gate *g = arg;
+    struct conn_place *p = place;
 
-    conn_limits_leave(g->limits, peer);
+    conn_limits_leave(g->limits, &p);
     if (!opened) {
         sub_in_flight(g);
     }
 }
 
-static void on_pass_over(void *arg, const struct addr *peer)
+static void on_pass_over(void *arg, void *place)
 {
     struct gate *g = arg;
-    conn_limits_leave(g->limits, peer);
+    struct conn_place *p = place;
+
+    conn_limits_leave(g->limits, &p);
 }
 
 /* ---- the ClientHello ---- */
@@ -124,14 +128,14 @@ static int dissolve(struct hello *h)
 static void refuse(struct hello *h, enum end_reason why, const char *detail)
 {
     struct gate *g = h->gate;
-    struct addr peer = h->peer;
+    struct conn_place *place = h->place;
     char text[ADDR_TEXT_BYTES];
 
-    log_event(LOG_INFO, "connection refused", LOG_S("peer", addr_format(&peer, text)),
+    log_event(LOG_INFO, "connection refused", LOG_S("peer", addr_format(&h->peer, text)),
               LOG_S("reason", end_label(why)), LOG_S("detail", detail));
     counter_add(&g->worker->counters->conn_ends[why], 1);
     close(dissolve(h));
-    conn_limits_leave(g->limits, &peer);
+    conn_limits_leave(g->limits, &place);
 }
 
 static void hand_over(struct hello *h, struct site_listener *l, struct site_route *r)
@@ -140,7 +144,9 @@ static void hand_over(struct hello *h, struct site_listener *l, struct site_rout
     struct addr peer = h->peer;
     uint8_t *data = h->data;
     size_t n = h->n;
-    struct vm_session_owner owner = {on_session_opened, on_session_over, g};
+    struct conn_place *place = h->place;
+    struct vm_session_owner owner = {on_session_opened, on_session_over, g, place};
+    struct passthrough_owner pass_owner = {on_pass_over, g, place};
     enum rc rc;
 
     h->data = NULL; /* outlives the hello */
@@ -149,12 +155,12 @@ static void hand_over(struct hello *h, struct site_listener *l, struct site_rout
         add_in_flight(g);
         rc = vm_session_accept(g->worker, fd, &peer, data, n, l->config->certs, &r->relay, &owner);
     } else {
-        rc = passthrough_start(g->worker, fd, &peer, data, n, &r->pass, on_pass_over, g);
+        rc = passthrough_start(g->worker, fd, &peer, data, n, &r->pass, &pass_owner);
     }
     free(data);
     if (rc != RC_OK) {
         log_event(LOG_ERROR, "cannot take a connection", LOG_S("reason", rc_text(rc)));
-        conn_limits_leave(g->limits, &peer);
+        conn_limits_leave(g->limits, &place);
         if (r->config->mode == ROUTE_TERMINATE) {
             sub_in_flight(g);
         }
@@ -289,11 +295,13 @@ static void pause_accepting(struct gate *g, const char *why)
     ev_timer_start(g->worker->loop, &g->reopen);
 }
 
-static bool admit_peer(struct gate *g, const struct listener_limits *l, const struct addr *peer)
+static bool admit_peer(struct gate *g, const struct config_listener *listener,
+                       const struct addr *peer, struct conn_place **place)
 {
+    const struct listener_limits *l = &listener->limits;
     char text[ADDR_TEXT_BYTES];
-    enum conn_admission a =
-        conn_limits_enter(g->limits, peer, l->connections, l->connections_per_source);
+    enum conn_admission a = conn_limits_enter(g->limits, listener->name, peer, l->connections,
+                                              l->connections_per_source, place);
 
     if (a == CONN_ADMITTED) {
         return true;
@@ -309,16 +317,17 @@ static bool admit_peer(struct gate *g, const struct listener_limits *l, const st
 }
 
 static void start_hello(struct gate *g, const struct door *d, int fd, const struct addr *peer,
-                        double timeout)
+                        struct conn_place *place, double timeout)
 {
     struct hello *h = calloc(1, sizeof(*h));
 
     if (h == NULL) {
         close(fd);
-        conn_limits_leave(g->limits, peer);
+        conn_limits_leave(g->limits, &place);
         return;
     }
     h->gate = g;
+    h->place = place;
     h->fd = fd;
     h->peer = *peer;
     h->bound = d->addr;
@@ -332,11 +341,12 @@ static void start_hello(struct gate *g, const struct door *d, int fd, const stru
 }
 
 /* One connection; false: no more for now. */
-static bool accept_one(struct gate *g, struct door *d, const struct listener_limits *l)
+static bool accept_one(struct gate *g, struct door *d, const struct config_listener *l)
 {
     struct sockaddr_storage ss;
     socklen_t len = sizeof(ss);
     struct addr peer;
+    struct conn_place *place;
 
     int fd = accept4(d->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
@@ -347,11 +357,11 @@ static bool accept_one(struct gate *g, struct door *d, const struct listener_lim
     }
     addr_from_sockaddr((struct sockaddr *)&ss, &peer);
     count(g, COUNTER_CONNS_ACCEPTED, 1);
-    if (!admit_peer(g, l, &peer)) {
+    if (!admit_peer(g, l, &peer, &place)) {
         close(fd);
         return true;
     }
-    start_hello(g, d, fd, &peer, l->handshake_timeout);
+    start_hello(g, d, fd, &peer, place, l->limits.handshake_timeout);
     return true;
 }
 
@@ -365,7 +375,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
     (void)revents;
     CHECK(l != NULL);
     for (int i = 0; i < ACCEPT_BURST; i++) {
-        if (!accept_one(g, d, &l->config->limits)) {
+        if (!accept_one(g, d, l->config)) {
             return;
         }
     }

@@ -40,6 +40,7 @@ struct passthrough {
     uint32_t tries;
     bool connecting;
     bool over;
+    uint8_t first_end;               /* enum end_reason of the side whose FIN came first */
     uint8_t why;                     /* enum end_reason */
     struct worker *worker;           /* borrowed */
     struct list node;                /* on route->connections */
@@ -52,8 +53,7 @@ struct passthrough {
     struct addr peer;
     struct addr source;
     double since;
-    void (*on_over)(void *arg, const struct addr *peer);
-    void *on_over_arg;
+    struct passthrough_owner owner;
 };
 
 static void on_io(struct ev_loop *loop, ev_io *io, int revents);
@@ -145,7 +145,7 @@ static void reap(struct worker_reap *r)
               LOG_I("seconds", worker_now(p->worker) - p->since));
     bufq_clear(&p->down.out);
     bufq_clear(&p->up.out);
-    p->on_over(p->on_over_arg, &p->peer);
+    p->owner.over(p->owner.arg, p->owner.place);
     p->route->release(p->route->owner);
     p->magic = 0;
     free(p);
@@ -159,13 +159,18 @@ static void pass_fin(struct side *to)
         (void)shutdown(to->fd, SHUT_WR);
     }
     if (to->fin_sent && other(to)->fin_sent) {
-        finish(to->pair, other(to) == &to->pair->down ? END_DOWN_CLOSED : END_UP_CLOSED, false);
+        finish(to->pair, (enum end_reason)to->pair->first_end, false);
     }
+}
+
+static enum end_reason closed_by(const struct side *s)
+{
+    return s == &s->pair->down ? END_DOWN_CLOSED : END_UP_CLOSED;
 }
 
 static void fail(struct side *s)
 {
-    finish(s->pair, s == &s->pair->down ? END_DOWN_CLOSED : END_UP_CLOSED, true);
+    finish(s->pair, closed_by(s), true);
 }
 
 /* Write what waits; false when the side failed. */
@@ -233,6 +238,9 @@ static void read_burst(struct side *from)
         }
         if (n == 0) {
             from->read_end = true;
+            if (!to->read_end) {
+                from->pair->first_end = (uint8_t)closed_by(from);
+            }
             pass_fin(to);
             return;
         }
@@ -392,7 +400,7 @@ static void init_side(struct passthrough *p, struct side *s, int fd)
 
 enum rc passthrough_start(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix,
                           size_t n, struct passthrough_route *route,
-                          void (*on_over)(void *arg, const struct addr *peer), void *on_over_arg)
+                          const struct passthrough_owner *owner)
 {
     struct passthrough *p = calloc(1, sizeof(*p));
 
@@ -405,8 +413,7 @@ enum rc passthrough_start(struct worker *w, int fd, const struct addr *peer, con
     p->route = route;
     p->peer = *peer;
     p->since = worker_now(w);
-    p->on_over = on_over;
-    p->on_over_arg = on_over_arg;
+    p->owner = *owner;
     list_init(&p->reap.node);
     p->reap.fn = reap;
     init_side(p, &p->down, fd);

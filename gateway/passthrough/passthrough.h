@@ -27,17 +27,23 @@ struct passthrough_route {
 
 struct passthrough;
 
+/** Who is told once when a connection is over. */
+struct passthrough_owner {
+    void (*over)(void *arg, void *place);
+    void *arg;
+    void *place; /**< what the connection occupies, for the owner */
+};
+
 /**
  * Relay an accepted connection whose ClientHello was read.
  *
  * fd          owned, also on failure. prefix, n: the bytes read so far, copied.
- * on_over     called once when it is over, or never if this call fails.
+ * owner       copied; nothing is called when this call fails.
  * Returns RC_OK (also when no endpoint takes it: then it is over soon); RC_NO_MEMORY.
  */
 enum rc passthrough_start(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix,
                           size_t n, struct passthrough_route *route,
-                          void (*on_over)(void *arg, const struct addr *peer),
-                          void *on_over_arg) MUST_USE;
+                          const struct passthrough_owner *owner) MUST_USE;
 
 /** End it now, with a reset to both sides. */
 void passthrough_kill(struct passthrough *p, enum end_reason why);

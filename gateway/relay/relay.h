@@ -40,10 +40,10 @@ struct relay_route {
 
 /** Who is told about a connection; each at most once. */
 struct vm_session_owner {
-    void (*opened)(void *arg); /**< the handshake is done */
-    void (*over)(void *arg, const struct addr *peer,
-                 bool opened); /**< it is gone; opened: after a handshake */
+    void (*opened)(void *arg);                         /**< the handshake is done */
+    void (*over)(void *arg, void *place, bool opened); /**< it is gone; opened: after a handshake */
     void *arg;
+    void *place; /**< what the connection occupies, for the owner */
 };
 
 /** A VM's terminated connection. */

@@ -30,7 +30,7 @@ struct relay {
     size_t sent_uncredited;      /**< bytes framed up before committing */
     uint64_t bytes_up;
     uint64_t bytes_down;
-    double deadline;    /**< of all tries together, monotonic */
+    double deadline;      /**< of all tries together, monotonic */
     double down_moved_at; /**< when bytes last left towards the VM */
     double up_moved_at;   /**< when bytes last left towards istiod */
     uint32_t tries;

@@ -98,7 +98,7 @@ void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct rela
     log_event(LOG_INFO, "stream refused", LOG_S("peer", addr_format(&vm->peer, peer)),
               LOG_I("http", v->http_status), LOG_I("grpc_status", v->status),
               LOG_S("detail", v->message));
-    if (v->http_status != 200 && !end) {
+    if (v->http_status != 200 && !end && !st->over_limit) {
         answer_at_end(st, v->http_status);
         return;
     }

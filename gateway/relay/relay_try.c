@@ -178,13 +178,23 @@ static void on_failed(struct pool_ticket *t, const char *why)
     relay_finish(r, GRPC_UNAVAILABLE, text, END_UP_UNAVAILABLE);
 }
 
+static uint32_t mix(uint32_t key, const void *data, size_t n)
+{
+    const uint8_t *p = data;
+
+    for (size_t i = 0; i < n; i++) {
+        key = (key ^ p[i]) * 16777619u;
+    }
+    return key;
+}
+
+/* A VM is its address and its identity, however many connections it makes. */
 static uint32_t fairness_key(const struct vm_session *vm)
 {
-    uint32_t key = 2166136261u;
-    for (size_t i = 0; i < sizeof(vm->peer.ip); i++) {
-        key = (key ^ vm->peer.ip[i]) * 16777619u;
-    }
-    return (key ^ vm->peer.port) * 16777619u;
+    char id[SPIFFE_URI_BYTES + 1];
+    uint32_t key = mix(2166136261u, vm->peer.ip, sizeof(vm->peer.ip));
+
+    return vm->identity == NULL ? key : mix(key, id, spiffe_format(vm->identity, id));
 }
 
 void relay_ask(struct relay *r, double pause)

@@ -48,10 +48,11 @@ static void on_limit(struct h2_session *s, enum counter which)
 
     counter_add(&s->worker->counters->v[which], 1);
     log_event(LOG_WARNING, "a VM reached a limit", LOG_S("peer", addr_format(&vm->peer, text)),
-              LOG_S("limit", which == COUNTER_LIMIT_FRAME_FLOOD    ? "frame_flood"
-                             : which == COUNTER_LIMIT_HEADER_BYTES ? "header_bytes"
-                             : which == COUNTER_LIMIT_HEADERS      ? "headers"
-                                                                   : "streams_per_connection"));
+              LOG_S("limit", which == COUNTER_LIMIT_FRAME_FLOOD         ? "frame_flood"
+                             : which == COUNTER_LIMIT_HANDSHAKE_TIMEOUT ? "handshake_timeout"
+                             : which == COUNTER_LIMIT_HEADER_BYTES      ? "header_bytes"
+                             : which == COUNTER_LIMIT_HEADERS           ? "headers"
+                                                              : "streams_per_connection"));
 }
 
 static void count_end(struct vm_session *vm, struct counters *c, enum end_reason why)
@@ -98,7 +99,7 @@ static void on_dead(struct h2_session *s, enum end_reason why)
     count_end(vm, s->worker->counters, why);
     log_end(vm, why);
     list_del(&vm->node);
-    vm->owner.over(vm->owner.arg, &vm->peer, vm->opened);
+    vm->owner.over(vm->owner.arg, vm->owner.place, vm->opened);
     vm->route->release(vm->route->owner);
     free(vm->identity);
     vm->magic = 0;
@@ -123,6 +124,7 @@ static struct vm_session *new_vm(struct worker *w, const struct addr *peer,
         .header_bytes = l->header_bytes,
         .headers = l->headers,
         .frame_flood = l->frame_flood,
+        .settings_timeout = l->handshake_timeout,
     };
 
     if (vm == NULL) {

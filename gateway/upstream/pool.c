@@ -23,7 +23,8 @@
 #define COOL_NOT_READY_S 0.5
 
 /* What an upstream sends: responses with a few headers. A metadata bomb is not for the VMs. */
-static const struct h2_limits up_limits = {.header_bytes = 65536, .headers = 128};
+static const struct h2_limits up_limits = {
+    .header_bytes = 65536, .headers = 128, .settings_timeout = DIAL_TIMEOUT_S};
 
 struct pool {
     uint32_t magic;

@@ -165,8 +165,8 @@ def test_ordinary_user__runs_is_not_dumpable_and_leaves_no_core(rig: Rig) -> Non
         assert gateway.get("/metrics")[0] == 200
         assert gateway.metric("process_open_fds") > 0
 
-        gateway.process.signal(signal.SIGSEGV)
-        assert gateway.process.await_end() == -signal.SIGSEGV
+        gateway.process.signal(signal.SIGQUIT)  # its default leaves a core, and no sanitizer takes it
+        assert gateway.process.await_end() == -signal.SIGQUIT
         assert not list(folder.glob("core*"))
 
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import threading
+from copy import deepcopy
 
 import pytest
 
@@ -14,7 +15,7 @@ from conftest import Rig
 from rig.client_hello import client_hello
 from rig.gateway import Gateway
 from rig.process import free_port
-from rig.upstream import Upstream, end_of, receive, reset
+from rig.upstream import Upstream, connect, end_of, receive, reset
 
 HELLO = client_hello("istiod.istio-system.svc")
 BIG = 24 * 1024 * 1024
@@ -269,7 +270,30 @@ def test_connection_limits__refused_and_counted(rig: Rig) -> None:
     end_of(rig.connect("127.0.0.5"))
     gateway.await_metric('xdsgate_limit_reached_total{limit="connections"}', 1)
 
+    other = free_port()  # has limits of its own, also for both of its addresses together
+    config["listeners"].append({"name": "other", "bind": [f"127.0.0.1:{other}", f"127.0.0.2:{other}"],
+                                "limits": {"connections": 1},
+                                "routes": deepcopy(config["listeners"][0]["routes"])})
+    gateway.reload(config)
+    rig.connect(port=other).sendall(HELLO)
+    gateway.await_metric("xdsgate_passthrough_connections", 6)
+    end_of(connect(other, "127.0.0.6", "127.0.0.2"))
+    gateway.await_metric('xdsgate_limit_reached_total{limit="connections"}', 2)
+
     reset(others[0])
-    gateway.await_metric("xdsgate_passthrough_connections", 4)
-    rig.say_hello(None, "127.0.0.5")
     gateway.await_metric("xdsgate_passthrough_connections", 5)
+    rig.say_hello(None, "127.0.0.5")
+    gateway.await_metric("xdsgate_passthrough_connections", 6)
+
+
+@pytest.mark.parametrize("first", ["vm", "upstream"])
+def test_reason_of_an_end__who_closed_first(rig: Rig, first: str) -> None:
+    gateway, upstream = start(rig)
+    vm, istiod = open_pair(rig, upstream)
+    leaver, other = (vm, istiod) if first == "vm" else (istiod, vm)
+
+    leaver.shutdown(socket.SHUT_WR)
+    assert end_of(other) == "fin"
+    other.shutdown(socket.SHUT_WR)
+
+    gateway.await_log("passthrough connection ended", reason=f"{first}_closed")

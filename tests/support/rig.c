@@ -232,16 +232,16 @@ static void on_opened(void *arg)
     ((struct rig *)arg)->opened++;
 }
 
-static void on_over(void *arg, const struct addr *peer, bool opened)
+static void on_over(void *arg, void *place, bool opened)
 {
-    (void)peer;
+    (void)place;
     (void)opened;
     ((struct rig *)arg)->over++;
 }
 
 struct h2_peer *rig_vm(struct rig *r, const char *identity)
 {
-    struct vm_session_owner owner = {on_opened, on_over, r};
+    struct vm_session_owner owner = {on_opened, on_over, r, NULL};
     struct addr peer = {.family = ADDR_V4, .port = (uint16_t)(40000 + r->n_vms)};
 
     peer.ip[0] = 192;

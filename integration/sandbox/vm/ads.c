@@ -115,7 +115,7 @@ static void send_delta(struct vm *v, const struct request *r, Envoy__Config__Cor
         rq.resource_names_unsubscribe = r->gone->v;
     }
     rq.initial_resource_versions = versions;
-    rq.n_initial_resource_versions = versions == NULL ? 0 : r->held->n;
+    rq.n_initial_resource_versions = versions == NULL || r->held == NULL ? 0 : r->held->n;
     dialled_send(v->ads, &rq.base);
     versions_free(versions, rq.n_initial_resource_versions);
     free(url);
