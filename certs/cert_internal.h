@@ -41,8 +41,10 @@ enum rc cert_load_chain(const char *path, STACK_OF(X509) * *out, struct cert_err
  */
 enum rc cert_load_key(const char *path, EVP_PKEY **out, struct cert_error *err) MUST_USE;
 
-/** Add all certificates of a PEM file as trust anchors. As above. */
-enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_error *err) MUST_USE;
+/** Add all certificates of a PEM file as trust anchors; *print is another number for other ones. As
+ * above. */
+enum rc cert_load_roots(const char *path, X509_STORE *store, uint64_t *print,
+                        struct cert_error *err) MUST_USE;
 
 /* ---- cert_verify.c: settings and the check of the peer ---- */
 

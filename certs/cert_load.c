@@ -212,14 +212,30 @@ enum rc cert_load_key(const char *path, EVP_PKEY **out, struct cert_error *err)
     return rc;
 }
 
-enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_error *err)
+/* What a reload compares: other certificates, or in another order, give another print. */
+static uint64_t add_print(uint64_t print, const X509 *cert)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int n = 0;
+
+    (void)X509_digest(cert, EVP_sha256(), digest, &n);
+    for (unsigned int i = 0; i < n; i++) {
+        print = (print ^ digest[i]) * 1099511628211u;
+    }
+    return print;
+}
+
+enum rc cert_load_roots(const char *path, X509_STORE *store, uint64_t *print,
+                        struct cert_error *err)
 {
     STACK_OF(X509) * certs;
     enum rc rc = RC_OK;
 
     TRY(cert_load_chain(path, &certs, err));
+    *print = 14695981039346656037u;
     for (int i = 0; i < sk_X509_num(certs) && rc == RC_OK; i++) {
         ERR_clear_error();
+        *print = add_print(*print, sk_X509_value(certs, i));
         if (X509_STORE_add_cert(store, sk_X509_value(certs, i)) != 1) {
             rc = cert_fail(err, "certificate %d in it cannot be used: %s", i + 1,
                            cert_openssl_reason());

@@ -329,7 +329,8 @@ static enum rc load_client_roots(const char *const *files, X509_STORE *store,
     err->blame = CERT_BLAME_ROOTS;
     for (size_t i = 0; files != NULL && files[i] != NULL; i++) {
         err->index = i;
-        TRY(cert_load_roots(files[i], store, err));
+        uint64_t print;
+        TRY(cert_load_roots(files[i], store, &print, err));
     }
     return RC_OK;
 }

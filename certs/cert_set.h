@@ -85,11 +85,17 @@ const char *cert_set_peer_error(const SSL *ssl);
  */
 enum rc cert_set_peer_identity(const SSL *ssl, struct spiffe_id *out) MUST_USE;
 
+/** When the certificate that the peer showed expires: seconds since 1970; 0 when it showed none. */
+int64_t cert_set_peer_expiry(const SSL *ssl);
+
 /** When the first serving certificate of the set expires: seconds since 1970. */
 int64_t cert_set_expiry(const struct cert_set *s);
 
 /** Load trust roots for an upstream. Errors as cert_set_load() with CERT_BLAME_ROOTS. */
 enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err) MUST_USE;
+
+/** A fingerprint of its certificates: to see whether a reload changed them. */
+uint64_t root_set_print(const struct root_set *s);
 
 /** One more reference to s, which is returned. */
 struct root_set *root_set_ref(struct root_set *s);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -288,6 +289,17 @@ enum rc cert_set_peer_identity(const SSL *ssl, struct spiffe_id *out)
     }
     *out = id;
     return RC_OK;
+}
+
+int64_t cert_set_peer_expiry(const SSL *ssl)
+{
+    X509 *leaf = SSL_get0_peer_certificate(ssl);
+    struct tm tm;
+
+    /* A date that cannot be read did not pass verification. */
+    return leaf != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &tm) == 1
+               ? (int64_t)timegm(&tm)
+               : 0;
 }
 
 /* ---- settings ---- */

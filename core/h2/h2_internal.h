@@ -32,9 +32,6 @@ void h2_arm_ping(struct h2_session *s, double after);
 /** Append to the worker's output buffer, written through when it is full. */
 void h2_out_put(struct h2_session *s, const uint8_t *data, size_t n);
 
-/** Count n control frames; ends the session when there are too many. */
-void h2_count_flood(struct h2_session *s, uint32_t n);
-
 /** The data provider's read callback. */
 ssize_t h2_stream_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t length,
                        uint32_t *flags, nghttp2_data_source *source, void *user);

@@ -44,7 +44,9 @@ void h2_out_put(struct h2_session *s, const uint8_t *data, size_t n)
 static void finish_when_done(struct h2_session *s)
 {
     if (!nghttp2_session_want_read(s->ng) && !nghttp2_session_want_write(s->ng)) {
-        enum end_reason why = s->why != END_NONE ? (enum end_reason)s->why : END_PROTOCOL;
+        enum end_reason why = s->why != END_NONE ? (enum end_reason)s->why
+                              : s->goaway        ? END_DOWN_CLOSED
+                                                 : END_PROTOCOL;
         conn_finish(s->conn, why, H2_LINGER_S);
     }
 }
@@ -142,11 +144,16 @@ static void on_ping_timer(struct ev_loop *loop, ev_timer *t, int revents)
     if (conn_is_dead(s->conn)) {
         return;
     }
-    if (!s->heard) {
+    if (!s->got_frame) {
         if (s->role == H2_ACCEPTED) {
             s->ops->on_limit(s, COUNTER_LIMIT_HANDSHAKE_TIMEOUT);
         }
         conn_kill(s->conn, END_HANDSHAKE_TIMEOUT);
+        return;
+    }
+    if (s->ping_waits && s->heard) { /* a slow line: the answer waits behind other bytes */
+        s->heard = false;
+        h2_arm_ping(s, H2_PING_TIMEOUT_S);
         return;
     }
     if (s->ping_waits) {
@@ -163,6 +170,7 @@ static void on_ping_timer(struct ev_loop *loop, ev_timer *t, int revents)
         return;
     }
     s->ping_waits = true;
+    s->heard = false;
     h2_session_mark(s);
     h2_arm_ping(s, H2_PING_TIMEOUT_S);
 }
@@ -214,6 +222,7 @@ static void on_conn_bytes(struct conn *c, const uint8_t *data, size_t n)
     struct h2_session *s = conn_user(c);
 
     CHECK_MAGIC(s, H2_SESSION_MAGIC);
+    s->heard = true;
     if (s->ending) {
         return; /* CVE-2026-27135: nothing is fed after nghttp2_session_terminate_session() */
     }
@@ -234,7 +243,8 @@ static void on_conn_bytes(struct conn *c, const uint8_t *data, size_t n)
         }
         return;
     }
-    if (nghttp2_session_get_outbound_queue_size(s->ng) > H2_MAX_QUEUED_FRAMES) {
+    if (s->role == H2_ACCEPTED &&
+        nghttp2_session_get_outbound_queue_size(s->ng) > H2_MAX_QUEUED_FRAMES) {
         s->ops->on_limit(s, COUNTER_LIMIT_FRAME_FLOOD);
         conn_kill(c, END_FLOOD);
         return;

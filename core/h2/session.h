@@ -120,7 +120,8 @@ struct h2_session {
     struct worker_flush flush;
     ev_timer ping;
     bool open;       /**< the handshake is done */
-    bool heard;      /**< the peer's first frame, its SETTINGS, has come */
+    bool got_frame;  /**< the peer's first frame, its SETTINGS, has come */
+    bool heard;      /**< anything came since our last PING */
     bool ping_waits; /**< a PING of ours is not answered */
     bool ping_idle;  /**< PING also without streams: VM side */
     bool goaway;     /**< the peer takes no more streams */
@@ -167,6 +168,10 @@ void h2_session_refuse_new(struct h2_session *s, enum end_reason why);
 /** End with GOAWAY of that error after what is queued; streams get on_closed when the connection is
  * gone. */
 void h2_session_end(struct h2_session *s, enum h2_error error, enum end_reason why);
+
+/** Count n frames that cost us something towards frame_flood; ends the session when there are too
+ * many. Accepted role; no effect in the other. */
+void h2_count_flood(struct h2_session *s, uint32_t n);
 
 /** Answer a request; end: no body follows. h borrowed. RC_NO_MEMORY. */
 enum rc h2_stream_respond(struct h2_stream *st, const struct h2_headers *h, bool end) MUST_USE;

@@ -11,6 +11,13 @@ static int verdict(const struct h2_session *s)
     return conn_is_dead(s->conn) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
+/* The same where nghttp2 parses a buffer: nothing more of it is parsed after the session was
+ * terminated (CVE-2026-27135). */
+static int recv_verdict(const struct h2_session *s)
+{
+    return s->ending ? NGHTTP2_ERR_CALLBACK_FAILURE : verdict(s);
+}
+
 static struct h2_stream *find(nghttp2_session *ng, int32_t id)
 {
     return nghttp2_session_get_stream_user_data(ng, id);
@@ -64,23 +71,26 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 {
     struct h2_session *s = user;
 
-    if (!s->heard) {
-        s->heard = true;
+    (void)ng;
+    if (!s->got_frame) {
+        s->got_frame = true;
         h2_arm_ping(s, H2_PING_INTERVAL_S);
     }
     if (s->role == H2_ACCEPTED && hd->type == NGHTTP2_HEADERS && is_skipped_id(s, hd->stream_id)) {
-        s->ending = true;
-        s->why = END_PROTOCOL;
-        (void)nghttp2_session_terminate_session(ng, NGHTTP2_PROTOCOL_ERROR);
+        h2_session_end(s, H2_PROTOCOL_ERROR, END_PROTOCOL);
+        return recv_verdict(s);
     }
     if (s->role == H2_ACCEPTED && hd->type == NGHTTP2_HEADERS && hd->stream_id > s->last_peer_id &&
         s->n_streams >= s->limits.max_streams) {
         s->ops->on_limit(s, COUNTER_LIMIT_STREAMS); /* nghttp2 answers REFUSED_STREAM */
     }
+    if (s->role == H2_ACCEPTED && hd->type == NGHTTP2_HEADERS && (hd->stream_id & 1) == 1) {
+        note_new_id(s, hd->stream_id);
+    }
     if (is_control_frame(s, hd)) {
         h2_count_flood(s, 1);
     }
-    return verdict(s);
+    return recv_verdict(s);
 }
 
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
@@ -91,7 +101,6 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
         return 0;
     }
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-        note_new_id(s, frame->hd.stream_id);
         struct h2_stream *st = h2_stream_new(s, frame->hd.stream_id);
         if (st == NULL) {
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -116,7 +125,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
         st->over_limit = true;
         s->ops->on_limit(s, bytes > s->limits.header_bytes ? COUNTER_LIMIT_HEADER_BYTES
                                                            : COUNTER_LIMIT_HEADERS);
-        return verdict(s);
+        return recv_verdict(s);
     }
     bool never_index = (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0;
     if (h2_headers_add(&st->in_headers, (const char *)name, name_len, (const char *)value,
@@ -195,7 +204,7 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     default:
         break;
     }
-    return verdict(s);
+    return recv_verdict(s);
 }
 
 static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data,
@@ -208,11 +217,11 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const u
     (void)nghttp2_session_consume_connection(ng, n);
     if (st == NULL || st->ops == NULL || st->closed) {
         (void)nghttp2_session_consume_stream(ng, id, n);
-        return verdict(s);
+        return recv_verdict(s);
     }
     st->unconsumed += (uint32_t)n;
     st->ops->on_data(st, data, n);
-    return verdict(s);
+    return recv_verdict(s);
 }
 
 static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void *user)
@@ -251,7 +260,7 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
     (void)frame;
     (void)error;
     h2_count_flood(s, 1); /* MadeYouReset: the peer provokes resets of ours */
-    return verdict(s);
+    return recv_verdict(s);
 }
 
 static int make_callbacks(nghttp2_session_callbacks **out)

@@ -11,6 +11,10 @@
 
 #include <openssl/bio.h>
 
+/* A read costs at least this much of the budget: records of one byte are dear too, and OpenSSL
+ * does not return between KeyUpdates. */
+#define READ_COST_MIN 512
+
 static BIO_METHOD *method;
 static pthread_once_t method_once = PTHREAD_ONCE_INIT;
 
@@ -39,7 +43,14 @@ static int on_read(BIO *b, char *buf, int n)
     if (s->prefix_used < s->prefix_len) {
         return read_prefix(s, buf, n);
     }
+    if (s->budget == 0) {
+        errno = EAGAIN;
+        BIO_set_retry_read(b); /* what is left stays in the socket: its watcher fires again */
+        return -1;
+    }
     ssize_t got = recv(s->fd, buf, (size_t)n, 0);
+    size_t cost = got < (ssize_t)READ_COST_MIN ? READ_COST_MIN : (size_t)got;
+    s->budget -= cost < s->budget ? cost : s->budget;
     if (got < 0 && is_retry(errno)) {
         BIO_set_retry_read(b);
     }

@@ -15,6 +15,7 @@
 /** Embedded in a conn. */
 struct bio_source {
     int fd;          /**< owned */
+    size_t budget;   /**< bytes that may still be read from the socket in this turn of the loop */
     uint8_t *prefix; /**< owned; NULL when there is none (any more) */
     size_t prefix_len;
     size_t prefix_used;

@@ -123,13 +123,13 @@ static void fail_ssl(struct conn *c, int ssl_error, int saved_errno)
         if (ssl_error == SSL_ERROR_SYSCALL) {
             set_detail(c, saved_errno != 0 ? strerror(saved_errno) : "closed by the peer");
         }
+    } else if (ssl_error == SSL_ERROR_SSL) {
+        set_detail_from_openssl(c);
     } else if (ssl_error == SSL_ERROR_ZERO_RETURN || saved_errno == 0) {
         why = END_DOWN_CLOSED;
-    } else if (ssl_error == SSL_ERROR_SYSCALL) {
+    } else {
         why = io_reason(saved_errno);
         set_detail(c, strerror(saved_errno));
-    } else {
-        set_detail_from_openssl(c);
     }
     conn_kill(c, why);
 }
@@ -150,6 +150,7 @@ static void shake(struct conn *c)
 {
     ERR_clear_error();
     errno = 0;
+    c->source.budget = WORKER_READ_BURST_BYTES;
     int rc = SSL_do_handshake(c->ssl);
     int saved_errno = errno;
     if (rc == 1) {
@@ -191,6 +192,7 @@ static void read_burst(struct conn *c)
 {
     size_t total = 0;
 
+    c->source.budget = WORKER_READ_BURST_BYTES;
     while (c->state == CONN_OPEN && total < WORKER_READ_BURST_BYTES) {
         ERR_clear_error();
         errno = 0;
@@ -202,7 +204,9 @@ static void read_burst(struct conn *c)
             continue;
         }
         int err = SSL_get_error(c->ssl, n);
-        if (err != SSL_ERROR_WANT_READ && err != SSL_ERROR_WANT_WRITE) {
+        if (err == SSL_ERROR_WANT_WRITE) {
+            watch(c, EV_WRITE); /* OpenSSL has a KeyUpdate to send first: wait for room */
+        } else if (err != SSL_ERROR_WANT_READ) {
             fail_ssl(c, err, saved_errno);
         }
         return;
@@ -309,6 +313,9 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
     case CONN_OPEN:
         if (revents & EV_WRITE) {
             write_queued(c);
+            if (c->state == CONN_OPEN) {
+                watch(c, EV_READ | (c->out.len > 0 ? EV_WRITE : 0));
+            }
             tell_drained(c);
         }
         if (revents & EV_READ) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/base/check.h"
+#include "core/base/file_stamp.h"
 #include "gateway/config/config_internal.h"
 
 #define CONFIG_MAGIC 0x3c0f1690U
@@ -114,7 +115,9 @@ enum rc config_load(const char *path, FILE *errors, struct config **out)
     c->magic = CONFIG_MAGIC;
     report_init(&r, path);
     c->path = schema_copy(&r, path);
+    c->files_stamp = FILE_STAMP_NONE;
     if (c->path != NULL) {
+        files_note(&r, c, c->path);
         read_config(&r, c);
     }
     enum rc rc = RC_OK;

@@ -67,8 +67,9 @@ struct config {
     double drain_timeout; /**< seconds */
     struct config_admin admin;
     struct log_opts log;
-    char *log_file; /**< owned; log.file points here */
-    char **files;   /**< owned, NULL-terminated: every file read, for the file watch */
+    char *log_file;       /**< owned; log.file points here */
+    char **files;         /**< owned, NULL-terminated: every file read, for the file watch */
+    uint64_t files_stamp; /**< of files, each just before it was read (core/base/file_stamp.h) */
 };
 
 /**

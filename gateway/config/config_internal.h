@@ -56,3 +56,6 @@ void files_load(struct report *r, const struct node *root, struct config *c);
  * out  owned by the caller. why: a text for people, on failure (what: static or from strerror).
  * Returns RC_OK; RC_INVALID with *why; RC_NO_MEMORY. */
 enum rc files_read(const char *path, char **out, size_t *n, const char **why) MUST_USE;
+
+/** A file is about to be read: onto the list of the config, with its stamp. */
+void files_note(struct report *r, struct config *c, const char *path);

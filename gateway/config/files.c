@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/file_stamp.h"
+
 /* ---- reading ---- */
 
 static enum rc read_all(int fd, char *buf, size_t cap, size_t *n)
@@ -77,7 +79,7 @@ enum rc files_read(const char *path, char **out, size_t *n, const char **why)
 
 /* ---- the list of files ---- */
 
-static void note_file(struct report *r, struct config *c, const char *path)
+void files_note(struct report *r, struct config *c, const char *path)
 {
     size_t n = 0;
     for (; c->files != NULL && c->files[n] != NULL; n++) {
@@ -91,6 +93,7 @@ static void note_file(struct report *r, struct config *c, const char *path)
         return;
     }
     c->files = files;
+    c->files_stamp = file_stamp_add(c->files_stamp, path);
     files[n] = schema_copy(r, path);
     files[n + 1] = NULL;
 }
@@ -103,7 +106,7 @@ static struct node *path_node(struct report *r, struct config *c, struct node *n
     if (n == NULL || n->bad || n->kind != NODE_TEXT) {
         return NULL;
     }
-    note_file(r, c, n->text);
+    files_note(r, c, n->text);
     return n;
 }
 
@@ -250,7 +253,6 @@ void files_load(struct report *r, const struct node *root, struct config *c)
 {
     const struct node *listeners = node_get(root, "listeners");
     const struct node *upstreams = node_get(root, "upstreams");
-    note_file(r, c, c->path);
     for (size_t i = 0; i < c->n_listeners; i++) {
         try_all(r, c, node_get(listeners->items[i], "tls"));
     }

@@ -215,6 +215,16 @@ static enum rc move_admin(struct daemon *d, const struct config *now, const stru
     return rc;
 }
 
+/* A generation was not put in force: the directory goes on with the one before. */
+static void follow_old_names(struct daemon *d)
+{
+    struct generation *g = d->generation;
+
+    if (g != NULL && directory_set(d->directory, g->upstreams, g->config->n_upstreams) != RC_OK) {
+        log_event(LOG_ERROR, "host names of upstreams are not resolved until the next reload");
+    }
+}
+
 /* Make everything that can fail, then switch. The config is taken. */
 static enum rc put_in_force(struct daemon *d, struct config *c)
 {
@@ -235,6 +245,7 @@ static enum rc put_in_force(struct daemon *d, struct config *c)
     }
     sockets_plan_free(&plan);
     if (rc != RC_OK) {
+        follow_old_names(d);
         generation_unref(&g);
         return rc;
     }
@@ -257,7 +268,7 @@ static void follow_reload(struct daemon *d, const struct config *before)
 {
     const struct config *now = d->generation->config;
 
-    watch_mark(&d->watch, now->files);
+    watch_mark(&d->watch, now->files_stamp);
     enum rc admin = move_admin(d, now, before);
     enum rc log = log_setup(&now->log);
     log_event(log == RC_OK && admin == RC_OK ? LOG_INFO : LOG_WARNING, "configuration in force",
@@ -272,7 +283,7 @@ static void reload(struct daemon *d, const char *why)
 
     tell_reload_begins();
     log_event(LOG_INFO, "reloading", LOG_S("because", why));
-    watch_mark(&d->watch, d->generation->config->files);
+    watch_mark_now(&d->watch, d->generation->config->files);
     enum rc rc = read_config(d, false, &c);
     if (rc == RC_OK && c->workers != d->n_workers) {
         log_event(LOG_WARNING, "a changed number of workers needs a restart",
@@ -501,7 +512,7 @@ static enum rc start(struct daemon *d, struct config *c)
     }
     status_init(&d->status, d->workers, d->n_workers);
     TRY(put_in_force(d, c));
-    watch_mark(&d->watch, d->generation->config->files);
+    watch_mark(&d->watch, d->generation->config->files_stamp);
     return start_admin(d, d->generation->config);
 }
 

@@ -74,21 +74,21 @@ static void add_in_flight(struct gate *g)
     count(g, COUNTER_HANDSHAKES_IN_FLIGHT, 1);
 }
 
-static void admit_parked(struct gate *g);
-
 static void sub_in_flight(struct gate *g)
 {
     CHECK(g->in_flight > 0);
     g->in_flight--;
     count(g, COUNTER_HANDSHAKES_IN_FLIGHT, -1);
-    admit_parked(g);
 }
+
+static void admit_parked(struct gate *g);
 
 /* ---- what becomes of a connection ---- */
 
 static void on_session_opened(void *arg)
 {
     sub_in_flight(arg);
+    admit_parked(arg);
 }
 
 static void on_session_over(void *arg, void *place, bool opened)
@@ -99,6 +99,7 @@ static void on_session_over(void *arg, void *place, bool opened)
     conn_limits_leave(g->limits, &p);
     if (!opened) {
         sub_in_flight(g);
+        admit_parked(g);
     }
 }
 
@@ -162,7 +163,7 @@ static void hand_over(struct hello *h, struct site_listener *l, struct site_rout
         log_event(LOG_ERROR, "cannot take a connection", LOG_S("reason", rc_text(rc)));
         conn_limits_leave(g->limits, &place);
         if (r->config->mode == ROUTE_TERMINATE) {
-            sub_in_flight(g);
+            sub_in_flight(g); /* memory is short: those that are parked wait for their timers */
         }
     }
 }

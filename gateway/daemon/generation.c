@@ -1,34 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/daemon/generation.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/base/check.h"
 
 #define GENERATION_MAGIC 0x9e4e7a70u
 
-/* FNV-1a of a file: not for security, only to see that it changed. 0: no file. */
-static uint64_t fingerprint(const char *path)
-{
-    uint64_t print = 14695981039346656037u;
-    FILE *f = path != NULL ? fopen(path, "re") : NULL;
-
-    if (f == NULL) {
-        return 0;
-    }
-    for (int c; (c = getc(f)) != EOF;) {
-        print = (print ^ (uint64_t)(unsigned char)c) * 1099511628211u;
-    }
-    (void)fclose(f);
-    return print;
-}
-
 static struct upstream *find_same(const struct generation *g, const struct upstream_opts *opts,
-                                  uint64_t print)
+                                  const struct root_set *roots)
 {
     for (size_t i = 0; g != NULL && i < g->config->n_upstreams; i++) {
-        if (upstream_same(g->upstreams[i], opts, print)) {
+        if (upstream_same(g->upstreams[i], opts, roots)) {
             return g->upstreams[i];
         }
     }
@@ -38,14 +21,13 @@ static struct upstream *find_same(const struct generation *g, const struct upstr
 static enum rc make_upstream(struct config_upstream *cu, const struct generation *before,
                              struct upstream **out)
 {
-    uint64_t print = fingerprint(cu->opts.roots_file);
-    struct upstream *same = find_same(before, &cu->opts, print);
+    struct upstream *same = find_same(before, &cu->opts, cu->roots);
 
     if (same != NULL) {
         *out = upstream_ref(same);
         return RC_OK;
     }
-    return upstream_new(&cu->opts, cu->roots, print, out);
+    return upstream_new(&cu->opts, cu->roots, out);
 }
 
 enum rc generation_new(struct config **config, const struct generation *before,

@@ -101,7 +101,7 @@ static void fill_route(struct site *s, struct site_listener *l, const struct con
         .opts = &config->relay,
         .limits = &l->config->limits,
         .pool = row->pool,
-        .anonymous = &l->anonymous,
+        .shared = &l->shared,
         .sessions = sessions,
         .owner = s,
         .hold = hold_site,
@@ -120,7 +120,8 @@ static enum rc fill_listener(struct worker *w, struct site *s, const struct conf
                              struct list *sessions, struct list *passes, struct site_listener *out)
 {
     out->config = config;
-    bucket_init(&out->anonymous, config->limits.unauthenticated_streams_per_second, worker_now(w));
+    bucket_init(&out->shared.anonymous, config->limits.unauthenticated_streams_per_second,
+                worker_now(w));
     out->routes = calloc(config->n_routes, sizeof(*out->routes));
     if (out->routes == NULL) {
         return RC_NO_MEMORY;

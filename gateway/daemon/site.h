@@ -23,7 +23,7 @@ struct site_route {
 
 struct site_listener {
     const struct config_listener *config; /**< borrowed from the generation */
-    struct bucket anonymous;
+    struct relay_shared shared;
     struct site_route *routes; /**< owned, config->n_routes */
 };
 

@@ -2,36 +2,28 @@
 #include "gateway/daemon/watch.h"
 
 #include <stddef.h>
-#include <sys/stat.h>
 
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-    return (h ^ v) * 1099511628211u;
-}
+#include "core/base/file_stamp.h"
 
 static uint64_t look(char *const *files)
 {
-    uint64_t h = 14695981039346656037u;
-    struct stat st;
+    uint64_t stamp = FILE_STAMP_NONE;
 
     for (; *files != NULL; files++) {
-        if (stat(*files, &st) != 0) {
-            h = mix(h, 1);
-            continue;
-        }
-        h = mix(h, (uint64_t)st.st_dev);
-        h = mix(h, (uint64_t)st.st_ino);
-        h = mix(h, (uint64_t)st.st_size);
-        h = mix(h, (uint64_t)st.st_mtim.tv_sec);
-        h = mix(h, (uint64_t)st.st_mtim.tv_nsec);
+        stamp = file_stamp_add(stamp, *files);
     }
-    return h;
+    return stamp;
 }
 
-void watch_mark(struct watch *w, char *const *files)
+void watch_mark(struct watch *w, uint64_t stamp)
 {
-    w->loaded = look(files);
-    w->last = w->loaded;
+    w->loaded = stamp;
+    w->last = stamp;
+}
+
+void watch_mark_now(struct watch *w, char *const *files)
+{
+    watch_mark(w, look(files));
 }
 
 bool watch_changed(struct watch *w, char *const *files)

@@ -2,6 +2,7 @@
 #include "gateway/passthrough/passthrough.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +21,9 @@
 #define QUEUE_CAP_BYTES (QUEUE_HIGH_BYTES + WORKER_SCRATCH_BYTES)
 
 #define CONNECT_TIMEOUT_S 5.0
+
+/* How often a side that nothing is wanted from is looked at: is it gone? */
+#define LOOK_S 15.0
 
 /* Tries of one connection before the VM is told by a close. */
 #define TRIES_MAX 4
@@ -57,6 +61,13 @@ struct passthrough {
 };
 
 static void on_io(struct ev_loop *loop, ev_io *io, int revents);
+
+static void set_timer(struct passthrough *p, double seconds)
+{
+    ev_timer_stop(p->worker->loop, &p->timer);
+    ev_timer_set(&p->timer, seconds, 0.);
+    ev_timer_start(p->worker->loop, &p->timer);
+}
 
 static struct side *other(struct side *s)
 {
@@ -310,14 +321,33 @@ static void connected(struct passthrough *p)
     if (!p->over && write_queued(&p->up)) {
         watch(&p->up);
         watch(&p->down);
+        set_timer(p, LOOK_S);
     }
+}
+
+/* A socket without a watcher announces no reset, and a peer that keepalive gave up. */
+static bool is_gone(const struct side *s)
+{
+    struct pollfd f = {.fd = s->fd}; /* without events: errors only */
+
+    return s->fd >= 0 && !ev_is_active(&s->io) && poll(&f, 1, 0) > 0 && (f.revents & POLLERR) != 0;
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
 {
+    struct passthrough *p = t->data;
+
     (void)loop;
     (void)revents;
-    connect_failed(t->data, END_CONNECT, "timed out");
+    if (p->connecting) {
+        connect_failed(p, END_CONNECT, "timed out");
+    } else if (is_gone(&p->down)) {
+        fail(&p->down);
+    } else if (is_gone(&p->up)) {
+        fail(&p->up);
+    } else {
+        set_timer(p, LOOK_S);
+    }
 }
 
 /* The first try goes to an endpoint whose pause is over, if nobody probes it: that is how it comes
@@ -346,8 +376,7 @@ static void try_endpoint(struct passthrough *p)
             p->endpoint = endpoint_ref(e);
             e->dialling++;
             p->connecting = true;
-            ev_timer_set(&p->timer, CONNECT_TIMEOUT_S, 0.);
-            ev_timer_start(p->worker->loop, &p->timer);
+            set_timer(p, CONNECT_TIMEOUT_S);
             watch(&p->up);
             return;
         }

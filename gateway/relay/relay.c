@@ -9,6 +9,11 @@
 #include "core/h2/limits.h"
 #include "gateway/relay/relay_internal.h"
 
+/* How long an agent's method may stay without an answer before another istiod is asked, and how
+ * often that is looked at. */
+#define ANSWER_S 15.0
+#define ANSWER_LOOK_S 3.0
+
 /* ---- life ---- */
 
 static void reap(struct worker_reap *reap_node)
@@ -91,6 +96,7 @@ void relay_set_over(struct relay *r, enum end_reason why)
     relay_drop_up(r);
     bufq_clear(&r->open_message);
     bufq_clear(&r->replay);
+    relay_count_held(r);
     r->vm->n_ads -= r->is_ads;
     counter_add(&r->worker->counters->v[COUNTER_STREAMS_OPEN], -1);
     counter_add(&r->worker->counters->stream_ends[why], 1);
@@ -172,9 +178,21 @@ void relay_finish(struct relay *r, enum grpc_status status, const char *message,
 
 static void on_stall_timer(struct ev_loop *loop, ev_timer *t, int revents);
 
+static bool waits(const struct h2_stream *st)
+{
+    return st != NULL && st->out.len > 0;
+}
+
+static bool awaits_answer(const struct relay *r)
+{
+    return r->is_agent && !r->answered && r->up != NULL;
+}
+
 static void look_again(struct relay *r)
 {
-    ev_timer_set(&r->timer, r->vm->route->limits->stall_timeout / 4, 0.);
+    double after = r->vm->route->limits->stall_timeout / 4;
+
+    ev_timer_set(&r->timer, awaits_answer(r) && after > ANSWER_LOOK_S ? ANSWER_LOOK_S : after, 0.);
     ev_timer_start(r->worker->loop, &r->timer);
 }
 
@@ -183,6 +201,7 @@ void relay_set_stall_timer(struct relay *r)
     ev_timer_stop(r->worker->loop, &r->timer);
     ev_init(&r->timer, on_stall_timer);
     r->timer.data = r;
+    look_again(r);
 }
 
 void relay_will_send(struct relay *r, const struct h2_stream *st)
@@ -190,20 +209,51 @@ void relay_will_send(struct relay *r, const struct h2_stream *st)
     if (st->out.len > 0) {
         return;
     }
-    *(st == r->down ? &r->down_moved_at : &r->up_moved_at) = worker_now(r->worker);
+    struct relay_progress *p = st == r->down ? &r->down_progress : &r->up_progress;
+    p->mark = p->sent + 1;
+    p->since = worker_now(r->worker);
     if (!ev_is_active(&r->timer)) {
         look_again(r);
     }
 }
 
-static bool waits(const struct h2_stream *st)
+void relay_has_sent(struct relay *r, struct relay_progress *p, size_t n)
 {
-    return st != NULL && st->out.len > 0;
+    p->sent += n;
+    p->moved_at = worker_now(r->worker);
 }
 
-static bool is_late(const struct relay *r, double moved_at)
+/* All that waited at the mark must be gone in time: a byte now and then is no progress. */
+static bool is_stalled(const struct relay *r, const struct h2_stream *st, struct relay_progress *p)
 {
-    return worker_now(r->worker) - moved_at > r->vm->route->limits->stall_timeout;
+    if (!waits(st)) {
+        return false;
+    }
+    if (p->sent >= p->mark) {
+        p->mark = p->sent + st->out.len;
+        p->since = p->moved_at;
+    }
+    return worker_now(r->worker) - p->since > r->vm->route->limits->stall_timeout;
+}
+
+/* An istiod that is alive answers an agent within seconds; the agent itself would wait for ever,
+ * and hold its certificate lock meanwhile (wire facts 1.4). true: the try is over. */
+static bool give_up_waiting(struct relay *r)
+{
+    double waited = worker_now(r->worker) - r->granted_at;
+
+    if (!awaits_answer(r) || waited < ANSWER_S) {
+        return false;
+    }
+    if (relay_may_try_again(r) && up_session_has_other(r->up_session)) {
+        relay_try_again(r, POOL_SILENT);
+        return true;
+    }
+    if (r->is_ads || waited < POOL_DEADLINE_S) {
+        return false; /* the first push of a busy istiod may take its time */
+    }
+    relay_finish(r, GRPC_UNAVAILABLE, "xdsgate: istiod did not answer", END_UP_UNAVAILABLE);
+    return true;
 }
 
 static void on_stall_timer(struct ev_loop *loop, ev_timer *t, int revents)
@@ -219,10 +269,13 @@ static void on_stall_timer(struct ev_loop *loop, ev_timer *t, int revents)
         }
         return;
     }
-    bool vm_stalls = waits(r->down) && is_late(r, r->down_moved_at);
-    bool istiod_stalls = waits(r->up) && is_late(r, r->up_moved_at);
+    if (give_up_waiting(r)) {
+        return;
+    }
+    bool vm_stalls = is_stalled(r, r->down, &r->down_progress);
+    bool istiod_stalls = is_stalled(r, r->up, &r->up_progress);
     if (!vm_stalls && !istiod_stalls) {
-        if (waits(r->down) || waits(r->up)) {
+        if (awaits_answer(r) || waits(r->down) || waits(r->up)) {
             look_again(r);
         }
         return;

@@ -24,15 +24,20 @@
 #include "gateway/relay/relay_opts.h"
 #include "gateway/upstream/pool.h"
 
+/** What the VMs of a listener share on one worker. */
+struct relay_shared {
+    struct bucket anonymous; /**< streams without a certificate */
+    size_t held_bytes;       /**< of VMs' messages that istiod has not admitted yet */
+};
+
 /** What a terminating route is for one worker. Borrowed by connections, which hold it by `hold` and
  * `release`. */
 struct relay_route {
     const struct relay_opts *opts;        /**< borrowed */
     const struct listener_limits *limits; /**< borrowed */
     struct pool *pool;                    /**< borrowed */
-    struct bucket
-        *anonymous; /**< streams without a certificate, of all VMs of the listener; borrowed */
-    struct list *sessions; /**< vm_session list of the worker; borrowed */
+    struct relay_shared *shared;          /**< borrowed */
+    struct list *sessions;                /**< vm_session list of the worker; borrowed */
     void *owner;
     void (*hold)(void *owner);
     void (*release)(void *owner);
@@ -56,6 +61,7 @@ struct vm_session {
     bool opened;               /**< the handshake is done */
     bool draining;
     struct spiffe_id *identity; /**< owned; NULL without a certificate */
+    int64_t identity_until;     /**< its certificate expires, seconds since 1970 */
     struct addr peer;
     struct bucket new_streams;
     uint32_t n_ads; /**< ADS streams open */

@@ -3,6 +3,9 @@
 #include "core/base/check.h"
 #include "gateway/relay/relay_internal.h"
 
+/* Whole messages of the largest size that the VMs of a listener may hold on one worker. */
+#define HELD_MESSAGES 16
+
 /* Whole messages (or any bytes of other methods) go up; they are kept until committed. */
 static enum rc push_up(struct relay *r, const uint8_t *data, size_t n)
 {
@@ -67,6 +70,26 @@ static enum rc take_framed(struct relay *r, const uint8_t *data, size_t n)
     return RC_OK;
 }
 
+void relay_count_held(struct relay *r)
+{
+    size_t held = r->open_message.len + r->replay.len;
+
+    r->vm->route->shared->held_bytes += held - r->held;
+    r->held = held;
+}
+
+/*
+ * Messages that are not complete or not admitted cost us memory before istiod has said a word about
+ * the VM. All VMs without a certificate may hold so much together; VMs with one have as much again.
+ */
+static bool holds_too_much(const struct relay *r)
+{
+    size_t most = HELD_MESSAGES * (size_t)r->vm->route->limits->message_bytes;
+
+    return r->held > 0 &&
+           r->vm->route->shared->held_bytes > (r->vm->has_identity ? 2 * most : most);
+}
+
 static void refuse_bytes(struct relay *r, enum rc rc)
 {
     struct counters *c = r->worker->counters;
@@ -94,6 +117,11 @@ static void on_down_data(struct h2_stream *st, const uint8_t *data, size_t n)
     r->bytes_up += n;
     counter_add(&r->worker->counters->v[COUNTER_BYTES_UP], (int64_t)n);
     enum rc rc = r->is_agent ? take_framed(r, data, n) : push_up(r, data, n);
+    relay_count_held(r);
+    if (rc == RC_OK && holds_too_much(r)) {
+        counter_add(&r->worker->counters->v[COUNTER_LIMIT_HELD], 1);
+        rc = RC_FULL;
+    }
     if (rc != RC_OK && !r->over) {
         refuse_bytes(r, rc);
     }
@@ -138,7 +166,7 @@ static void on_down_sent(struct h2_stream *st, size_t n)
 {
     struct relay *r = st->user;
 
-    r->down_moved_at = worker_now(r->worker);
+    relay_has_sent(r, &r->down_progress, n);
     r->bytes_down += n;
     counter_add(&r->worker->counters->v[COUNTER_BYTES_DOWN], (int64_t)n);
     if (r->up != NULL) {

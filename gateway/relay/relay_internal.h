@@ -9,6 +9,14 @@
 /** Of methods that are not the agent's, at most this much is kept to be offered again. */
 #define RELAY_OTHER_REPLAY_BYTES (64 * 1024)
 
+/** How what waits on one of the two streams leaves: up to mark it has to be gone in time. */
+struct relay_progress {
+    uint64_t sent;   /**< bytes that left */
+    uint64_t mark;   /**< in terms of sent */
+    double since;    /**< when the mark was set, monotonic */
+    double moved_at; /**< when bytes last left, monotonic */
+};
+
 struct relay {
     uint32_t magic;
     struct vm_session *vm;         /**< borrowed; outlives its streams */
@@ -25,14 +33,16 @@ struct relay {
     struct grpc_frame_scan scan; /**< VM to istiod, agent's methods */
     struct bufq open_message;    /**< the message that is not complete */
     struct bufq replay;          /**< complete bytes, kept until committed */
+    size_t held;                 /**< bytes counted in the listener's held_bytes */
     size_t open_uncredited;      /**< bytes of open_message that the VM's window still counts */
     size_t early_credit;         /**< bytes on their way up that were credited on receipt */
     size_t sent_uncredited;      /**< bytes framed up before committing */
     uint64_t bytes_up;
     uint64_t bytes_down;
-    double deadline;      /**< of all tries together, monotonic */
-    double down_moved_at; /**< when bytes last left towards the VM */
-    double up_moved_at;   /**< when bytes last left towards istiod */
+    double deadline;   /**< of all tries together, monotonic */
+    double granted_at; /**< when this try's upstream stream was opened, monotonic */
+    struct relay_progress down_progress; /**< towards the VM */
+    struct relay_progress up_progress;   /**< towards istiod */
     uint32_t tries;
     uint8_t why;   /**< enum end_reason */
     bool is_agent; /**< one of the agent's three methods */
@@ -111,6 +121,9 @@ void relay_set_stall_timer(struct relay *r);
  * begins now. */
 void relay_will_send(struct relay *r, const struct h2_stream *st);
 
+/** n bytes left on one of the pair. */
+void relay_has_sent(struct relay *r, struct relay_progress *p, size_t n);
+
 /* ---- tries (relay_try.c) ---- */
 
 /** Queue for an upstream stream, not before pause seconds. The relay may be over afterwards. */
@@ -141,6 +154,9 @@ bool relay_may_try_again(const struct relay *r);
 bool relay_is_refusal(const struct relay *r, const struct h2_headers *h,
                       enum pool_outcome *outcome);
 
+/** The VM is told this final block instead of an answer: tell the pacer what it means. */
+void relay_tell_final(struct relay *r, const struct h2_headers *h);
+
 /** Let go of this try and offer the stream again. */
 void relay_try_again(struct relay *r, enum pool_outcome outcome);
 
@@ -148,6 +164,9 @@ void relay_try_again(struct relay *r, enum pool_outcome outcome);
 void relay_try_again_after_loss(struct relay *r, struct up_session *up);
 
 /* ---- VM to istiod (relay_down.c) ---- */
+
+/** Count what is kept of the VM's messages among its listener's held_bytes. */
+void relay_count_held(struct relay *r);
 
 /** Bytes went up or the relay was committed: give the VM window for its open message if it may
  * have it. */

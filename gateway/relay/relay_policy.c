@@ -61,6 +61,17 @@ static struct relay_verdict judge_method(struct relay *r, const struct h2_header
     return pass;
 }
 
+static struct relay_verdict judge_anonymous(struct relay *r)
+{
+    if (r->vm->has_identity ||
+        bucket_take(&r->vm->route->shared->anonymous, worker_now(r->worker))) {
+        return pass;
+    }
+    return no(GRPC_UNAVAILABLE,
+              "xdsgate: too many streams without a client certificate, try again later",
+              COUNTER_LIMIT_UNAUTHENTICATED);
+}
+
 static struct relay_verdict judge_token(struct relay *r, const struct h2_headers *h)
 {
     const struct upstream_opts *up = &pool_upstream(r->vm->route->pool)->opts;
@@ -75,23 +86,23 @@ static struct relay_verdict judge_token(struct relay *r, const struct h2_headers
     if (jwt_look(value, n, (const char *const *)up->token_audiences, clock_wall(), &why) != RC_OK) {
         return no(GRPC_UNAUTHENTICATED, why, COUNTER_TOKENS_REFUSED);
     }
-    if (!r->vm->has_identity && !bucket_take(r->vm->route->anonymous, worker_now(r->worker))) {
-        return no(GRPC_UNAVAILABLE,
-                  "xdsgate: too many streams without a client certificate, try again later",
-                  COUNTER_LIMIT_UNAUTHENTICATED);
-    }
-    return pass;
+    return judge_anonymous(r);
 }
 
 static struct relay_verdict judge_identity(struct relay *r, const struct h2_headers *h)
 {
     const struct upstream_opts *up = &pool_upstream(r->vm->route->pool)->opts;
 
+    if (r->vm->has_identity && clock_wall() >= r->vm->identity_until) {
+        h2_session_refuse_new(r->vm->h2, END_EXPIRED); /* the agent makes a new connection */
+        return no(GRPC_UNAVAILABLE, "transport is closing: the VM's certificate has expired",
+                  COUNTER_COUNT);
+    }
     if (r->vm->has_identity && up->identity == UPSTREAM_XFCC) {
         return pass; /* the certificate speaks */
     }
     if (r->vm->route->opts->anonymous_allow) {
-        return pass; /* the upstream decides */
+        return judge_anonymous(r); /* the rest is the upstream's to decide */
     }
     if (h2_headers_count(h, "authorization") > 0) {
         return judge_token(r, h);

@@ -114,4 +114,5 @@ void relay_refuse(struct vm_session *vm, struct h2_stream *st, const struct rela
         h2_stream_reset(st, H2_INTERNAL_ERROR);
     }
     h2_headers_fini(&h);
+    h2_count_flood(vm->h2, 1);
 }

@@ -35,13 +35,15 @@ void relay_commit(struct relay *r)
     }
     r->committed = true;
     bufq_clear(&r->replay);
+    relay_count_held(r);
     h2_headers_fini(&r->request);
     relay_credit_down(r, r->sent_uncredited);
     r->sent_uncredited = 0;
     relay_credit_open(r);
 }
 
-/* istiod limits ADS streams only: what other methods see says nothing about its limit. */
+/* istiod limits ADS streams only: what other methods see says nothing about its limit (wire facts
+ * 1.4). */
 void relay_tell_admitted(struct relay *r)
 {
     if (r->is_ads) {
@@ -104,17 +106,15 @@ bool relay_may_try_again(const struct relay *r)
     return !r->committed && !r->over && worker_now(r->worker) < r->deadline;
 }
 
-/* Is this final block a refusal before any answer that is worth another try? (wire
- * facts 1.4, 4.3, 11.4) */
-bool relay_is_refusal(const struct relay *r, const struct h2_headers *h, enum pool_outcome *outcome)
+/* Does the block mean "not now"? */
+static bool says_not_now(const struct relay *r, const struct h2_headers *h,
+                         enum pool_outcome *outcome)
 {
-    if (!r->is_agent || !relay_may_try_again(r)) {
-        return false;
-    }
     switch (grpc_status_of(h)) {
     case GRPC_RESOURCE_EXHAUSTED:
-        *outcome = POOL_EXHAUSTED;
-        return true;
+        *outcome = r->is_ads ? POOL_EXHAUSTED : POOL_RETIRED;
+        /* grpc-go says this of a message, whatever the pace */
+        return !grpc_status_message_has(h, "larger than max");
     case GRPC_UNAVAILABLE:
         *outcome = POOL_NOT_READY;
         return true;
@@ -123,6 +123,20 @@ bool relay_is_refusal(const struct relay *r, const struct h2_headers *h, enum po
         return grpc_status_message_has(h, "server is not ready");
     default:
         return false;
+    }
+}
+
+bool relay_is_refusal(const struct relay *r, const struct h2_headers *h, enum pool_outcome *outcome)
+{
+    return r->is_agent && relay_may_try_again(r) && says_not_now(r, h, outcome);
+}
+
+void relay_tell_final(struct relay *r, const struct h2_headers *h)
+{
+    enum pool_outcome outcome;
+
+    if (r->is_ads) {
+        up_session_outcome(r->up_session, says_not_now(r, h, &outcome) ? outcome : POOL_ADMITTED);
     }
 }
 
@@ -146,6 +160,7 @@ static void on_ready(struct pool_ticket *t, struct up_session *up)
     r->up_session = up;
     up_session_opened(up);
     r->up->out.cap = (size_t)r->vm->route->limits->message_bytes + 4 * H2_STREAM_WINDOW_BYTES;
+    r->granted_at = worker_now(r->worker);
     relay_set_stall_timer(r);
     relay_will_send(r, r->up);
     for (size_t at = 0; at < r->replay.len;) {

@@ -42,7 +42,7 @@ static void on_up_headers(struct h2_stream *st, struct h2_headers *h, bool end)
         if (!r->up_headers && !r->responded) {
             r->answered = true; /* trailers only: the block is the response */
             relay_commit(r);
-            relay_tell_admitted(r);
+            relay_tell_final(r, h);
             finish_with_block(r, h, true);
         } else {
             finish_with_block(r, h, false);
@@ -87,7 +87,7 @@ static void on_up_sent(struct h2_stream *st, size_t n)
 {
     struct relay *r = st->user;
 
-    r->up_moved_at = worker_now(r->worker);
+    relay_has_sent(r, &r->up_progress, n);
     if (!r->committed) {
         r->sent_uncredited += n;
         return;
@@ -132,7 +132,14 @@ const struct h2_stream_ops relay_up_ops = {
 
 void relay_retire(struct h2_stream *up)
 {
-    if (up->ops == &relay_up_ops) {
-        relay_finish(up->user, GRPC_UNAVAILABLE, RETIRED_UPSTREAM, END_UP_GOAWAY);
+    struct relay *r = up->ops == &relay_up_ops ? up->user : NULL;
+
+    if (r == NULL) {
+        return;
+    }
+    if (r->is_agent && relay_may_try_again(r)) {
+        relay_try_again(r, POOL_RETIRED); /* nothing was answered: elsewhere, unseen by the VM */
+    } else {
+        relay_finish(r, GRPC_UNAVAILABLE, RETIRED_UPSTREAM, END_UP_GOAWAY);
     }
 }

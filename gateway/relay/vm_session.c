@@ -27,6 +27,7 @@ static void on_open(struct h2_session *s)
             return;
         }
         *vm->identity = id;
+        vm->identity_until = cert_set_peer_expiry(conn_ssl(s->conn));
         vm->has_identity = true;
     }
 }

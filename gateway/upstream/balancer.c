@@ -89,7 +89,7 @@ static bool set_has(const struct address_set *s, const struct addr *a)
     return false;
 }
 
-void balancer_refresh(struct balancer *b)
+bool balancer_refresh(struct balancer *b)
 {
     struct address_set *fresh = upstream_addresses(b->upstream);
     struct list *n;
@@ -97,14 +97,14 @@ void balancer_refresh(struct balancer *b)
 
     if (fresh == b->seen) {
         address_set_unref(&fresh);
-        return;
+        return false;
     }
     for (size_t i = 0; i < fresh->n; i++) {
         const struct addr *a = &fresh->addrs[i];
         if (upstream_may_connect(b->upstream, a, b->passthrough) && find(b, a) == NULL &&
             !add(b, a)) {
             address_set_unref(&fresh);
-            return;
+            return false;
         }
     }
     LIST_FOREACH_SAFE(n, spare, &b->endpoints)
@@ -116,6 +116,7 @@ void balancer_refresh(struct balancer *b)
     }
     address_set_unref(&b->seen);
     b->seen = fresh;
+    return true;
 }
 
 static bool all_failed(struct balancer *b)
@@ -137,7 +138,8 @@ static double pause_end(const struct endpoint *e, bool none_left)
 
 static bool may_use(const struct endpoint *e, double now, bool none_left)
 {
-    return now >= pause_end(e, none_left) && (e->failures == 0 || e->dialling == 0);
+    return now >= e->cool_until && now >= pause_end(e, none_left) &&
+           (e->failures == 0 || e->dialling == 0);
 }
 
 /* Healthy before failed, then the fewest users. */
@@ -216,8 +218,8 @@ void balancer_failed(struct balancer *b, struct endpoint *e)
 void balancer_cool(struct balancer *b, struct endpoint *e, double seconds)
 {
     double until = worker_now(b->worker) + seconds;
-    if (until > e->not_before) {
-        e->not_before = until;
+    if (until > e->cool_until) {
+        e->cool_until = until;
     }
 }
 
@@ -227,7 +229,7 @@ bool balancer_has_other(struct balancer *b, const struct endpoint *e)
 
     for (struct list *n = b->endpoints.next; n != &b->endpoints; n = n->next) {
         const struct endpoint *other = LIST_ENTRY(n, struct endpoint, node);
-        if (other != e && other->failures == 0 && now >= other->not_before) {
+        if (other != e && other->failures == 0 && now >= other->cool_until) {
             return true;
         }
     }

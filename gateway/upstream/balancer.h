@@ -28,7 +28,8 @@ struct endpoint {
     uint32_t active;   /**< streams or connections of this worker */
     uint32_t dialling; /**< connections being made */
     uint32_t failures; /**< in a row; 0: healthy as far as we know */
-    double not_before; /**< left alone until then, monotonic */
+    double not_before; /**< failed: not dialled until then, monotonic */
+    double cool_until; /**< refused streams: gets no new ones until then, monotonic */
     double failed_at;  /**< the last failure, monotonic */
     bool listed;       /**< the directory still has it */
 };
@@ -45,8 +46,9 @@ struct balancer {
 void balancer_init(struct balancer *b, struct worker *w, struct upstream *u, bool passthrough);
 void balancer_fini(struct balancer *b);
 
-/** Follow the directory. Out of memory: the endpoints stay as they are until the next call. */
-void balancer_refresh(struct balancer *b);
+/** Follow the directory. true: the endpoints have changed. Out of memory: they stay as they are
+ * until the next call. */
+bool balancer_refresh(struct balancer *b);
 
 /**
  * The endpoint with the fewest active users that may be used now: healthy ones first, then one

@@ -21,6 +21,7 @@
 #define PROBE_INTERVAL_S 3.0
 #define PROBE_TIMEOUT_MS 1000
 #define TICK_MS 200
+#define STOP_S 1
 #define ADDRESSES_MAX 256
 
 struct row {
@@ -125,7 +126,10 @@ static void resolve(struct row *row, struct addr *list, double now)
     row->failed = failed;
     row->resolve_at = now + (failed ? RESOLVE_FAILED_S : DIRECTORY_RESOLVE_S);
     struct address_set *old = upstream_addresses(u);
-    bool keep = (failed && old->n > n) || same_set(old, list, n);
+    for (size_t i = 0; failed && i < old->n; i++) {
+        (void)add_address(list, &n, &old->addrs[i]);
+    }
+    bool keep = same_set(old, list, n);
     address_set_unref(&old);
     if (keep || upstream_set_addresses(u, list, n) != RC_OK) {
         return;
@@ -284,6 +288,20 @@ enum rc directory_set(struct directory *d, struct upstream *const *upstreams, si
     return RC_OK;
 }
 
+/* A resolver may take half a minute over a name, and the process ends now. */
+static bool join_soon(pthread_t thread)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += STOP_S;
+    if (pthread_timedjoin_np(thread, NULL, &until) == 0) {
+        return true;
+    }
+    (void)pthread_detach(thread);
+    return false;
+}
+
 void directory_stop(struct directory **pd)
 {
     struct directory *d = *pd;
@@ -294,7 +312,9 @@ void directory_stop(struct directory **pd)
     d->stop = true;
     pthread_cond_signal(&d->changed);
     pthread_mutex_unlock(&d->lock);
-    pthread_join(d->thread, NULL);
+    if (!join_soon(d->thread)) {
+        return; /* what it holds goes with the process */
+    }
     free_rows(d->rows, d->n_rows);
     if (d->fresh != NULL) {
         free_rows(d->fresh, d->n_fresh);

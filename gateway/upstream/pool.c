@@ -21,6 +21,7 @@
 
 #define COOL_EXHAUSTED_S 0.3
 #define COOL_NOT_READY_S 0.5
+#define COOL_SILENT_S 10.0
 
 /* What an upstream sends: responses with a few headers. A metadata bomb is not for the VMs. */
 static const struct h2_limits up_limits = {
@@ -98,8 +99,20 @@ static void reap_when_unused(struct pool *p)
 
 static void end_when_idle(struct up_session *up)
 {
-    if (up->streams == 0 && !up->dialling && (up->retiring || up->pool->freed)) {
+    if (up->streams == 0 && !up->dialling &&
+        (up->retiring || up->pool->freed || !up->endpoint->listed)) {
         h2_session_end(up->h2, H2_NO_ERROR, END_UP_GOAWAY);
+    }
+}
+
+static void end_idle(struct pool *p)
+{
+    struct list *n;
+    struct list *spare;
+
+    LIST_FOREACH_SAFE(n, spare, &p->sessions)
+    {
+        end_when_idle(LIST_ENTRY(n, struct up_session, node));
     }
 }
 
@@ -298,7 +311,7 @@ static struct up_session *find_session(struct pool *p, double now)
 
     for (struct list *n = p->sessions.next; n != &p->sessions; n = n->next) {
         struct up_session *up = LIST_ENTRY(n, struct up_session, node);
-        if (!has_room(up) || now < up->endpoint->not_before || !up->endpoint->listed) {
+        if (!has_room(up) || now < up->endpoint->cool_until || !up->endpoint->listed) {
             continue;
         }
         if (best == NULL || up->endpoint->active < best->endpoint->active ||
@@ -379,7 +392,9 @@ static void dispatch(struct worker_flush *f)
     double now = worker_now(p->worker);
 
     CHECK_MAGIC(p, POOL_MAGIC);
-    balancer_refresh(&p->balancer);
+    if (balancer_refresh(&p->balancer)) {
+        end_idle(p);
+    }
     fail_expired(p, now);
     double wait = grant(p, now);
     if (p->queue.n > 0) {
@@ -417,16 +432,11 @@ enum rc pool_new(struct worker *w, struct upstream *u, void (*retire)(struct h2_
 void pool_free(struct pool **pp)
 {
     struct pool *p = *pp;
-    struct list *n;
-    struct list *spare;
 
     *pp = NULL;
     CHECK_MAGIC(p, POOL_MAGIC);
     p->freed = true;
-    LIST_FOREACH_SAFE(n, spare, &p->sessions)
-    {
-        end_when_idle(LIST_ENTRY(n, struct up_session, node));
-    }
+    end_idle(p);
     reap_when_unused(p);
 }
 
@@ -493,6 +503,11 @@ void up_session_closed(struct up_session *up)
     }
 }
 
+bool up_session_has_other(const struct up_session *up)
+{
+    return balancer_has_other(&up->pool->balancer, up->endpoint);
+}
+
 void up_session_outcome(struct up_session *up, enum pool_outcome outcome)
 {
     struct pool *p = up->pool;
@@ -500,6 +515,8 @@ void up_session_outcome(struct up_session *up, enum pool_outcome outcome)
     double now = worker_now(p->worker);
 
     switch (outcome) {
+    case POOL_RETIRED:
+        return;
     case POOL_ADMITTED:
         pacer_admitted(pacer, now);
         return;
@@ -514,6 +531,10 @@ void up_session_outcome(struct up_session *up, enum pool_outcome outcome)
     case POOL_NOT_READY:
         balancer_cool(&p->balancer, up->endpoint, COOL_NOT_READY_S);
         snprintf(p->problem, sizeof(p->problem), "it answered that it is not ready");
+        return;
+    case POOL_SILENT:
+        balancer_cool(&p->balancer, up->endpoint, COOL_SILENT_S);
+        snprintf(p->problem, sizeof(p->problem), "it did not answer");
         return;
     case POOL_UNPROCESSED:
         balancer_cool(&p->balancer, up->endpoint, COOL_EXHAUSTED_S);

@@ -81,9 +81,14 @@ enum pool_outcome {
     POOL_ADMITTED,    /**< the first answer came */
     POOL_EXHAUSTED,   /**< RESOURCE_EXHAUSTED */
     POOL_NOT_READY,   /**< UNAVAILABLE, "server is not ready" */
+    POOL_SILENT,      /**< no answer for long */
+    POOL_RETIRED,     /**< says nothing about the endpoint: its connection is being retired */
     POOL_UNPROCESSED, /**< REFUSED_STREAM or GOAWAY: nothing was processed */
 };
 void up_session_outcome(struct up_session *up, enum pool_outcome outcome);
+
+/** Is there another endpoint that could take its streams now? */
+bool up_session_has_other(const struct up_session *up);
 
 /** Why the last connection attempt failed, for people; "" when none did. Static or owned by the
  * pool. */

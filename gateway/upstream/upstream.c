@@ -57,8 +57,7 @@ static enum rc literal_addresses(struct upstream *u)
     return rc;
 }
 
-enum rc upstream_new(struct upstream_opts *opts, struct root_set *roots, uint64_t roots_print,
-                     struct upstream **out)
+enum rc upstream_new(struct upstream_opts *opts, struct root_set *roots, struct upstream **out)
 {
     struct upstream *u = calloc(1, sizeof(*u));
 
@@ -74,7 +73,6 @@ enum rc upstream_new(struct upstream_opts *opts, struct root_set *roots, uint64_
     }
     *opts = (struct upstream_opts){0};
     u->roots = roots != NULL ? root_set_ref(roots) : NULL;
-    u->roots_print = roots_print;
     pacer_init(&u->pacer, u->opts.max_new_streams_per_second, clock_mono());
     pthread_mutex_init(&u->lock, NULL);
     *out = u;
@@ -155,7 +153,13 @@ static bool same_source(const struct addr *a, const struct addr *b)
     return a->family == b->family && (a->family == ADDR_NONE || addr_same_ip(a, b));
 }
 
-bool upstream_same(const struct upstream *u, const struct upstream_opts *b, uint64_t roots_print)
+static bool same_roots(const struct root_set *a, const struct root_set *b)
+{
+    return a == NULL || b == NULL ? a == b : root_set_print(a) == root_set_print(b);
+}
+
+bool upstream_same(const struct upstream *u, const struct upstream_opts *b,
+                   const struct root_set *roots)
 {
     const struct upstream_opts *a = &u->opts;
 
@@ -167,7 +171,7 @@ bool upstream_same(const struct upstream *u, const struct upstream_opts *b, uint
            a->max_new_streams_per_second == b->max_new_streams_per_second &&
            a->proxy_protocol_v2 == b->proxy_protocol_v2 &&
            a->sources_must_hold == b->sources_must_hold &&
-           same_list(a->token_audiences, b->token_audiences) && u->roots_print == roots_print;
+           same_list(a->token_audiences, b->token_audiences) && same_roots(u->roots, roots);
 }
 
 struct address_set *upstream_addresses(struct upstream *u)

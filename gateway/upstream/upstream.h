@@ -32,7 +32,6 @@ struct upstream {
     uint32_t refs;             /**< atomic */
     struct upstream_opts opts; /**< owned; immutable */
     struct root_set *roots;    /**< shared (ref); NULL without tls */
-    uint64_t roots_print; /**< fingerprint of the roots file, to see whether a reload changed it */
     struct pacer pacer;
     pthread_mutex_t lock;          /**< guards addresses */
     struct address_set *addresses; /**< shared (ref); never NULL */
@@ -42,7 +41,7 @@ struct upstream {
 };
 
 /** Take over opts (emptied) and a reference to roots. out: owned reference. RC_NO_MEMORY. */
-enum rc upstream_new(struct upstream_opts *opts, struct root_set *roots, uint64_t roots_print,
+enum rc upstream_new(struct upstream_opts *opts, struct root_set *roots,
                      struct upstream **out) MUST_USE;
 
 /** Another reference to u. */
@@ -50,10 +49,10 @@ struct upstream *upstream_ref(struct upstream *u);
 /** Drop a reference and null the pointer; NULL is allowed. */
 void upstream_unref(struct upstream **u);
 
-/** Would these options make the same upstream, so that a reload may keep the old one and its
- * connections? */
+/** Would these options and roots make the same upstream, so that a reload may keep the old one and
+ * its connections? */
 bool upstream_same(const struct upstream *u, const struct upstream_opts *opts,
-                   uint64_t roots_print);
+                   const struct root_set *roots);
 
 /** The addresses now: an owned reference. */
 struct address_set *upstream_addresses(struct upstream *u);

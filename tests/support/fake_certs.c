@@ -13,6 +13,7 @@ struct fake_ssl {
 
 const char *fake_identity;
 const char *fake_peer_error = "";
+int64_t fake_expiry = INT64_MAX;
 
 static SSL *new_ssl(const char *identity)
 {
@@ -50,10 +51,22 @@ enum rc cert_set_peer_identity(const SSL *ssl, struct spiffe_id *out)
     return f->identity == NULL ? RC_NOT_FOUND : spiffe_parse(f->identity, strlen(f->identity), out);
 }
 
+int64_t cert_set_peer_expiry(const SSL *ssl)
+{
+    (void)ssl;
+    return fake_expiry;
+}
+
 const char *cert_set_peer_error(const SSL *ssl)
 {
     (void)ssl;
     return fake_peer_error;
+}
+
+uint64_t root_set_print(const struct root_set *s)
+{
+    (void)s;
+    return 1;
 }
 
 struct root_set *root_set_ref(struct root_set *s)

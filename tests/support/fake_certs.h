@@ -5,10 +5,15 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 #include <openssl/ssl.h>
 
 /** SPIFFE ID that connections accepted from now on show; NULL: no certificate. */
 extern const char *fake_identity;
+
+/** When certificates shown from now on expire, seconds since 1970. */
+extern int64_t fake_expiry;
 
 /** Why handshakes were refused by us, "" mostly. */
 extern const char *fake_peer_error;

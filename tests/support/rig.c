@@ -113,7 +113,7 @@ static void make_upstream(struct rig *r, const struct rig_opts *o)
                                    : o->max_new_streams_per_second > 0
                                        ? o->max_new_streams_per_second
                                        : 100000;
-    CHECK(upstream_new(&u, NULL, 0, &r->upstream) == RC_OK);
+    CHECK(upstream_new(&u, NULL, &r->upstream) == RC_OK);
     virtual_clock_advance(1); /* fills the pacer's bucket */
 }
 
@@ -130,14 +130,15 @@ bool rig_try_start(struct rig *r, const struct rig_opts *opts)
     make_upstream(r, opts != NULL ? opts : &none);
     list_init(&r->sessions);
     r->opts.methods = agent_methods;
-    bucket_init(&r->anonymous, r->limits.unauthenticated_streams_per_second, worker_now(r->worker));
+    bucket_init(&r->shared.anonymous, r->limits.unauthenticated_streams_per_second,
+                worker_now(r->worker));
     gateway_enter();
     enum rc rc = pool_new(r->worker, r->upstream, relay_retire, &r->pool);
     gateway_leave();
     r->route = (struct relay_route){.opts = &r->opts,
                                     .limits = &r->limits,
                                     .pool = r->pool,
-                                    .anonymous = &r->anonymous,
+                                    .shared = &r->shared,
                                     .sessions = &r->sessions,
                                     .owner = r,
                                     .hold = hold,

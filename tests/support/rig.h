@@ -24,7 +24,7 @@ struct rig {
     struct pool *pool;
     struct relay_opts opts;
     struct listener_limits limits;
-    struct bucket anonymous;
+    struct relay_shared shared;
     struct list sessions;
     struct relay_route route;
     int holds;       /**< of the route, by sessions */
