@@ -326,7 +326,7 @@ static void connected(struct passthrough *p)
 }
 
 /* A socket without a watcher announces no reset, and a peer that keepalive gave up. */
-static bool is_gone(const struct side *s)
+static bool is_gone(struct side *s)
 {
     struct pollfd f = {.fd = s->fd}; /* without events: errors only */
 

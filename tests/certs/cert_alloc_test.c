@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every allocation of certs and of OpenSSL below it fails once, or all from one on: loading says
- * so, a handshake fails, nothing is lost (the address sanitizer counts), and above all nobody is
- * let in who would not be otherwise. Only our side counts, never the client.
+ * Allocations of certs and of OpenSSL below it fail once, or all from one on: loading says so, a
+ * handshake fails, nothing is lost (the address sanitizer counts), and above all nobody is let in
+ * who would not be otherwise. Only our side counts, never the client.
+ *
+ * Our own allocations fail each in turn. OpenSSL makes ten thousand while it loads a certificate:
+ * of those, so many fail as seconds allow, spread evenly.
  */
 #include "certs/cert_set.h"
 
@@ -19,6 +22,7 @@
 #include "tests/certs/cert_fixture.h"
 
 #define ROUNDS 6
+#define SAMPLES 60
 #define VM_URI "spiffe://cluster.local/ns/vms/sa/web"
 
 void *__real_malloc(size_t n);
@@ -34,13 +38,14 @@ static struct {
     size_t count;   /* since it was armed */
     size_t fail_at; /* 0: never */
     bool rest;      /* all from fail_at on */
+    bool ours;      /* only those of certs count */
     bool on;        /* our side is running */
     bool hit;
 } faults;
 
-static bool fails(void)
+static bool fails(bool ours)
 {
-    if (!faults.on || faults.fail_at == 0) {
+    if (!faults.on || faults.fail_at == 0 || (faults.ours && !ours)) {
         return false;
     }
     faults.count++;
@@ -53,34 +58,34 @@ static bool fails(void)
 
 void *__wrap_malloc(size_t n)
 {
-    return fails() ? NULL : __real_malloc(n);
+    return fails(true) ? NULL : __real_malloc(n);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-    return fails() ? NULL : __real_calloc(n, size);
+    return fails(true) ? NULL : __real_calloc(n, size);
 }
 
 void *__wrap_realloc(void *p, size_t n)
 {
-    return fails() ? NULL : __real_realloc(p, n);
+    return fails(true) ? NULL : __real_realloc(p, n);
 }
 
 char *__wrap_strdup(const char *s)
 {
-    return fails() ? NULL : __real_strdup(s);
+    return fails(true) ? NULL : __real_strdup(s);
 }
 
 static void *ssl_malloc(size_t n, const char *file, int line)
 {
     (void)file, (void)line;
-    return __wrap_malloc(n);
+    return fails(false) ? NULL : __real_malloc(n);
 }
 
 static void *ssl_realloc(void *p, size_t n, const char *file, int line)
 {
     (void)file, (void)line;
-    return __wrap_realloc(p, n);
+    return fails(false) ? NULL : __real_realloc(p, n);
 }
 
 static void ssl_free(void *p, const char *file, int line)
@@ -89,12 +94,29 @@ static void ssl_free(void *p, const char *file, int line)
     free(p);
 }
 
-static void arm(size_t n, bool rest)
+/* Which allocations of a piece of work fail. */
+enum mode { OURS_ONCE, OURS_FROM, ALL_ONCE, ALL_FROM };
+
+static void arm(size_t n, enum mode mode)
 {
     faults.count = 0;
     faults.fail_at = n;
-    faults.rest = rest;
+    faults.rest = mode == OURS_FROM || mode == ALL_FROM;
+    faults.ours = mode == OURS_ONCE || mode == OURS_FROM;
     faults.hit = false;
+}
+
+/* Stop failing; did any? */
+static bool disarm(void)
+{
+    faults.fail_at = 0;
+    return faults.hit;
+}
+
+/* The next allocation to fail, when a piece of work makes so many. */
+static size_t next_after(size_t n, size_t all)
+{
+    return n + 1 + (n > 16 ? all / SAMPLES : 0);
 }
 
 /* ---- loading ---- */
@@ -118,86 +140,117 @@ static enum rc load(const struct cert_fixture *f, struct cert_set **out, struct 
     return rc;
 }
 
-/* OpenSSL gets over some failures; then the set is as good as any. */
-static void assert_set_is_whole(const struct cert_fixture *f, struct cert_set *set)
+/* OpenSSL gets over some failures, but then nobody is let in who should not be. */
+static void assert_set_is_strict(const struct cert_fixture *f, struct cert_set *set)
 {
-    struct pki_cert foreign = pki_make_workload(&f->foreign_root, "URI:" VM_URI);
     struct pki_cert other = pki_make_workload(&f->root, "URI:spiffe://o.local/ns/vms/sa/web");
+    struct pki_cert foreign = pki_make_workload(&f->foreign_root, "URI:" VM_URI);
+    const struct client_opts rows[] = {{.cert = &other, .sni = "a.example.test"},
+                                       {.cert = &foreign}};
 
-    cert_fixture_accepted(set, (struct client_opts){.cert = &f->vm}, VM_URI);
-    cert_fixture_refused(set, (struct client_opts){.cert = &other, .sni = "a.example.test"},
-                         "the certificate is of trust domain o.local, not cluster.local");
-    cert_fixture_refused(set, (struct client_opts){.cert = &foreign},
-                         "certificate: unable to get local issuer certificate");
+    for (size_t i = 0; i < 2; i++) {
+        struct tls_pair pair;
+        assert_false(cert_fixture_connect(set, &rows[i], &pair));
+        assert_string_not_equal(cert_set_peer_error(pair.server), "");
+        tls_pair_fini(&pair);
+    }
     pki_free(&foreign);
     pki_free(&other);
 }
 
-static void load_failing(const struct cert_fixture *f, bool rest)
+static void load_failing(const struct cert_fixture *f, enum mode mode)
 {
-    for (size_t n = 1;; n++) {
+    size_t all = 0;
+    bool hit = true;
+
+    for (size_t n = 1; hit; n = next_after(n, all)) {
         struct cert_set *set = NULL;
         struct cert_error err;
 
-        arm(n, rest);
+        arm(n, mode);
         enum rc rc = load(f, &set, &err);
-        bool hit = faults.hit;
-        arm(0, false);
+        hit = disarm();
+        all = faults.count > all ? faults.count : all;
         if (rc == RC_OK) {
-            assert_set_is_whole(f, set);
+            assert_set_is_strict(f, set);
             cert_set_unref(&set);
         } else {
             assert_true(hit && set == NULL);
             assert_true(rc == RC_NO_MEMORY || (rc == RC_INVALID && err.text[0] != '\0'));
         }
-        if (!hit) {
-            assert_int_equal(rc, RC_OK);
-            assert_true(n > 100);
-            return;
-        }
+    }
+    assert_true(all >= 5);
+}
+
+static void test_cert_set__allocations_of_loading_fail__error_or_a_strict_set(void **state)
+{
+    for (enum mode mode = OURS_ONCE; mode <= ALL_FROM; mode++) {
+        load_failing(*state, mode);
     }
 }
 
-static void test_cert_set__one_allocation_of_loading_fails__error_or_a_whole_set(void **state)
+static void test_cert_set__own_allocation_of_loading_fails__says_no_memory(void **state)
 {
-    load_failing(*state, false);
+    for (size_t n = 1;; n++) {
+        struct cert_set *set = NULL;
+        struct cert_error err;
+
+        arm(n, OURS_ONCE);
+        enum rc rc = load(*state, &set, &err);
+        if (!disarm()) {
+            assert_int_equal(rc, RC_OK);
+            cert_set_unref(&set);
+            return;
+        }
+        assert_int_equal(rc, RC_NO_MEMORY);
+    }
 }
 
-static void test_cert_set__allocations_of_loading_fail_from_then__error_or_a_whole_set(void **state)
+/* An SSL that a failing root set made trusts no other roots. */
+static void assert_distrusts(const struct cert_fixture *f, SSL *client)
 {
-    load_failing(*state, true);
+    struct pki_cert server = pki_make_server(&f->foreign_root, "DNS:istiod.istio-system.svc");
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    struct tls_pair pair;
+
+    assert_int_equal(SSL_CTX_use_certificate(ctx, server.x), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(ctx, server.key), 1);
+    SSL *ssl = SSL_new(ctx);
+    SSL_set_accept_state(ssl);
+    tls_pair_init(&pair, client, ssl);
+    assert_false(tls_pair_handshake(&pair));
+    assert_false(SSL_is_init_finished(pair.client));
+    tls_pair_fini(&pair);
+    SSL_CTX_free(ctx);
+    pki_free(&server);
 }
 
-static void test_root_set__each_allocation_fails__error_or_it_works(void **state)
+static void test_root_set__allocations_fail__error_or_it_trusts_nobody_else(void **state)
 {
     const struct cert_fixture *f = *state;
+    size_t all = 0;
     bool hit = true;
 
-    for (size_t n = 1; hit; n++) {
+    for (size_t n = 1; hit; n = next_after(n, all)) {
         struct root_set *roots = NULL;
         struct cert_error err;
         SSL *ssl = NULL;
 
-        arm(n, (n & 1) == 0);
+        arm(n, ALL_ONCE);
         faults.on = true;
-        enum rc rc = root_set_load(f->root_file, &roots, &err);
-        if (rc == RC_OK) {
+        if (root_set_load(f->root_file, &roots, &err) == RC_OK) {
             ssl = root_set_new_ssl(roots, "istiod.istio-system.svc");
         }
         faults.on = false;
-        hit = faults.hit;
-        arm(0, false);
+        hit = disarm();
+        all = faults.count > all ? faults.count : all;
         assert_true(hit || ssl != NULL);
         if (ssl != NULL) {
-            struct tls_pair pair;
-            tls_pair_init(&pair, ssl, cert_set_new_ssl(f->set));
-            assert_true(tls_pair_handshake(&pair));
-            assert_true(root_set_alpn_is_h2(pair.client));
-            assert_int_equal(SSL_get_verify_result(pair.client), X509_V_OK);
-            tls_pair_fini(&pair);
+            assert_distrusts(f, ssl);
         }
         root_set_unref(&roots);
     }
+    assert_true(all > SAMPLES);
 }
 
 /* ---- the handshake ---- */
@@ -243,29 +296,27 @@ static enum rc shake_hands(struct cert_set *set, const struct client_opts *o, bo
     return rc;
 }
 
-/* n-th allocations, all of them or every step-th: those of one kind of work come in long rows. */
-static void handshakes(const struct cert_fixture *f, const struct client_opts *o, bool rest,
+static void handshakes(const struct cert_fixture *f, const struct client_opts *o, enum mode mode,
                        bool good)
 {
-    for (size_t n = 1;; n++) {
+    size_t all = 0;
+    bool hit = true;
+
+    for (size_t n = 1; hit; n = next_after(n, all)) {
         struct spiffe_id id;
-        char uri[SPIFFE_URI_BYTES] = "";
+        char uri[SPIFFE_URI_BYTES + 1] = "";
         bool done;
 
-        arm(n, rest);
+        arm(n, mode);
         enum rc rc = shake_hands(f->set, o, &done, &id);
-        bool hit = faults.hit;
-        arm(0, false);
+        hit = disarm();
+        all = faults.count > all ? faults.count : all;
+        assert_true(good || !done);
+        assert_true(hit || rc == (good ? RC_OK : RC_NOT_FOUND));
         if (rc == RC_OK) {
             assert_true(good);
             uri[spiffe_format(&id, uri)] = '\0';
             assert_string_equal(uri, VM_URI);
-        }
-        assert_true(good || !done);
-        if (!hit) {
-            assert_int_equal(rc, good ? RC_OK : RC_NOT_FOUND);
-            assert_true(n > 50);
-            return;
         }
     }
 }
@@ -274,18 +325,13 @@ static void test_cert_set__allocations_of_a_handshake_fail__it_fails_or_knows_th
 {
     const struct cert_fixture *f = *state;
 
-    for (int v = TLS1_2_VERSION; v <= TLS1_3_VERSION; v++) {
-        const struct client_opts o = {.cert = &f->vm, .max_version = v, .sni = "a.example.test"};
-        handshakes(f, &o, false, true);
+    for (enum mode mode = OURS_ONCE; mode <= ALL_FROM; mode++) {
+        for (int v = TLS1_2_VERSION; v <= TLS1_3_VERSION; v++) {
+            const struct client_opts o = {
+                .cert = &f->vm, .max_version = v, .sni = "a.example.test"};
+            handshakes(f, &o, mode, true);
+        }
     }
-}
-
-static void test_cert_set__allocations_fail_from_then__it_fails_or_knows_the_vm(void **state)
-{
-    const struct cert_fixture *f = *state;
-    const struct client_opts o = {.cert = &f->vm};
-
-    handshakes(f, &o, true, true);
 }
 
 static void test_cert_set__allocations_fail_with_a_foreign_vm__it_is_never_let_in(void **state)
@@ -296,7 +342,9 @@ static void test_cert_set__allocations_fail_with_a_foreign_vm__it_is_never_let_i
     const struct client_opts rows[] = {{.cert = &foreign}, {.cert = &other}};
 
     for (size_t i = 0; i < 2; i++) {
-        handshakes(f, &rows[i], false, false);
+        for (enum mode mode = OURS_ONCE; mode <= ALL_FROM; mode++) {
+            handshakes(f, &rows[i], mode, false);
+        }
     }
 
     pki_free(&foreign);
@@ -306,12 +354,10 @@ static void test_cert_set__allocations_fail_with_a_foreign_vm__it_is_never_let_i
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cert_set__one_allocation_of_loading_fails__error_or_a_whole_set),
-        cmocka_unit_test(
-            test_cert_set__allocations_of_loading_fail_from_then__error_or_a_whole_set),
-        cmocka_unit_test(test_root_set__each_allocation_fails__error_or_it_works),
+        cmocka_unit_test(test_cert_set__allocations_of_loading_fail__error_or_a_strict_set),
+        cmocka_unit_test(test_cert_set__own_allocation_of_loading_fails__says_no_memory),
+        cmocka_unit_test(test_root_set__allocations_fail__error_or_it_trusts_nobody_else),
         cmocka_unit_test(test_cert_set__allocations_of_a_handshake_fail__it_fails_or_knows_the_vm),
-        cmocka_unit_test(test_cert_set__allocations_fail_from_then__it_fails_or_knows_the_vm),
         cmocka_unit_test(test_cert_set__allocations_fail_with_a_foreign_vm__it_is_never_let_in),
     };
     if (CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free) != 1) {
