@@ -22,7 +22,7 @@
 #include "tests/certs/cert_fixture.h"
 
 #define ROUNDS 6
-#define SAMPLES 60
+#define SAMPLES 40
 #define VM_URI "spiffe://cluster.local/ns/vms/sa/web"
 
 void *__real_malloc(size_t n);
