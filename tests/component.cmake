@@ -8,3 +8,20 @@ xdsgate_test(gateway/relay/relay_test.c rig)
 xdsgate_test(gateway/relay/relay_try_test.c rig)
 xdsgate_test(gateway/relay/relay_window_test.c rig)
 xdsgate_test(gateway/relay/relay_patience_test.c rig)
+xdsgate_test(gateway/relay/relay_slow_line_test.c rig)
+xdsgate_test(gateway/upstream/balancer_test.c rig)
+xdsgate_test(gateway/upstream/pool_test.c rig)
+xdsgate_test(gateway/upstream/pool_life_test.c rig)
+xdsgate_test(core/h2/headers_test.c core_h2)
+xdsgate_test(core/h2/session_test.c fake_net)
+xdsgate_test(core/h2/session_blocks_test.c fake_net)
+xdsgate_test(core/h2/session_abuse_test.c fake_net)
+xdsgate_test(core/h2/session_end_test.c fake_net)
+xdsgate_test(gateway/upstream/pool_settings_test.c rig)
+
+xdsgate_test(gateway/relay/relay_alloc_test.c rig)
+target_sources(relay_alloc_test PRIVATE support/failing_malloc.c)
+target_link_options(relay_alloc_test PRIVATE
+  -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+  -Wl,--wrap=nghttp2_option_new,--wrap=nghttp2_session_callbacks_new
+  -Wl,--wrap=nghttp2_session_server_new2,--wrap=nghttp2_session_client_new2)

@@ -144,6 +144,10 @@ static void on_ping_timer(struct ev_loop *loop, ev_timer *t, int revents)
     if (conn_is_dead(s->conn)) {
         return;
     }
+    if (s->ending) {
+        conn_kill(s->conn, (enum end_reason)s->why);
+        return;
+    }
     if (!s->got_frame) {
         if (s->role == H2_ACCEPTED) {
             s->ops->on_limit(s, COUNTER_LIMIT_HANDSHAKE_TIMEOUT);
@@ -151,7 +155,8 @@ static void on_ping_timer(struct ev_loop *loop, ev_timer *t, int revents)
         conn_kill(s->conn, END_HANDSHAKE_TIMEOUT);
         return;
     }
-    if (s->ping_waits && s->heard) { /* a slow line: the answer waits behind other bytes */
+    bool moves = conn_line_moves(s->conn);
+    if (s->ping_waits && (s->heard || moves)) { /* a slow line: our PING waits behind other bytes */
         s->heard = false;
         h2_arm_ping(s, H2_PING_TIMEOUT_S);
         return;
@@ -214,7 +219,9 @@ static void on_conn_open(struct conn *c)
     s->open = true;
     h2_arm_ping(s, s->limits.settings_timeout);
     h2_session_mark(s);
-    s->ops->on_open(s);
+    if (s->role == H2_ACCEPTED) {
+        s->ops->on_open(s);
+    }
 }
 
 static void on_conn_bytes(struct conn *c, const uint8_t *data, size_t n)
@@ -330,6 +337,7 @@ void h2_session_end(struct h2_session *s, enum h2_error error, enum end_reason w
         conn_kill(s->conn, why);
         return;
     }
+    h2_arm_ping(s, H2_PING_TIMEOUT_S); /* for what is queued and GOAWAY to leave */
     h2_session_mark(s);
 }
 

@@ -92,7 +92,8 @@ struct h2_limits {
 };
 
 struct h2_session_ops {
-    /** The connection's handshake is done and the preface is on its way. */
+    /** Accepted role: the handshake is done and the preface is on its way. Dialled role: the peer's
+     * SETTINGS have come. */
     void (*on_open)(struct h2_session *s);
     /** Accepted role: a request's headers. Set st->ops and st->user, or answer at once. h may be
      * taken. end: no body follows. over_limit streams come with the headers cut. */
@@ -120,7 +121,8 @@ struct h2_session {
     struct worker_flush flush;
     ev_timer ping;
     bool open;       /**< the handshake is done */
-    bool got_frame;  /**< the peer's first frame, its SETTINGS, has come */
+    bool settled;    /**< dialled: the peer's SETTINGS have come, so its limits are known */
+    bool got_frame;  /**< the peer's first frame has come */
     bool heard;      /**< anything came since our last PING */
     bool ping_waits; /**< a PING of ours is not answered */
     bool ping_idle;  /**< PING also without streams: VM side */

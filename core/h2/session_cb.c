@@ -190,6 +190,12 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
             }
         }
         break;
+    case NGHTTP2_SETTINGS:
+        if (s->role == H2_DIALLED && !s->settled && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+            s->settled = true;
+            s->ops->on_open(s);
+        }
+        break;
     case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
             on_ping_ack(s);
@@ -244,9 +250,10 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 
     if (s->role == H2_ACCEPTED && ends) {
         struct h2_stream *st = find(ng, frame->hd.stream_id);
-        if (st != NULL && !st->got_end) {
-            (void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                            NGHTTP2_NO_ERROR);
+        if (st != NULL && !st->got_end &&
+            nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                      NGHTTP2_NO_ERROR) != 0) {
+            conn_kill(s->conn, END_MEMORY);
         }
     }
     return verdict(s);

@@ -36,8 +36,9 @@ struct conn {
     struct worker_reap reap;
     struct addr peer;
     struct addr local;
-    struct addr bind; /**< the configured source of a dialled connection */
-    char *detail;     /**< owned; NULL mostly */
+    struct addr bind;      /**< the configured source of a dialled connection */
+    char *detail;          /**< owned; NULL mostly */
+    uint64_t acknowledged; /**< at the last conn_line_moves() */
 };
 
 static void on_io(struct ev_loop *loop, ev_io *io, int revents);
@@ -493,6 +494,15 @@ enum rc conn_dial(struct worker *w, const struct addr *peer, const struct addr *
     watch(c, EV_WRITE);
     *out = c;
     return RC_OK;
+}
+
+bool conn_line_moves(struct conn *c)
+{
+    uint64_t before = c->acknowledged;
+    uint64_t waiting;
+
+    sock_sent(c->source.fd, &c->acknowledged, &waiting);
+    return c->acknowledged != before && (waiting > 0 || c->out.len > 0);
 }
 
 bool conn_is_dead(const struct conn *c)

@@ -97,6 +97,10 @@ const struct addr *conn_peer(const struct conn *c);
 const struct addr *conn_local(const struct conn *c);
 /** Borrowed until on_dead. */
 SSL *conn_ssl(const struct conn *c);
+/** Has the peer's kernel taken bytes of ours since the last call, and are there more on their way?
+ * A slow line that moves looks like this, long before the peer says something itself. */
+bool conn_line_moves(struct conn *c);
+
 /** Did both sides agree on HTTP/2 (ALPN h2)? False before the handshake is done. */
 bool conn_alpn_is_h2(const struct conn *c);
 /** A text for the log that says more than the end reason (TLS alert, errno), or "". Borrowed. */

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h> /* tcpi_bytes_acked, which the C library does not know */
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -134,4 +136,19 @@ bool sock_source_holds(int fd, const struct addr *source)
     }
     sock_local_addr(fd, &local);
     return addr_same_ip(&local, source);
+}
+
+void sock_sent(int fd, uint64_t *acknowledged, uint64_t *waiting)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+    int queued = 0;
+
+    *acknowledged = 0;
+    *waiting = 0;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+        ioctl(fd, SIOCOUTQ, &queued) == 0 && queued >= 0) {
+        *acknowledged = info.tcpi_bytes_acked;
+        *waiting = (uint64_t)queued;
+    }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/base/rc.h"
 #include "core/net/addr.h"
@@ -37,6 +38,10 @@ void sock_tune(int fd, bool user_timeout);
 
 /** The socket's own address; family ADDR_NONE when it has none. */
 void sock_local_addr(int fd, struct addr *out);
+
+/** How many bytes the peer has acknowledged (TCP_INFO), and how many wait for that; both 0 when the
+ * socket does not say. */
+void sock_sent(int fd, uint64_t *acknowledged, uint64_t *waiting);
 
 /** Is the socket's own IP source (or source ADDR_NONE)? Asked before the first byte is sent. */
 bool sock_source_holds(int fd, const struct addr *source);

@@ -28,7 +28,8 @@ static const struct command commands[] = {
     {"run", CLI_RUN, true, false, "--config FILE", "run the daemon in the foreground",
      "  -c, --config FILE    the configuration\n",
      "\nSignals: HUP reload, TERM graceful stop, INT the same (a second one ends at once),\n"
-     "USR1 open the log file again.\n"},
+     "USR1 open the log file again, USR2 hand over to a newly started program: restart or\n"
+     "upgrade without a lost VM.\n"},
     {"check", CLI_CHECK, true, false, "--config FILE", "check a configuration",
      "  -c, --config FILE    the configuration\n",
      "\nExit code 0, or 2 and one line per error: FILE:LINE:COLUMN: what is wrong. Resolves no\n"

@@ -20,43 +20,11 @@
 #include "core/base/check.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "gateway/admin/server.h"
 #include "gateway/daemon/cli.h"
-#include "gateway/daemon/gate.h"
-#include "gateway/daemon/status.h"
-#include "gateway/daemon/sockets.h"
-#include "gateway/daemon/watch.h"
-#include "gateway/upstream/directory.h"
+#include "gateway/daemon/daemon_internal.h"
 
 #define WATCH_INTERVAL_S 1.0
 #define STATUS_INTERVAL_S 5.0
-#define DRAIN_LOOK_S 0.05
-
-struct daemon {
-    const char *config_path;
-    struct ev_loop *loop;
-    struct worker **workers; /* owned */
-    struct gate **gates;     /* owned, one for each worker */
-    unsigned n_workers;
-    struct conn_limits *limits;
-    struct directory *directory;
-    struct admin *admin;
-    struct sockets sockets;
-    struct watch watch;
-    struct status status; /* what the admin pages show; guards the generation for their threads */
-    struct generation *generation;
-    ev_signal hup;
-    ev_signal term;
-    ev_signal intr;
-    ev_signal usr1;
-    ev_timer watch_timer;
-    ev_timer status_timer;
-    ev_timer drain_timer;
-    uint32_t beats; /* workers that answered since the last status; atomic */
-    bool draining;
-    bool forced;
-    double drain_deadline;
-};
 
 /* ---- calls into workers ---- */
 
@@ -78,8 +46,8 @@ static void run_call(struct worker *w, void *arg)
 }
 
 /* Run on a worker and wait for the result. */
-static enum rc call_gate(struct daemon *d, unsigned i, enum rc (*fn)(struct gate *g, void *arg),
-                         void *arg)
+enum rc daemon_call(struct daemon *d, unsigned i, enum rc (*fn)(struct gate *g, void *arg),
+                    void *arg)
 {
     struct call c = {.fn = fn, .gate = d->gates[i], .arg = arg};
 
@@ -106,29 +74,10 @@ static enum rc do_apply(struct gate *g, void *arg)
     return gate_apply(g, a->generation, a->sockets, a->n);
 }
 
-static enum rc do_drain(struct gate *g, void *arg)
-{
-    gate_drain(g, *(const double *)arg);
-    return RC_OK;
-}
-
-static enum rc do_kill(struct gate *g, void *arg)
-{
-    (void)arg;
-    gate_kill_all(g);
-    return RC_OK;
-}
-
-static enum rc do_is_empty(struct gate *g, void *arg)
-{
-    *(bool *)arg = *(bool *)arg && gate_is_empty(g);
-    return RC_OK;
-}
-
-static void call_all(struct daemon *d, enum rc (*fn)(struct gate *g, void *arg), void *arg)
+void daemon_call_all(struct daemon *d, enum rc (*fn)(struct gate *g, void *arg), void *arg)
 {
     for (unsigned i = 0; i < d->n_workers; i++) {
-        if (call_gate(d, i, fn, arg) != RC_OK) {
+        if (daemon_call(d, i, fn, arg) != RC_OK) {
             log_event(LOG_ERROR, "a worker could not be told", LOG_I("worker", i));
         }
     }
@@ -136,33 +85,42 @@ static void call_all(struct daemon *d, enum rc (*fn)(struct gate *g, void *arg),
 
 /* ---- putting a configuration in force ---- */
 
-static void log_lines(enum log_level level, const char *msg, char *text)
+void daemon_log_errors(char *text)
 {
     char *rest = NULL;
     for (char *line = strtok_r(text, "\n", &rest); line != NULL;
          line = strtok_r(NULL, "\n", &rest)) {
-        log_event(level, msg, LOG_S("error", line));
+        log_event(LOG_ERROR, "configuration refused", LOG_S("error", line));
     }
 }
 
-/* Read the file; its errors go to standard error at the start and to the log later. */
+/* Errors go to standard error at the start, to the old process in a handover, to the log later. */
+static void say_errors(struct daemon *d, bool first, char *text)
+{
+    if (!first) {
+        daemon_log_errors(text);
+    } else if (d->sockets.inherited.control >= 0) {
+        handover_refuse(&d->sockets.inherited, text);
+    } else {
+        (void)fputs(text, stderr);
+    }
+}
+
 static enum rc read_config(struct daemon *d, bool first, struct config **out)
 {
     char *text = NULL;
     size_t n = 0;
-    FILE *errors = first ? stderr : open_memstream(&text, &n);
+    FILE *errors = open_memstream(&text, &n);
 
     if (errors == NULL) {
         return RC_NO_MEMORY;
     }
     enum rc rc = config_load(d->config_path, errors, out);
-    if (!first) {
-        (void)fclose(errors);
-        if (text != NULL) {
-            log_lines(LOG_ERROR, "configuration refused", text);
-        }
-        free(text);
+    (void)fclose(errors);
+    if (text != NULL && n > 0) {
+        say_errors(d, first, text);
     }
+    free(text);
     return rc;
 }
 
@@ -170,7 +128,7 @@ static enum rc apply_to_workers(struct daemon *d, struct generation *g, struct s
 {
     for (unsigned i = 0; i < d->n_workers; i++) {
         struct apply_arg a = {g, &plan->rows[i * plan->n], plan->n};
-        TRY(call_gate(d, i, do_apply, &a));
+        TRY(daemon_call(d, i, do_apply, &a));
     }
     return sockets_commit(&d->sockets, plan);
 }
@@ -186,7 +144,7 @@ static struct admin_opts admin_opts_of(const struct config *c)
     };
 }
 
-static enum rc start_admin(struct daemon *d, const struct config *c)
+enum rc daemon_start_admin(struct daemon *d, const struct config *c)
 {
     char err[200] = "";
     struct admin_opts o = admin_opts_of(c);
@@ -204,12 +162,12 @@ static enum rc move_admin(struct daemon *d, const struct config *now, const stru
 {
     struct admin_opts o = admin_opts_of(now);
 
-    if (admin_same(d->admin, &o)) {
+    if (d->admin != NULL && admin_same(d->admin, &o)) {
         return RC_OK;
     }
     admin_stop(&d->admin);
-    enum rc rc = start_admin(d, now);
-    if (rc != RC_OK && start_admin(d, before) == RC_OK) {
+    enum rc rc = daemon_start_admin(d, now);
+    if (rc != RC_OK && daemon_start_admin(d, before) == RC_OK) {
         log_event(LOG_WARNING, "the admin pages stay where they were");
     }
     return rc;
@@ -302,47 +260,10 @@ static void reload(struct daemon *d, const char *why)
     (void)sd_notify(0, "READY=1");
 }
 
-/* ---- ending ---- */
-
-static void on_drain_look(struct ev_loop *loop, ev_timer *t, int revents)
+/* While a new program starts, it reads the file itself. */
+static bool may_reload(const struct daemon *d)
 {
-    struct daemon *d = t->data;
-    bool empty = true;
-
-    (void)revents;
-    call_all(d, do_is_empty, &empty);
-    if (empty) {
-        ev_break(loop, EVBREAK_ALL);
-    }
-}
-
-static void drain(struct daemon *d, const char *why)
-{
-    double seconds = d->generation->config->drain_timeout;
-
-    d->draining = true;
-    status_set_draining(&d->status);
-    (void)sd_notify(0, "STOPPING=1\nSTATUS=Ending the streams of VMs one by one");
-    log_event(LOG_INFO, "stopping", LOG_S("because", why), LOG_I("drain_seconds", seconds));
-    call_all(d, do_drain, &seconds);
-    ev_timer_set(&d->drain_timer, 0., DRAIN_LOOK_S);
-    ev_timer_start(d->loop, &d->drain_timer);
-}
-
-static void on_stop(struct ev_loop *loop, ev_signal *s, int revents)
-{
-    struct daemon *d = s->data;
-
-    (void)loop;
-    (void)revents;
-    if (!d->draining) {
-        drain(d, s->signum == SIGINT ? "SIGINT" : "SIGTERM");
-        return;
-    }
-    if (s->signum == SIGINT) {
-        log_event(LOG_WARNING, "ending at once", LOG_S("because", "a second SIGINT"));
-        call_all(d, do_kill, NULL);
-    }
+    return !d->draining && d->handover.pid == 0;
 }
 
 static void on_hup(struct ev_loop *loop, ev_signal *s, int revents)
@@ -351,7 +272,7 @@ static void on_hup(struct ev_loop *loop, ev_signal *s, int revents)
 
     (void)loop;
     (void)revents;
-    if (!d->draining) {
+    if (may_reload(d)) {
         reload(d, "SIGHUP");
     }
 }
@@ -371,7 +292,7 @@ static void on_watch(struct ev_loop *loop, ev_timer *t, int revents)
 
     (void)loop;
     (void)revents;
-    if (!d->draining && watch_changed(&d->watch, d->generation->config->files)) {
+    if (may_reload(d) && watch_changed(&d->watch, d->generation->config->files)) {
         reload(d, "a file changed");
     }
 }
@@ -442,7 +363,7 @@ static void raise_file_limit(void)
     }
 }
 
-static void watch_signal(struct daemon *d, ev_signal *s, int signum,
+void daemon_watch_signal(struct daemon *d, ev_signal *s, int signum,
                          void (*cb)(struct ev_loop *, ev_signal *, int))
 {
     ev_signal_init(s, cb, signum);
@@ -452,10 +373,8 @@ static void watch_signal(struct daemon *d, ev_signal *s, int signum,
 
 static void start_watching(struct daemon *d)
 {
-    watch_signal(d, &d->hup, SIGHUP, on_hup);
-    watch_signal(d, &d->term, SIGTERM, on_stop);
-    watch_signal(d, &d->intr, SIGINT, on_stop);
-    watch_signal(d, &d->usr1, SIGUSR1, on_usr1);
+    daemon_watch_signal(d, &d->hup, SIGHUP, on_hup);
+    daemon_watch_signal(d, &d->usr1, SIGUSR1, on_usr1);
     ev_timer_init(&d->watch_timer, on_watch, WATCH_INTERVAL_S, WATCH_INTERVAL_S);
     d->watch_timer.data = d;
     ev_timer_start(d->loop, &d->watch_timer);
@@ -463,8 +382,7 @@ static void start_watching(struct daemon *d)
     ev_timer_init(&d->status_timer, on_status, 0., status_interval());
     d->status_timer.data = d;
     ev_timer_start(d->loop, &d->status_timer);
-    ev_init(&d->drain_timer, on_drain_look);
-    d->drain_timer.data = d;
+    daemon_watch_leaving(d);
 }
 
 static enum rc make_workers(struct daemon *d, unsigned n)
@@ -493,6 +411,23 @@ static enum rc make_workers(struct daemon *d, unsigned n)
     return RC_OK;
 }
 
+/* Everything is in force: serve, after the process before has stopped if there is one. */
+static enum rc open_to_all(struct daemon *d)
+{
+    if (d->sockets.inherited.control < 0) {
+        TRY(daemon_start_admin(d, d->generation->config));
+        daemon_pause(d, false);
+        return RC_OK;
+    }
+    handover_wait_for_go(&d->sockets.inherited);
+    daemon_pause(d, false);
+    handover_serving(&d->sockets.inherited);
+    if (daemon_start_admin(d, d->generation->config) != RC_OK) {
+        log_event(LOG_ERROR, "there are no admin pages until the next reload"); /* VMs come first */
+    }
+    return RC_OK;
+}
+
 static enum rc start(struct daemon *d, struct config *c)
 {
     enum rc rc = log_setup(&c->log);
@@ -511,14 +446,15 @@ static enum rc start(struct daemon *d, struct config *c)
         return rc;
     }
     status_init(&d->status, d->workers, d->n_workers);
+    daemon_pause(d, true);
     TRY(put_in_force(d, c));
     watch_mark(&d->watch, d->generation->config->files_stamp);
-    return start_admin(d, d->generation->config);
+    return open_to_all(d);
 }
 
 static void stop_workers(struct daemon *d)
 {
-    call_all(d, do_kill, NULL);
+    daemon_kill_all(d);
     for (unsigned i = 0; i < d->n_workers; i++) {
         worker_stop(d->workers[i]);
         worker_join(d->workers[i]);
@@ -549,22 +485,38 @@ static void stop(struct daemon *d)
     ev_loop_destroy(d->loop);
 }
 
-int daemon_run(const char *config_path)
+/* What the process before gave us, or nothing. */
+static enum rc receive_sockets(struct daemon *d)
 {
-    struct daemon d = {.config_path = config_path};
+    enum rc rc = handover_receive(&d->sockets.inherited);
+
+    if (rc == RC_INVALID) {
+        (void)fprintf(stderr, "xdsgate run: XDSGATE_HANDOVER is not of this version\n");
+    }
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+int daemon_run(const char *config_path, char *const *argv)
+{
+    struct daemon d = {.config_path = config_path, .argv = argv};
     struct config *c = NULL;
 
     protect_memory();
     raise_file_limit();
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGUSR2, SIG_IGN); /* a signal that other daemons upgrade by must not end this */
+    (void)signal(SIGUSR2, SIG_IGN); /* until it can be handed over */
+    if (receive_sockets(&d) != RC_OK) {
+        return CLI_EXIT_NO;
+    }
     enum rc rc = read_config(&d, true, &c);
     if (rc != RC_OK) {
+        sockets_fini(&d.sockets);
         return rc == RC_INVALID ? CLI_EXIT_USAGE : CLI_EXIT_NO;
     }
     d.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (d.loop == NULL) {
         config_free(&c);
+        sockets_fini(&d.sockets);
         return CLI_EXIT_NO;
     }
     rc = start(&d, c);

@@ -22,10 +22,8 @@
 #define PARK_S 1.0
 #define DRAIN_TICK_S 0.02
 
-/* The part of drain_timeout in which all streams have been ended, and a rate that is always fine
- * for istiod. */
+/* The part of drain_timeout in which all streams have been ended. */
 #define DRAIN_SPREAD 0.7
-#define DRAIN_RATE_MIN 25.0
 
 struct door {
     struct list node;
@@ -51,8 +49,10 @@ struct hello {
     size_t cap;
 };
 
-static void watch_doors(struct gate *g, bool on)
+static void watch_doors(struct gate *g)
 {
+    bool on = !g->paused && !g->draining && !ev_is_active(&g->reopen);
+
     for (struct list *n = g->doors.next; n != &g->doors; n = n->next) {
         struct door *d = LIST_ENTRY(n, struct door, node);
         if (on) {
@@ -282,18 +282,16 @@ static void on_reopen(struct ev_loop *loop, ev_timer *t, int revents)
 
     (void)loop;
     (void)revents;
-    if (!g->draining) {
-        watch_doors(g, true);
-    }
+    watch_doors(g);
 }
 
 static void pause_accepting(struct gate *g, const char *why)
 {
     log_event(LOG_WARNING, "not accepting for a moment", LOG_S("reason", why));
-    watch_doors(g, false);
     ev_timer_stop(g->worker->loop, &g->reopen);
     ev_timer_set(&g->reopen, REOPEN_S, 0.);
     ev_timer_start(g->worker->loop, &g->reopen);
+    watch_doors(g);
 }
 
 static bool admit_peer(struct gate *g, const struct config_listener *listener,
@@ -493,7 +491,7 @@ enum rc gate_apply(struct gate *g, struct generation *generation, const struct g
     if (has_xfcc(generation)) {
         end_untrusted_passes(g);
     }
-    watch_doors(g, !g->draining);
+    watch_doors(g);
     return RC_OK;
 }
 
@@ -506,11 +504,12 @@ static void refuse_all(struct list *hellos)
     }
 }
 
+/* Streams and passthrough connections: what VMs will come back with. */
 static uint32_t count_work(const struct gate *g)
 {
     uint32_t n = 0;
     for (struct list *i = g->sessions.next; i != &g->sessions; i = i->next) {
-        n += 1 + LIST_ENTRY(i, struct vm_session, node)->h2->n_streams;
+        n += LIST_ENTRY(i, struct vm_session, node)->h2->n_streams;
     }
     for (struct list *i = g->passes.next; i != &g->passes; i = i->next) {
         n++;
@@ -518,20 +517,22 @@ static uint32_t count_work(const struct gate *g)
     return n;
 }
 
-/* End one thing: a stream, then its connection, then passthrough connections. false: nothing left
- * to end. */
+/* End one thing that a VM will come back with, and all connections without streams on the way to
+ * it. VMs take turns; passthrough connections come last. false: nothing is left to end. */
 static bool drain_one(struct gate *g)
 {
-    uint32_t looked = 0;
-    uint32_t most = count_work(g);
+    struct list *last = g->sessions.prev;
+    enum vm_drained ended = VM_DRAINED_NOTHING;
 
-    while (!list_empty(&g->sessions) && looked++ < most) {
+    for (bool more = !list_empty(&g->sessions); more && ended != VM_DRAINED_STREAM;) {
         struct list *n = g->sessions.next;
+        more = n != last;
         list_del(n);
         list_add_tail(&g->sessions, n);
-        if (vm_session_drain_one(LIST_ENTRY(n, struct vm_session, node))) {
-            return true;
-        }
+        ended = vm_session_drain_one(LIST_ENTRY(n, struct vm_session, node));
+    }
+    if (ended == VM_DRAINED_STREAM) {
+        return true;
     }
     if (!list_empty(&g->passes)) {
         passthrough_kill(passthrough_of(g->passes.next), END_DRAIN);
@@ -561,7 +562,14 @@ static void on_drain_timer(struct ev_loop *loop, ev_timer *t, int revents)
     }
 }
 
-void gate_drain(struct gate *g, double seconds)
+void gate_pause(struct gate *g, bool paused)
+{
+    CHECK_MAGIC(g, GATE_MAGIC);
+    g->paused = paused;
+    watch_doors(g);
+}
+
+void gate_drain(struct gate *g, double seconds, double pace)
 {
     CHECK_MAGIC(g, GATE_MAGIC);
     if (g->draining) {
@@ -574,7 +582,7 @@ void gate_drain(struct gate *g, double seconds)
     refuse_all(&g->hellos);
     refuse_all(&g->parked);
     double rate = count_work(g) / (seconds * DRAIN_SPREAD + 0.001);
-    g->drain_rate = rate > DRAIN_RATE_MIN ? rate : DRAIN_RATE_MIN;
+    g->drain_rate = rate > pace ? rate : pace;
     g->drain_at = worker_now(g->worker);
     g->drain_deadline = g->drain_at + seconds;
     g->drain_credit = 1;

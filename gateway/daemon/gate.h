@@ -32,6 +32,7 @@ struct gate {
     struct site_upstreams upstreams;
     struct site *site; /**< shared (ref): the configuration in force */
     ev_timer reopen;   /**< accepting again after a shortage of file descriptors */
+    bool paused;       /**< another process accepts, or nobody yet */
     bool draining;
     ev_timer drain_timer;
     double drain_rate; /**< streams a second */
@@ -55,8 +56,14 @@ void gate_free(struct gate **g);
 enum rc gate_apply(struct gate *g, struct generation *generation, const struct gate_socket *sockets,
                    size_t n) MUST_USE;
 
-/** Close the doors and end everything within seconds, streams one by one; then gate_is_empty(). */
-void gate_drain(struct gate *g, double seconds);
+/** Accept no connections until it is called with false; they wait in the listening sockets. */
+void gate_pause(struct gate *g, bool paused);
+
+/**
+ * Close the doors and end everything within seconds, streams one by one; then gate_is_empty().
+ * pace: streams a second that istiod takes back, as far as the seconds suffice for it.
+ */
+void gate_drain(struct gate *g, double seconds, double pace);
 
 /** End everything now. */
 void gate_kill_all(struct gate *g);

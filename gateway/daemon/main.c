@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: from the command line to what was asked for. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "gateway/config/config.h"
 #include "gateway/daemon/cli.h"
@@ -31,21 +32,47 @@ static enum cli_exit flush(enum cli_exit code)
     return CLI_EXIT_NO;
 }
 
+/* A copy in the order it came in, for a handover: getopt_long() sorts it. NULL: out of memory. */
+static char **copy_arguments(int argc, char **argv)
+{
+    char **copy = calloc((size_t)argc + 1, sizeof(char *));
+    for (int i = 0; copy != NULL && i < argc; i++) {
+        copy[i] = argv[i];
+    }
+    return copy;
+}
+
+static int run(const char *config_path, char **argv)
+{
+    if (argv == NULL) {
+        (void)fprintf(stderr, "xdsgate run: %s\n", rc_text(RC_NO_MEMORY));
+        return CLI_EXIT_NO;
+    }
+    return daemon_run(config_path, argv);
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli;
     enum cli_exit exit = CLI_EXIT_OK;
+    char **arguments = copy_arguments(argc, argv);
     if (!cli_parse(argc, argv, stdout, stderr, &cli, &exit)) {
+        free(arguments);
         return (int)flush(exit);
     }
+    int code = CLI_EXIT_OK;
     switch (cli.command) {
     case CLI_RUN:
-        return daemon_run(cli.config_path);
+        code = run(cli.config_path, arguments);
+        break;
     case CLI_CHECK:
-        return (int)check(cli.config_path);
+        code = (int)check(cli.config_path);
+        break;
     case CLI_VERSION:
+        cli_write_version(stdout, cli.json);
+        code = (int)flush(CLI_EXIT_OK);
         break;
     }
-    cli_write_version(stdout, cli.json);
-    return (int)flush(CLI_EXIT_OK);
+    free(arguments);
+    return code;
 }

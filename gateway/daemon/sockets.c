@@ -8,28 +8,32 @@
 
 #include "core/net/sock.h"
 
-static bool is_open(const struct sockets *s, const struct addr *a)
+/* A worker's open socket for the address, or -1. */
+static int find_open(const struct sockets *s, unsigned worker, const struct addr *a)
 {
     for (size_t i = 0; i < s->n; i++) {
-        if (addr_same_ip(&s->addrs[i], a) && s->addrs[i].port == a->port) {
-            return true;
+        const struct handover_socket *row = &s->rows[worker * s->n + i];
+        if (addr_same_ip(&row->addr, a) && row->addr.port == a->port) {
+            return row->fd;
         }
     }
-    return false;
+    return -1;
 }
 
-static enum rc open_all(const struct sockets *s, struct sockets_plan *plan, size_t i, char *err,
+static enum rc open_all(struct sockets *s, struct sockets_plan *plan, size_t i, char *err,
                         size_t err_size)
 {
     char text[ADDR_TEXT_BYTES];
     const char *what;
     struct addr a = plan->rows[i].addr;
 
-    if (is_open(s, &a)) {
+    if (find_open(s, 0, &a) >= 0) {
         return RC_OK;
     }
     for (unsigned w = 0; w < s->n_workers; w++) {
-        enum rc rc = sock_listen(&a, true, &plan->rows[w * plan->n + i].fd, &what);
+        int *fd = &plan->rows[w * plan->n + i].fd;
+        *fd = handover_pick(&s->inherited, &a);
+        enum rc rc = *fd >= 0 ? RC_OK : sock_listen(&a, true, fd, &what);
         if (rc != RC_OK) {
             snprintf(err, err_size, "cannot listen on %s: %s: %m", addr_format(&a, text), what);
             return rc;
@@ -59,8 +63,8 @@ static void list_binds(const struct config *c, struct sockets_plan *plan, unsign
     }
 }
 
-enum rc sockets_plan(const struct sockets *s, const struct config *c, struct sockets_plan *out,
-                     char *err, size_t err_size)
+enum rc sockets_plan(struct sockets *s, const struct config *c, struct sockets_plan *out, char *err,
+                     size_t err_size)
 {
     struct sockets_plan plan = {.n = count_binds(c)};
 
@@ -84,18 +88,27 @@ enum rc sockets_plan(const struct sockets *s, const struct config *c, struct soc
 
 enum rc sockets_commit(struct sockets *s, const struct sockets_plan *plan)
 {
-    struct addr *addrs = calloc(plan->n + 1, sizeof(*addrs));
+    struct handover_socket *rows = calloc(plan->n * s->n_workers + 1, sizeof(*rows));
 
-    if (addrs == NULL) {
+    if (rows == NULL) {
         return RC_NO_MEMORY;
     }
-    for (size_t i = 0; i < plan->n; i++) {
-        addrs[i] = plan->rows[i].addr;
+    for (unsigned w = 0; w < s->n_workers; w++) {
+        for (size_t i = 0; i < plan->n; i++) {
+            const struct gate_socket *row = &plan->rows[w * plan->n + i];
+            int fd = row->fd >= 0 ? row->fd : find_open(s, w, &row->addr);
+            rows[w * plan->n + i] = (struct handover_socket){row->addr, fd};
+        }
     }
-    free(s->addrs);
-    s->addrs = addrs;
+    free(s->rows);
+    s->rows = rows;
     s->n = plan->n;
     return RC_OK;
+}
+
+size_t sockets_count(const struct sockets *s)
+{
+    return s->n * s->n_workers;
 }
 
 void sockets_plan_close(struct sockets_plan *plan, unsigned n_workers)
@@ -116,6 +129,7 @@ void sockets_plan_free(struct sockets_plan *plan)
 
 void sockets_fini(struct sockets *s)
 {
-    free(s->addrs);
-    *s = (struct sockets){0};
+    handover_in_fini(&s->inherited);
+    free(s->rows);
+    s->rows = NULL;
 }

@@ -81,9 +81,11 @@ enum rc vm_session_accept(struct worker *w, int fd, const struct addr *peer, con
                           size_t n, struct cert_set *certs, struct relay_route *route,
                           const struct vm_session_owner *owner) MUST_USE;
 
-/** End its oldest stream with status 14, or the connection when it has none left. true: there was
- * something to do. */
-bool vm_session_drain_one(struct vm_session *vm);
+/** What one step of draining ended. */
+enum vm_drained { VM_DRAINED_NOTHING, VM_DRAINED_STREAM, VM_DRAINED_CONNECTION };
+
+/** End its oldest stream with status 14, or the connection when it has none left. */
+enum vm_drained vm_session_drain_one(struct vm_session *vm);
 
 /** End it now. */
 void vm_session_kill(struct vm_session *vm, enum end_reason why);

@@ -179,7 +179,7 @@ enum rc vm_session_accept(struct worker *w, int fd, const struct addr *peer, con
     return RC_OK;
 }
 
-bool vm_session_drain_one(struct vm_session *vm)
+enum vm_drained vm_session_drain_one(struct vm_session *vm)
 {
     CHECK_MAGIC(vm, VM_MAGIC);
     if (!vm->draining) {
@@ -192,14 +192,14 @@ bool vm_session_drain_one(struct vm_session *vm)
         if (r != NULL && !r->over) {
             relay_finish(r, GRPC_UNAVAILABLE, "transport is closing: xdsgate is stopping",
                          END_DRAIN);
-            return true;
+            return VM_DRAINED_STREAM;
         }
     }
     if (!vm->h2->ending && vm->h2->n_streams == 0) {
         h2_session_end(vm->h2, H2_NO_ERROR, END_DRAIN);
-        return true;
+        return VM_DRAINED_CONNECTION;
     }
-    return false;
+    return VM_DRAINED_NOTHING;
 }
 
 void vm_session_kill(struct vm_session *vm, enum end_reason why)

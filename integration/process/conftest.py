@@ -16,6 +16,7 @@ import pytest
 
 from rig.client_hello import client_hello
 from rig.gateway import Gateway
+from rig.notify import Notify
 from rig.pki import NEW_KEY, Pair, issue, openssl
 from rig.process import free_port
 from rig.sandbox import GATEWAY_IP, Istiod, Vms
@@ -70,10 +71,11 @@ class Rig:
 
     # ---- things ----
 
-    def gateway(self, config: dict, env: dict[str, str] | None = None) -> Gateway:
+    def gateway(self, config: dict, env: dict[str, str] | None = None,
+                program: Path | None = None) -> Gateway:
         folder = self.folder / f"gateway-{len(self.gateways)}"
         folder.mkdir()
-        gateway = Gateway(folder, config, env)
+        gateway = Gateway(folder, config, env, program)
         self.gateways.append(gateway)
         return gateway.start()
 
@@ -166,6 +168,13 @@ def rig(tmp_path: Path, authority: Path) -> Iterator[Rig]:
     finally:
         rig.leave()
         rig.kill_all()
+
+
+@pytest.fixture
+def notify(tmp_path: Path) -> Iterator[Notify]:
+    notify = Notify(tmp_path / "notify.sock")
+    yield notify
+    notify.socket.close()
 
 
 @pytest.fixture

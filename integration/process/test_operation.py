@@ -20,6 +20,7 @@ import pytest
 
 from conftest import Rig
 from rig.gateway import BINARY, Gateway
+from rig.notify import Notify
 from rig.process import Process, free_port
 from rig.wait import until
 
@@ -29,35 +30,6 @@ SAMPLE = re.compile(rf"([a-z_]+)(\{{{LABEL}(?:,{LABEL})*\}})? (-?[0-9.]+)")
 
 
 # ---- sd_notify ----
-
-
-class Notify:
-    """The socket of a service manager."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.messages: list[dict[str, str]] = []
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(path))
-        self.socket.setblocking(False)
-
-    def all(self) -> list[dict[str, str]]:
-        while True:
-            try:
-                text = self.socket.recv(65536).decode()
-            except BlockingIOError:
-                return self.messages
-            self.messages.append(dict(line.split("=", 1) for line in text.splitlines()))
-
-    def positions(self, key: str) -> list[int]:
-        return [i for i, message in enumerate(self.all()) if key in message]
-
-
-@pytest.fixture
-def notify(tmp_path: Path) -> Iterator[Notify]:
-    notify = Notify(tmp_path / "notify.sock")
-    yield notify
-    notify.socket.close()
 
 
 def test_sd_notify__ready_reloading_ready_stopping(rig: Rig, notify: Notify) -> None:

@@ -22,7 +22,7 @@
 #include "tests/certs/cert_fixture.h"
 
 #define ROUNDS 6
-#define SAMPLES 40
+#define SAMPLES 30
 #define VM_URI "spiffe://cluster.local/ns/vms/sa/web"
 
 void *__real_malloc(size_t n);
@@ -151,7 +151,7 @@ static void assert_set_is_strict(const struct cert_fixture *f, struct cert_set *
     for (size_t i = 0; i < 2; i++) {
         struct tls_pair pair;
         assert_false(cert_fixture_connect(set, &rows[i], &pair));
-        assert_string_not_equal(cert_set_peer_error(pair.server), "");
+        assert_false(SSL_is_init_finished(pair.server));
         tls_pair_fini(&pair);
     }
     pki_free(&foreign);
@@ -250,7 +250,7 @@ static void test_root_set__allocations_fail__error_or_it_trusts_nobody_else(void
         }
         root_set_unref(&roots);
     }
-    assert_true(all > SAMPLES);
+    assert_true(all > 100);
 }
 
 /* ---- the handshake ---- */

@@ -189,6 +189,14 @@ void conn_kill(struct conn *c, enum end_reason why)
     worker_reap_later(c->worker, &c->reap);
 }
 
+bool conn_line_moves(struct conn *c)
+{
+    bool moves = c->wire->taken > 0 && c->wire->out_len > 0;
+
+    c->wire->taken = 0;
+    return moves;
+}
+
 bool conn_is_dead(const struct conn *c)
 {
     CHECK_MAGIC(c, CONN_MAGIC);
@@ -276,6 +284,7 @@ size_t wire_take(struct wire *w, uint8_t *buf, size_t max)
     memcpy(buf, w->out, n);
     memmove(w->out, w->out + n, w->out_len - n);
     w->out_len -= n;
+    w->taken += n;
     if (c != NULL && c->state == CONN_OPEN && c->out_was_full && !conn_out_full(c)) {
         c->out_was_full = false;
         gateway_enter();

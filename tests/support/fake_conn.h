@@ -28,6 +28,7 @@ struct wire {
     uint8_t *out;        /**< owned; what the gateway sent and nobody took yet */
     size_t out_len;
     size_t out_cap;
+    size_t taken;        /**< bytes taken since the last conn_line_moves() */
     size_t socket_bytes; /**< what the socket takes before bytes count as queued */
 };
 

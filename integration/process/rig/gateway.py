@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from .process import Process
+from .process import Adopted, Process
 from .wait import until, until_equal
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,13 +36,15 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Gateway:
-    def __init__(self, folder: Path, config: dict, env: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, config: dict, env: dict[str, str] | None = None,
+                 program: Path | None = None) -> None:
         self.folder = folder
         self.file = folder / "xdsgate.yaml"
         self.socket = folder / "admin.sock"
         self.env = {**os.environ, **(env or {})}
         self.env.pop("NOTIFY_SOCKET", None) if env is None else None
         self.config = config
+        self.program = program or BINARY
         self.process: Process | None = None
         self.started = False
 
@@ -50,7 +52,7 @@ class Gateway:
 
     def start(self) -> "Gateway":
         self.write(self.config)
-        self.process = Process("xdsgate", [BINARY, "run", "--config", self.file],
+        self.process = Process("xdsgate", [self.program, "run", "--config", self.file],
                                self.folder / "xdsgate.log", self.env)
         self.process.await_control(self.socket)
         self.await_log("xdsgate is running")
@@ -74,6 +76,18 @@ class Gateway:
         before = self.metric(row)
         self.process.signal(signal.SIGHUP)
         until(lambda: self.metric(row) > before, f"a reload that is {'ok' if ok else 'refused'}")
+
+    def hand_over(self) -> Process:
+        """SIGUSR2, until another process serves, which is the daemon from now on; the old one."""
+        def successors() -> list[int]:
+            return [line["pid"] for line in self.log() if line["msg"].startswith("handed over")]
+
+        old, before = self.process, len(successors())
+        old.signal(signal.SIGUSR2)
+        until(lambda: len(successors()) > before, "another process serves")
+        self.process = Adopted("xdsgate", successors()[-1], old.log)
+        self.process.await_control(self.socket)
+        return old
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""

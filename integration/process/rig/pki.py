@@ -36,3 +36,11 @@ def issue(folder: Path, name: str, root: Path, root_key: Path, days: int = 1) ->
     openssl("x509", "-req", "-in", request, "-CA", root, "-CAkey", root_key, "-days", days,
             "-extfile", settings, "-out", pair.certificate)
     return pair
+
+
+def request(folder: Path, name: str, uri: str) -> tuple[str, Path]:
+    """A certificate signing request for this URI, as PEM, and the file of its key."""
+    key = folder / f"{name}.key"
+    csr = openssl("req", *NEW_KEY, "-subj", "/", "-keyout", key, "-addext",
+                  f"subjectAltName=URI:{uri}")
+    return csr, key

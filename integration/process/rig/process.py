@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import random
 import signal
 import socket
@@ -54,6 +56,44 @@ class Process:
     def must_run(self) -> bool:
         assert self.running(), f"{self.name} ended: {self.text()[-2000:]}"
         return True
+
+
+class Adopted(Process):
+    """A program that a program of ours has started, and whose parent we become when that ends."""
+
+    def __init__(self, name: str, pid: int, log: Path) -> None:
+        self.name = name
+        self.log = log
+        self.number = pid
+        self.code: int | None = None
+        pr_set_child_subreaper = 36
+        assert ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) == 0
+
+    @property
+    def pid(self) -> int:
+        return self.number
+
+    def running(self) -> bool:
+        if self.code is None:
+            try:
+                pid, status = os.waitpid(self.number, os.WNOHANG)
+            except ChildProcessError:  # its own parent is still there
+                return Path(f"/proc/{self.number}").exists()
+            if pid == self.number:
+                self.code = os.waitstatus_to_exitcode(status)
+        return self.code is None
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.number, number)
+
+    def await_end(self, within: float = LONG_S) -> int:
+        until(lambda: not self.running(), f"{self.name} has ended", within)
+        assert self.code is not None, f"{self.name} ended while its parent was still there"
+        return self.code
+
+    def kill(self) -> None:
+        if self.running():
+            self.signal(signal.SIGKILL)
 
 
 def can_connect(path: Path) -> bool:

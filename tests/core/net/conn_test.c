@@ -31,7 +31,11 @@
 /* Turns in which anything here that moves at all has come to rest. */
 #define TURNS_MAX 1000
 
-#define BULK_BYTES (300 * 1024)
+/* More than is read in one turn, and than a socket's small buffer takes. */
+#define BULK_BYTES (320 * 1024)
+
+/* The largest TLS record, and a little more: a burst may end with one. */
+#define RECORD_BYTES (17 * 1024)
 
 /* A connection of the worker, and its peer. */
 struct link {
@@ -275,24 +279,26 @@ static void test_conn__bulk__no_more_than_a_burst_in_a_turn(void **state)
 {
     struct worker *w = start();
     struct link l;
+    const int buffer = 212992; /* what the kernel allows everybody; it takes twice as much */
     uint8_t *data = calloc(1, BULK_BYTES);
     size_t sent = 0;
-    size_t most = 0;
+    int n;
     link_open(&l, *state, w, 0);
-
-    while (l.n_got < BULK_BYTES) {
-        int n;
-        while (sent < BULK_BYTES &&
-               (n = SSL_write(l.peer, data + sent, (int)(BULK_BYTES - sent))) > 0) {
-            sent += (size_t)n;
-        }
-        size_t before = waiting_bytes(&l);
-        turn(w);
-        size_t taken = before - waiting_bytes(&l);
-        most = taken > most ? taken : most;
+    assert_int_equal(setsockopt(l.peer_fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)), 0);
+    while (sent < BULK_BYTES &&
+           (n = SSL_write(l.peer, data + sent, (int)(BULK_BYTES - sent))) > 0) {
+        sent += (size_t)n;
     }
+    size_t before = waiting_bytes(&l);
+    assert_true(before > WORKER_READ_BURST_BYTES + 2 * RECORD_BYTES); /* else nothing is shown */
 
-    assert_true(most > 0 && most <= WORKER_READ_BURST_BYTES);
+    turn(w);
+    size_t taken = before - waiting_bytes(&l);
+
+    assert_true(taken > WORKER_READ_BURST_BYTES / 2 &&
+                taken < WORKER_READ_BURST_BYTES + RECORD_BYTES);
+    assert_true(comes_to_rest(w));
+    assert_int_equal(l.n_got, sent);
     free(data);
     link_close(&l);
     worker_free(&w);
@@ -354,6 +360,38 @@ static void test_conn__key_update_requested_while_output_waits__all_arrives(void
     worker_free(&w);
 }
 
+static void test_conn__key_update_and_output_wait__reading_goes_on_before_all_is_out(void **state)
+{
+    struct worker *w = start();
+    struct link l;
+    uint8_t *data = calloc(1, BULK_BYTES);
+    uint8_t *heard = malloc(BULK_BYTES + 1);
+    size_t n = 0;
+    link_open(&l, *state, w, 4096);
+    for (int i = 0; i < TURNS_MAX && !SSL_want_write(conn_ssl(l.conn)); i++) {
+        request_key_update(&l);
+        assert_true(comes_to_rest(w));
+    }
+    assert_true(SSL_want_write(conn_ssl(l.conn)));
+    say(&l, "more");
+    assert_true(comes_to_rest(w));
+    conn_send(l.conn, data, BULK_BYTES);
+    assert_true(comes_to_rest(w));
+    assert_int_equal(l.n_got, 0);
+
+    for (int i = 0; i < TURNS_MAX && l.n_got == 0; i++) {
+        n += hear(&l, heard + n, BULK_BYTES + 1 - n);
+        assert_true(comes_to_rest(w));
+    }
+
+    assert_heard(&l, "more");
+    assert_true(n < BULK_BYTES / 2);
+    free(data);
+    free(heard);
+    link_close(&l);
+    worker_free(&w);
+}
+
 /* ---- ends ---- */
 
 static void test_conn__garbage_instead_of_a_record__io_error_with_openssls_reason(void **state)
@@ -409,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_conn__bulk__no_more_than_a_burst_in_a_turn),
         cmocka_unit_test(test_conn__key_updates_requested_and_nothing_read__loop_rests),
         cmocka_unit_test(test_conn__key_update_requested_while_output_waits__all_arrives),
+        cmocka_unit_test(test_conn__key_update_and_output_wait__reading_goes_on_before_all_is_out),
         cmocka_unit_test(test_conn__garbage_instead_of_a_record__io_error_with_openssls_reason),
         cmocka_unit_test(test_conn__peer_leaves__vm_closed),
     };

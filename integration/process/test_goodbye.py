@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""VMs that leave, are gone, or may not stay: noticed, and counted as what it was."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import Rig
+from rig.client_hello import client_hello
+from rig.gateway import Gateway
+from rig.http2 import CSR, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Http2
+from rig.http2 import header_block, message
+from rig.pki import Pair, openssl, request
+from rig.sandbox import Istiod
+from rig.upstream import Upstream, end_of, receive, reset
+from rig.wait import until
+
+NO_ERROR, REFUSED_STREAM, ENHANCE_YOUR_CALM = 0, 7, 11  # RFC 9113, 7
+HELLO = client_hello("istiod.istio-system.svc")
+LOOK_S = 15  # how often the daemon looks at a side of a passthrough connection that may be gone
+
+
+def ended(reason: str) -> str:
+    return f'xdsgate_connections_ended_total{{reason="{reason}"}}'
+
+
+def relay(rig: Rig, *options: object, **limits: object) -> tuple[Gateway, Istiod]:
+    istiod = rig.istiod("--rate", 0, *options)
+    return rig.gateway(rig.terminate(istiod, listener={"limits": limits})), istiod
+
+
+def connect(rig: Rig, token: str | None = None, pair: Pair | None = None) -> Http2:
+    vm = Http2(rig.port, token, pair=(pair.certificate, pair.private_key) if pair else None)
+    rig.sockets.append(vm.tls)
+    return vm.begin()
+
+
+def token_of(istiod: Istiod) -> str:
+    return (istiod.dir / "token").read_text().strip()
+
+
+def test_goaway_without_error__vm_closed(rig: Rig) -> None:
+    gateway, _ = relay(rig)
+    vm = connect(rig)
+
+    vm.send(GOAWAY, 0, 0, bytes(4) + NO_ERROR.to_bytes(4, "big"))
+
+    assert vm.read_until_closed() in (None, NO_ERROR)
+    vm.close()
+    gateway.await_metric(ended("vm_closed"), 1)
+    assert gateway.metric(ended("http2_error")) == 0
+
+
+def test_trailers_on_a_refused_stream__connection_goes_on(rig: Rig) -> None:
+    _, istiod = relay(rig, streams_per_connection=3)
+    vm = connect(rig, token_of(istiod))
+
+    for stream in [1, 3, 5, 7]:
+        vm.request(stream)  # one too many
+    for stream in [1, 3]:
+        vm.send(RST_STREAM, 0, stream, bytes([0, 0, 0, 8]))
+    vm.request(9)  # a later one is taken before the refused one ends
+    vm.send(HEADERS, END_STREAM | END_HEADERS, 7, header_block([("x-trailer", "1")]))
+    vm.request(11, "/no.Such/Method", end=True)
+
+    assert vm.read_until_ended(11)["grpc-status"] == "12"
+    assert vm.reset[7] == REFUSED_STREAM
+    assert vm.goaway is None and not vm.closed
+
+
+def test_streams_without_credentials__one_after_the_other__flood(rig: Rig) -> None:
+    gateway, _ = relay(rig, frame_flood=100, streams_per_connection=1000,
+                       new_streams_per_second=1000000)
+    vm = connect(rig)
+    streams = range(1, 601, 2)
+
+    vm.request(1, CSR, end=True)
+    assert vm.read_until_ended(1)["grpc-status"] == "16"
+    for stream in streams[1:]:
+        vm.request(stream, CSR, end=True)
+    while not vm.closed and len(vm.ended) < len(streams):
+        vm.read_frame()
+
+    assert vm.goaway == ENHANCE_YOUR_CALM
+    gateway.await_metric('xdsgate_limit_reached_total{limit="frame_flood"}', 1)
+    gateway.await_metric(ended("frame_flood"), 1)
+
+
+# ---- certificates that expire ----
+
+
+def strings(payload: bytes, number: int) -> list[str]:
+    """The fields of this number of a protobuf message that has nothing but strings."""
+    found, at = [], 0
+    while at < len(payload):
+        tag, at = payload[at], at + 1
+        length = shift = 0
+        while True:
+            byte, at = payload[at], at + 1
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        if tag == number << 3 | 2:
+            found.append(payload[at:at + length].decode())
+        at += length
+    return found
+
+
+def csr_body(csr: str) -> bytes:
+    n = len(csr.encode())
+    assert 128 <= n < 1 << 14
+    return message(bytes([0x0a, n & 127 | 128, n >> 7]) + csr.encode())
+
+
+def ask_certificate(vm: Http2, stream: int, body: bytes) -> dict[str, str]:
+    vm.request(stream, CSR)
+    vm.send_data(stream, body, end=True)
+    return vm.read_until_ended(stream)
+
+
+def expiry(certificate: Path) -> float:
+    end = openssl("x509", "-in", certificate, "-noout", "-enddate").strip().partition("=")[2]
+    return ssl.cert_time_to_seconds(end)
+
+
+def test_certificate_expires_on_an_open_connection__no_new_stream(rig: Rig, tmp_path: Path) -> None:
+    gateway, istiod = relay(rig, "--cert-ttl", 5)
+    csr, key = request(tmp_path, "vm", "spiffe://cluster.local/ns/vms/sa/vm")
+    first = connect(rig, token_of(istiod))
+    assert ask_certificate(first, 1, csr_body(csr))["grpc-status"] == "0"
+    pair = Pair(tmp_path / "vm.crt", key)
+    pair.certificate.write_text("".join(strings(first.data[1][5:], 1)))
+    vm = connect(rig, pair=pair)
+    assert ask_certificate(vm, 1, csr_body(csr))["grpc-status"] == "0"
+
+    until(lambda: time.time() >= expiry(pair.certificate), "the certificate has expired")
+    answer = ask_certificate(vm, 3, csr_body(csr))
+
+    assert answer["grpc-status"] == "14" and "expired" in answer["grpc-message"]
+    assert vm.read_until_closed() == NO_ERROR
+    vm.close()
+    assert istiod.counter("csr_ok") == 2
+    gateway.await_metric(ended("certificate_expired"), 1)
+
+
+# ---- passthrough ----
+
+
+def open_pair(rig: Rig, upstream: Upstream) -> tuple[socket.socket, socket.socket]:
+    vm = rig.connect()
+    vm.sendall(HELLO)
+    istiod = upstream.accept()
+    assert receive(istiod, len(HELLO)) == HELLO
+    return vm, istiod
+
+
+def fill(s: socket.socket) -> None:
+    """Send until nothing goes any more."""
+    s.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        while True:
+            s.send(bytes(1 << 16))
+
+
+def test_side_that_is_not_read_resets__noticed_in_time(rig: Rig) -> None:
+    upstream = rig.upstream()
+    gateway = rig.gateway(rig.passthrough(upstream.endpoint))
+    still, sender = open_pair(rig, upstream)  # the VM does not read, and its upstream resets
+    leaver, silent = open_pair(rig, upstream)  # the VM half-closes and then resets
+    fill(sender)
+    leaver.shutdown(socket.SHUT_WR)
+    assert end_of(silent) == "fin"
+
+    reset(sender)
+    reset(leaver)
+
+    until(lambda: gateway.metric("xdsgate_passthrough_connections") == 0, "both are ended",
+          LOOK_S + 20)
+    assert gateway.metric(ended("upstream_closed")) == 1
+    assert gateway.metric(ended("vm_closed")) == 1
+    with pytest.raises(ConnectionResetError):
+        while still.recv(1 << 16):
+            pass
