@@ -41,6 +41,9 @@ enum rc cert_load_chain(const char *path, STACK_OF(X509) * *out, struct cert_err
  */
 enum rc cert_load_key(const char *path, EVP_PKEY **out, struct cert_error *err) MUST_USE;
 
+/** cert_set_check_again() by the store and the policy of ctx. */
+enum rc cert_check_again(SSL_CTX *ctx, SSL *ssl) MUST_USE;
+
 /** Add all certificates of a PEM file as trust anchors; *print is another number for other ones. As
  * above. */
 enum rc cert_load_roots(const char *path, X509_STORE *store, uint64_t *print,

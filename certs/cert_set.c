@@ -406,3 +406,9 @@ int64_t cert_set_expiry(const struct cert_set *s)
     CHECK_MAGIC(s, CERT_SET_MAGIC);
     return s->expiry;
 }
+
+enum rc cert_set_check_again(const struct cert_set *s, SSL *ssl)
+{
+    CHECK_MAGIC(s, CERT_SET_MAGIC);
+    return cert_check_again(s->first, ssl);
+}

@@ -276,6 +276,40 @@ static int verify_peer(X509_STORE_CTX *sctx, void *arg)
     return 1;
 }
 
+static enum rc verify_again(X509_STORE_CTX *sctx, SSL_CTX *ctx, SSL *ssl, X509 *leaf)
+{
+    const struct cert_policy *policy = SSL_CTX_get_ex_data(ctx, ctx_policy_index);
+
+    if (X509_STORE_CTX_init(sctx, SSL_CTX_get_cert_store(ctx), leaf,
+                            SSL_get_peer_cert_chain(ssl)) != 1 ||
+        X509_STORE_CTX_set_default(sctx, "ssl_client") != 1 ||
+        X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(sctx), SSL_CTX_get0_param(ctx)) != 1) {
+        return RC_NO_MEMORY;
+    }
+    if (X509_verify_cert(sctx) != 1) {
+        refuse_chain(ssl, sctx);
+        return RC_PEER_DENIED;
+    }
+    CHECK(policy != NULL);
+    CHECK_MAGIC(policy, CERT_POLICY_MAGIC);
+    return check_leaf(ssl, leaf, policy) ? RC_OK : RC_PEER_DENIED;
+}
+
+enum rc cert_check_again(SSL_CTX *ctx, SSL *ssl)
+{
+    X509 *leaf = SSL_get0_peer_certificate(ssl);
+
+    if (leaf == NULL) {
+        return RC_OK;
+    }
+    ERR_clear_error();
+    X509_STORE_CTX *sctx = X509_STORE_CTX_new();
+    enum rc rc = sctx == NULL ? RC_NO_MEMORY : verify_again(sctx, ctx, ssl, leaf);
+    X509_STORE_CTX_free(sctx);
+    ERR_clear_error();
+    return rc;
+}
+
 enum rc cert_set_peer_identity(const SSL *ssl, struct spiffe_id *out)
 {
     struct spiffe_id id;

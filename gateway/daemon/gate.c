@@ -492,6 +492,7 @@ enum rc gate_apply(struct gate *g, struct generation *generation, const struct g
         end_untrusted_passes(g);
     }
     watch_doors(g);
+    gate_sweep_all(g);
     return RC_OK;
 }
 
@@ -629,6 +630,7 @@ enum rc gate_new(struct worker *w, struct conn_limits *limits, struct gate **out
     list_init(&g->sessions);
     list_init(&g->passes);
     site_upstreams_init(&g->upstreams);
+    gate_sweep_init(g);
     ev_init(&g->reopen, on_reopen);
     g->reopen.data = g;
     ev_init(&g->drain_timer, on_drain_timer);
@@ -650,6 +652,7 @@ void gate_free(struct gate **pg)
     *pg = NULL;
     CHECK_MAGIC(g, GATE_MAGIC);
     CHECK(gate_is_empty(g) && list_empty(&g->doors));
+    ev_timer_stop(g->worker->loop, &g->sweep);
     ev_timer_stop(g->worker->loop, &g->reopen);
     ev_timer_stop(g->worker->loop, &g->drain_timer);
     site_upstreams_kill(&g->upstreams);

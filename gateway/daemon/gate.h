@@ -31,6 +31,8 @@ struct gate {
     uint32_t in_flight;   /**< TLS handshakes */
     struct site_upstreams upstreams;
     struct site *site; /**< shared (ref): the configuration in force */
+    ev_timer sweep;    /**< looks at the certificates of open connections */
+    uint32_t to_check; /**< sessions that have not been checked since the last reload */
     ev_timer reopen;   /**< accepting again after a shortage of file descriptors */
     bool paused;       /**< another process accepts, or nobody yet */
     bool draining;
@@ -67,6 +69,12 @@ void gate_drain(struct gate *g, double seconds, double pace);
 
 /** End everything now. */
 void gate_kill_all(struct gate *g);
+
+/** Make the sweep that looks at the certificates of open connections (gate_sweep.c). */
+void gate_sweep_init(struct gate *g);
+
+/** The configuration has changed: check the certificates of all that are open, a few at a time. */
+void gate_sweep_all(struct gate *g);
 
 /** Is nothing open any more? */
 bool gate_is_empty(const struct gate *g);

@@ -98,6 +98,7 @@ static void fill_route(struct site *s, struct site_listener *l, const struct con
 
     out->config = config;
     out->relay = (struct relay_route){
+        .listener = l->config->name,
         .opts = &config->relay,
         .limits = &l->config->limits,
         .pool = row->pool,
@@ -242,6 +243,16 @@ static bool name_matches(const char *pattern, const char *sni)
     size_t n = strlen(sni);
     size_t suffix = strlen(pattern + 1);
     return n > suffix && strcmp(sni + n - suffix, pattern + 1) == 0;
+}
+
+struct site_listener *site_find_named(struct site *s, const char *name)
+{
+    for (size_t i = 0; i < s->generation->config->n_listeners; i++) {
+        if (strcmp(s->listeners[i].config->name, name) == 0) {
+            return &s->listeners[i];
+        }
+    }
+    return NULL;
 }
 
 struct site_route *site_find_route(struct site_listener *l, const struct addr *peer,

@@ -62,6 +62,9 @@ void site_unref(struct site **s);
 /** The listener bound to this address, or NULL when the configuration has none any more. */
 struct site_listener *site_find_listener(struct site *s, const struct addr *bound);
 
+/** The listener of this name, or NULL when the configuration has none any more. */
+struct site_listener *site_find_named(struct site *s, const char *name);
+
 /** The first route that matches who comes and what it asks for (sni "": none); NULL: no route. */
 struct site_route *site_find_route(struct site_listener *l, const struct addr *peer,
                                    const char *sni);

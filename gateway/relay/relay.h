@@ -33,6 +33,7 @@ struct relay_shared {
 /** What a terminating route is for one worker. Borrowed by connections, which hold it by `hold` and
  * `release`. */
 struct relay_route {
+    const char *listener;                 /**< its name, borrowed */
     const struct relay_opts *opts;        /**< borrowed */
     const struct listener_limits *limits; /**< borrowed */
     struct pool *pool;                    /**< borrowed */
@@ -60,6 +61,7 @@ struct vm_session {
     bool has_identity;         /**< showed a verified certificate */
     bool opened;               /**< the handshake is done */
     bool draining;
+    uint8_t leaving;            /**< enum end_reason: it has to go, whatever its streams do */
     struct spiffe_id *identity; /**< owned; NULL without a certificate */
     int64_t identity_until;     /**< its certificate expires, seconds since 1970 */
     struct addr peer;
@@ -86,6 +88,15 @@ enum vm_drained { VM_DRAINED_NOTHING, VM_DRAINED_STREAM, VM_DRAINED_CONNECTION }
 
 /** End its oldest stream with status 14, or the connection when it has none left. */
 enum vm_drained vm_session_drain_one(struct vm_session *vm);
+
+/** Has its certificate expired? Then it has to leave. now: seconds since 1970. */
+void vm_session_check_date(struct vm_session *vm, int64_t now);
+
+/** Would its listener's certificates of today not take it any more? Then it has to leave. */
+void vm_session_check_again(struct vm_session *vm, const struct cert_set *certs);
+
+/** End the streams, then the connection, of one that has to leave. No effect on others. */
+void vm_session_leave(struct vm_session *vm);
 
 /** End it now. */
 void vm_session_kill(struct vm_session *vm, enum end_reason why);

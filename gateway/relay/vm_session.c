@@ -179,27 +179,78 @@ enum rc vm_session_accept(struct worker *w, int fd, const struct addr *peer, con
     return RC_OK;
 }
 
-enum vm_drained vm_session_drain_one(struct vm_session *vm)
+static enum vm_drained drain_one(struct vm_session *vm, enum end_reason why, const char *message)
 {
     CHECK_MAGIC(vm, VM_MAGIC);
     if (!vm->draining) {
         vm->draining = true;
-        h2_session_refuse_new(vm->h2, END_DRAIN);
+        h2_session_refuse_new(vm->h2, why);
     }
     for (struct list *n = vm->h2->streams.next; n != &vm->h2->streams; n = n->next) {
         struct h2_stream *st = LIST_ENTRY(n, struct h2_stream, node);
         struct relay *r = st->ops == &relay_down_ops ? st->user : NULL;
         if (r != NULL && !r->over) {
-            relay_finish(r, GRPC_UNAVAILABLE, "transport is closing: xdsgate is stopping",
-                         END_DRAIN);
+            relay_finish(r, GRPC_UNAVAILABLE, message, why);
             return VM_DRAINED_STREAM;
         }
     }
     if (!vm->h2->ending && vm->h2->n_streams == 0) {
-        h2_session_end(vm->h2, H2_NO_ERROR, END_DRAIN);
+        h2_session_end(vm->h2, H2_NO_ERROR, why);
         return VM_DRAINED_CONNECTION;
     }
     return VM_DRAINED_NOTHING;
+}
+
+enum vm_drained vm_session_drain_one(struct vm_session *vm)
+{
+    return drain_one(vm, END_DRAIN, "transport is closing: xdsgate is stopping");
+}
+
+static void must_leave(struct vm_session *vm, enum end_reason why, const char *detail)
+{
+    char peer[ADDR_TEXT_BYTES];
+    char id[SPIFFE_URI_BYTES + 1];
+
+    id[spiffe_format(vm->identity, id)] = '\0';
+    log_event(LOG_WARNING, "a VM has to leave", LOG_S("peer", addr_format(&vm->peer, peer)),
+              LOG_S("spiffe_id", id), LOG_S("reason", end_label(why)), LOG_S("detail", detail));
+    vm->leaving = (uint8_t)why;
+    vm_session_leave(vm);
+}
+
+void vm_session_check_date(struct vm_session *vm, int64_t now)
+{
+    CHECK_MAGIC(vm, VM_MAGIC);
+    if (vm->has_identity && vm->leaving == END_NONE && now >= vm->identity_until) {
+        must_leave(vm, END_EXPIRED, "");
+    }
+}
+
+void vm_session_check_again(struct vm_session *vm, const struct cert_set *certs)
+{
+    SSL *ssl = conn_ssl(vm->h2->conn);
+
+    CHECK_MAGIC(vm, VM_MAGIC);
+    if (vm->has_identity && vm->leaving == END_NONE &&
+        cert_set_check_again(certs, ssl) == RC_PEER_DENIED) {
+        must_leave(vm, END_RELOAD, cert_set_peer_error(ssl));
+    }
+}
+
+void vm_session_leave(struct vm_session *vm)
+{
+    enum end_reason why = (enum end_reason)vm->leaving;
+
+    CHECK_MAGIC(vm, VM_MAGIC);
+    if (why == END_NONE) {
+        return;
+    }
+    while (drain_one(vm, why,
+                     why == END_EXPIRED
+                         ? "transport is closing: the VM's certificate has expired"
+                         : "transport is closing: the VM's certificate is not accepted any more") ==
+           VM_DRAINED_STREAM) {
+    }
 }
 
 void vm_session_kill(struct vm_session *vm, enum end_reason why)

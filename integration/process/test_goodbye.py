@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,67 @@ def test_side_that_is_not_read_resets__noticed_in_time(rig: Rig) -> None:
     with pytest.raises(ConnectionResetError):
         while still.recv(1 << 16):
             pass
+
+
+# ---- certificates that are not accepted any more ----
+
+
+def test_identity_no_longer_allowed__its_vms_leave_at_the_reload(rig: Rig) -> None:
+    istiod = rig.istiod()
+    config = rig.terminate(istiod)
+    gateway = rig.gateway(config)
+    vms = rig.vms("--count", 3)
+    istiod.await_synced(3)
+    with_none = deepcopy(config)
+    with_none["listeners"][0]["vm_identities"] = ["ns/others/sa/*"]
+
+    gateway.reload(with_none)
+
+    until(lambda: istiod.vms() == [], "no VM is left upstream")
+    until(lambda: all(vm["last_end"] for vm in vms.status()), "each VM's stream has ended")
+    assert {vm["last_end"]["code"] for vm in vms.status()} == {14}
+    assert "not in vm_identities" in gateway.await_log("a VM has to leave")["detail"]
+    gateway.await_at_least(ended("reload"), 3)
+    gateway.reload(config)
+    istiod.await_synced(3)
+
+
+def test_reload_that_changes_nothing_for_them__vms_stay(rig: Rig) -> None:
+    istiod = rig.istiod()
+    config = rig.terminate(istiod)
+    gateway = rig.gateway(config)
+    vms = rig.vms("--count", 3)
+    istiod.await_synced(3)
+    wider = deepcopy(config)
+    wider["listeners"][0]["vm_identities"] = ["ns/others/sa/*", "ns/vms/sa/*"]
+
+    gateway.reload(wider)
+    gateway.reload(config)
+    rig.vms("--name-prefix", "late", "--ip-base", "10.99.2.1")
+    istiod.await_synced(4)
+
+    assert [vm["streams_opened"] for vm in vms.status()] == [1, 1, 1]
+
+
+def test_root_no_longer_trusted__its_vms_leave_at_the_reload(rig: Rig, other_root) -> None:
+    istiod = rig.istiod()
+    config = rig.terminate(istiod)
+    gateway = rig.gateway(config)
+    rig.vms("--count", 2)
+    istiod.await_synced(2)
+    changed = deepcopy(config)
+    changed["listeners"][0]["tls"]["client_roots"] = [str(other_root[0])]
+
+    gateway.reload(changed)
+
+    assert "certificate" in gateway.await_log("a VM has to leave")["detail"]
+    until(lambda: istiod.vms() == [], "no VM is left upstream")
+
+
+def test_certificate_expires__open_streams_end(rig: Rig) -> None:
+    istiod = rig.istiod("--cert-ttl", 4)
+    gateway = rig.gateway(rig.terminate(istiod))
+    rig.vms()
+
+    gateway.await_log("a VM has to leave", reason="certificate_expired")
+    gateway.await_at_least('xdsgate_streams_ended_total{reason="certificate_expired"}', 1)

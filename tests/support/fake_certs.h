@@ -9,11 +9,16 @@
 
 #include <openssl/ssl.h>
 
+#include "core/base/rc.h"
+
 /** SPIFFE ID that connections accepted from now on show; NULL: no certificate. */
 extern const char *fake_identity;
 
 /** When certificates shown from now on expire, seconds since 1970. */
 extern int64_t fake_expiry;
+
+/** What cert_set_check_again() says. */
+extern enum rc fake_recheck;
 
 /** Why handshakes were refused by us, "" mostly. */
 extern const char *fake_peer_error;

@@ -8,8 +8,10 @@ terminated, all others pass through. What terminates leaves from the address tha
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -56,7 +58,7 @@ upstreams:
   endpoints: [{endpoints}]
   source_address: ["{untrusted}"]
 
-drain_timeout: 10s
+drain_timeout: 30s
 admin:
   socket: {folder}/admin.sock
   bind: 127.0.0.1:15094
@@ -72,6 +74,29 @@ def binary() -> Path:
     return Path(os.environ.get("XDSGATE_BIN") or DEFAULT_BINARY)
 
 
+def adopt_orphans() -> None:
+    """A process whose parent ends becomes ours, so that its exit status can be asked for."""
+    pr_set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+def exit_status(pid: int) -> tuple[int] | None:
+    """In a tuple, because 0 is a result; None: it has not ended, or its parent is not we yet."""
+    try:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (os.waitstatus_to_exitcode(status),) if ended == pid else None
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
 class Edge:
     """xdsgate as a process in its own namespace."""
 
@@ -80,6 +105,7 @@ class Edge:
         self.folder = folder
         self.address = site.edge_untrusted
         self.process: Process | None = None
+        self.pids: list[int] = []  # those that handed over and may still run, and the one that serves
         folder.mkdir(parents=True, exist_ok=True)
         serving = pki.issue(authority, folder, "serving", sans=f"DNS:{SERVER_NAME}",
                             usage="serverAuth")
@@ -94,21 +120,47 @@ class Edge:
     def start(self) -> None:
         if not os.access(binary(), os.X_OK):
             raise RuntimeError(f"no xdsgate at {binary()}: build it, or set XDSGATE_BIN")
+        adopt_orphans()
         self.process = Process("xdsgate", [binary(), "run", "--config", self.config],
                                netns=self.netns, log=self.folder / "xdsgate.log")
+        self.pids = [self.process.popen.pid]
         until(self._listens, 20, "xdsgate listens")
 
     def _listens(self) -> bool:
-        if not self.process.running():
+        if not self.running():
             raise RuntimeError(f"xdsgate ended: {self.process.text()[-1500:]}")
         netns.connect(self.netns, self.address, XDS_PORT).close()
         return True
 
+    def running(self) -> bool:
+        """Whether the process that serves now is alive."""
+        return is_alive(self.pids[-1])
+
+    def hand_over(self) -> None:
+        """SIGUSR2, until another process serves."""
+        count = len(self._successors())
+        os.kill(self.pids[-1], signal.SIGUSR2)
+        until(lambda: len(self._successors()) > count, 20, "another process serves")
+        self.pids.append(self._successors()[-1])
+
+    def _successors(self) -> list[int]:
+        return [int(pid) for pid in re.findall(r"handed over.* pid=(\d+)", self.process.text())]
+
+    def await_predecessors(self) -> None:
+        """Those that handed over have ended, each with success."""
+        for pid in self.pids[:-1]:
+            assert self._end_of(pid, 45) == 0
+        del self.pids[:-1]
+
     def stop(self) -> int:
         """Ends it gracefully; its exit status."""
-        self.process.popen.send_signal(signal.SIGTERM)
-        self.process.await_end(30)
-        return self.process.popen.wait()
+        os.kill(self.pids[-1], signal.SIGTERM)
+        return self._end_of(self.pids[-1], 45)
+
+    def _end_of(self, pid: int, within: float) -> int:
+        if pid == self.process.popen.pid:
+            return self.process.popen.wait(within)
+        return until(lambda: exit_status(pid), within, f"end of xdsgate, process {pid}")[0]
 
     def metrics(self) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", METRICS_PORT, timeout=10)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from harness.site import COLUMNS, PASSTHROUGH, TERMINATE
 
-from . import agent, attacks, envoy, failures, istiod, scale
+from . import agent, attacks, envoy, failures, handover, istiod, scale
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ EVERYTHING = (
     Scenario("istiod killed, started: all back", istiod.all_come_back, istiod.killed_and_started),
     Scenario("two istiods, one killed: all move", istiod.all_move, istiod.one_of_two_killed,
              on_kind=False),
+    Scenario("SIGUSR2, 300 VMs: nobody is lost", handover.nobody_is_lost, columns=(TERMINATE,)),
     Scenario("connection age 20 s, 200 VMs, 2 min", scale.no_entry_lost, scale.short_connections),
 )
 
