@@ -30,7 +30,7 @@ spec:
 """
 
 
-def nobody_is_lost(column: Column, _: None) -> None:
+def nobody_is_lost(column: Column) -> None:
     """SIGUSR2 in normal work, in a push, and twice in a row: no WorkloadEntry is deleted."""
     for name in REAL_VMS:
         column.vm(name)
