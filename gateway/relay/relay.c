@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pair: its life from a VM's request to the end of the VM's stream, and its timers. */
+/* The pair: its life from a VM's request to the end of the VM's stream. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +8,6 @@
 #include "core/base/log.h"
 #include "core/h2/limits.h"
 #include "gateway/relay/relay_internal.h"
-
-/* How long an agent's method may stay without an answer before another istiod is asked, and how
- * often that is looked at. */
-#define ANSWER_S 15.0
-#define ANSWER_LOOK_S 3.0
 
 /* ---- life ---- */
 
@@ -45,6 +40,7 @@ static struct relay *new_relay(struct vm_session *vm)
     bufq_init(&r->replay, &r->worker->pool, (size_t)message + 2 * H2_STREAM_WINDOW_BYTES);
     list_init(&r->reap.node);
     list_init(&r->ticket.node);
+    list_init(&r->blocked);
     r->reap.fn = reap;
     return r;
 }
@@ -93,6 +89,7 @@ void relay_set_over(struct relay *r, enum end_reason why)
     r->over = true;
     r->why = (uint8_t)why;
     ev_timer_stop(r->worker->loop, &r->timer);
+    pool_unblocked(r->vm->route->pool, &r->blocked);
     relay_drop_up(r);
     bufq_clear(&r->open_message);
     bufq_clear(&r->replay);
@@ -174,139 +171,6 @@ void relay_finish(struct relay *r, enum grpc_status status, const char *message,
     relay_wait_for_vm(r);
 }
 
-/* ---- time ---- */
-
-static void on_stall_timer(struct ev_loop *loop, ev_timer *t, int revents);
-
-static bool waits(const struct h2_stream *st)
-{
-    return st != NULL && st->out.len > 0;
-}
-
-static bool awaits_answer(const struct relay *r)
-{
-    return r->is_agent && !r->answered && r->up != NULL;
-}
-
-static void look_again(struct relay *r)
-{
-    double after = r->vm->route->limits->stall_timeout / 4;
-
-    ev_timer_set(&r->timer, awaits_answer(r) && after > ANSWER_LOOK_S ? ANSWER_LOOK_S : after, 0.);
-    ev_timer_start(r->worker->loop, &r->timer);
-}
-
-void relay_set_stall_timer(struct relay *r)
-{
-    ev_timer_stop(r->worker->loop, &r->timer);
-    ev_init(&r->timer, on_stall_timer);
-    r->timer.data = r;
-    look_again(r);
-}
-
-void relay_will_send(struct relay *r, const struct h2_stream *st)
-{
-    if (st->out.len > 0) {
-        return;
-    }
-    struct relay_progress *p = st == r->down ? &r->down_progress : &r->up_progress;
-    p->mark = p->sent + 1;
-    p->since = worker_now(r->worker);
-    if (!ev_is_active(&r->timer)) {
-        look_again(r);
-    }
-}
-
-void relay_has_sent(struct relay *r, struct relay_progress *p, size_t n)
-{
-    p->sent += n;
-    p->moved_at = worker_now(r->worker);
-}
-
-/* All that waited at the mark must be gone in time: a byte now and then is no progress. */
-static bool is_stalled(const struct relay *r, const struct h2_stream *st, struct relay_progress *p)
-{
-    if (!waits(st)) {
-        return false;
-    }
-    if (p->sent >= p->mark) {
-        p->mark = p->sent + st->out.len;
-        p->since = p->moved_at;
-    }
-    return worker_now(r->worker) - p->since > r->vm->route->limits->stall_timeout;
-}
-
-/* An istiod that is alive answers an agent within seconds; the agent itself would wait for ever,
- * and hold its certificate lock meanwhile (wire facts 1.4). true: the try is over. */
-static bool give_up_waiting(struct relay *r)
-{
-    double waited = worker_now(r->worker) - r->granted_at;
-
-    if (!awaits_answer(r) || waited < ANSWER_S) {
-        return false;
-    }
-    if (relay_may_try_again(r) && up_session_has_other(r->up_session)) {
-        relay_try_again(r, POOL_SILENT);
-        return true;
-    }
-    if (r->is_ads || waited < POOL_DEADLINE_S) {
-        return false; /* the first push of a busy istiod may take its time */
-    }
-    relay_finish(r, GRPC_UNAVAILABLE, "xdsgate: istiod did not answer", END_UP_UNAVAILABLE);
-    return true;
-}
-
-static void on_stall_timer(struct ev_loop *loop, ev_timer *t, int revents)
-{
-    struct relay *r = t->data;
-
-    (void)loop;
-    (void)revents;
-    CHECK_MAGIC(r, RELAY_MAGIC);
-    if (r->over) {
-        if (r->down != NULL) {
-            h2_stream_reset(r->down, H2_CANCEL); /* it does not read its end */
-        }
-        return;
-    }
-    if (give_up_waiting(r)) {
-        return;
-    }
-    bool vm_stalls = is_stalled(r, r->down, &r->down_progress);
-    bool istiod_stalls = is_stalled(r, r->up, &r->up_progress);
-    if (!vm_stalls && !istiod_stalls) {
-        if (awaits_answer(r) || waits(r->down) || waits(r->up)) {
-            look_again(r);
-        }
-        return;
-    }
-    counter_add(&r->worker->counters->v[COUNTER_LIMIT_STALL], 1);
-    relay_finish(r, GRPC_UNAVAILABLE, "xdsgate: no progress within stall_timeout", END_STALL);
-    if (vm_stalls && r->down != NULL) {
-        h2_stream_reset(r->down, H2_CANCEL);
-    }
-}
-
-static void on_first_request_timer(struct ev_loop *loop, ev_timer *t, int revents)
-{
-    struct relay *r = t->data;
-
-    (void)loop;
-    (void)revents;
-    CHECK_MAGIC(r, RELAY_MAGIC);
-    if (r->over) {
-        if (r->down != NULL) {
-            h2_stream_reset(r->down, H2_CANCEL);
-        }
-        return;
-    }
-    if (!relay_has_asked(r)) {
-        counter_add(&r->worker->counters->v[COUNTER_LIMIT_FIRST_REQUEST], 1);
-        relay_finish(r, GRPC_DEADLINE_EXCEEDED, "xdsgate: the first message did not come in time",
-                     END_FIRST_REQUEST);
-    }
-}
-
 /* ---- opening ---- */
 
 static void start(struct relay *r, struct h2_stream *st, bool end)
@@ -317,10 +181,7 @@ static void start(struct relay *r, struct h2_stream *st, bool end)
     r->vm->n_relays++;
     r->vm->n_ads += r->is_ads;
     counter_add(&r->worker->counters->v[COUNTER_STREAMS_OPEN], 1);
-    ev_init(&r->timer, on_first_request_timer);
-    r->timer.data = r;
-    ev_timer_set(&r->timer, r->vm->route->limits->first_request_timeout, 0.);
-    ev_timer_start(r->worker->loop, &r->timer);
+    relay_set_first_request_timer(r);
     if (end) {
         relay_on_down_end(st);
     } else if (!r->is_agent) {

@@ -25,6 +25,7 @@ struct relay {
     struct h2_stream *up;          /**< borrowed until on_closed; NULL while there is none */
     struct up_session *up_session; /**< borrowed while up is set */
     struct pool_ticket ticket;
+    struct list blocked; /**< on the pool's list while its VM makes it block istiod */
     struct worker_reap reap;
     ev_timer timer;            /**< the first message, then stalls */
     struct h2_headers request; /**< for the upstream; kept until committed */
@@ -114,12 +115,18 @@ void relay_send_response(struct relay *r, struct h2_headers *h, bool end);
 /** Let go of the upstream stream, reset if it is still open, and of the ticket. */
 void relay_drop_up(struct relay *r);
 
+/** The stream was opened: its first message has to come in time. */
+void relay_set_first_request_timer(struct relay *r);
+
 /** The first message is there: from now on the timer looks for stalls. */
 void relay_set_stall_timer(struct relay *r);
 
 /** Bytes are about to be queued on st, one of the pair: unless others wait there already, its time
  * begins now. */
 void relay_will_send(struct relay *r, const struct h2_stream *st);
+
+/** n bytes of istiod were queued for the VM: is there so much that it has to be watched? */
+void relay_has_queued(struct relay *r, size_t n);
 
 /** n bytes left on one of the pair. */
 void relay_has_sent(struct relay *r, struct relay_progress *p, size_t n);

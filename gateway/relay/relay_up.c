@@ -73,7 +73,9 @@ static void on_up_data(struct h2_stream *st, const uint8_t *data, size_t n)
     enum rc rc = h2_stream_send(r->down, data, n);
     if (rc != RC_OK) {
         relay_finish(r, GRPC_UNAVAILABLE, "xdsgate: out of buffer memory", END_MEMORY);
+        return;
     }
+    relay_has_queued(r, n);
 }
 
 static void on_up_end(struct h2_stream *st)

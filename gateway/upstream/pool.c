@@ -33,6 +33,7 @@ struct pool {
     struct balancer balancer;
     struct fair_queue queue;
     struct list sessions; /**< up_session, owned by their connections */
+    struct list blocked;  /**< nodes of streams that block istiod, the oldest first; borrowed */
     uint32_t n_dialling;
     bool freed;
     ev_timer timer;
@@ -419,6 +420,7 @@ enum rc pool_new(struct worker *w, struct upstream *u, void (*retire)(struct h2_
     balancer_init(&p->balancer, w, u, false);
     fair_queue_init(&p->queue, POOL_QUEUE_MAX);
     list_init(&p->sessions);
+    list_init(&p->blocked);
     list_init(&p->dispatch.node);
     p->dispatch.fn = dispatch;
     list_init(&p->reap.node);
@@ -500,6 +502,26 @@ void up_session_closed(struct up_session *up)
     end_when_idle(up);
     if (up->pool->queue.n > 0) {
         look_soon(up->pool);
+    }
+}
+
+struct list *pool_blocked(struct pool *p, struct list *node)
+{
+    uint32_t *n = &p->balancer.upstream->n_blocked;
+
+    list_add_tail(&p->blocked, node);
+    if (__atomic_add_fetch(n, 1, __ATOMIC_RELAXED) <= POOL_BLOCKED_MAX) {
+        return NULL;
+    }
+    __atomic_sub_fetch(n, 1, __ATOMIC_RELAXED);
+    return list_pop(&p->blocked);
+}
+
+void pool_unblocked(struct pool *p, struct list *node)
+{
+    if (!list_empty(node)) {
+        list_del(node);
+        __atomic_sub_fetch(&p->balancer.upstream->n_blocked, 1, __ATOMIC_RELAXED);
     }
 }
 

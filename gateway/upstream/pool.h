@@ -87,6 +87,19 @@ enum pool_outcome {
 };
 void up_session_outcome(struct up_session *up, enum pool_outcome outcome);
 
+/** At most so many streams of an upstream may be blocked because their VMs read nothing: each holds
+ * one of istiod's push places (wire facts 11). */
+#define POOL_BLOCKED_MAX 8
+
+/**
+ * A stream blocks istiod; node, borrowed, is on no list. Returns the node of the stream that has
+ * blocked for longest on this worker, taken off, when that makes too many; else NULL.
+ */
+struct list *pool_blocked(struct pool *p, struct list *node);
+
+/** It moves again, or is over. No effect on a node that is on no list. */
+void pool_unblocked(struct pool *p, struct list *node);
+
 /** Is there another endpoint that could take its streams now? */
 bool up_session_has_other(const struct up_session *up);
 

@@ -35,6 +35,7 @@ struct upstream {
     struct pacer pacer;
     pthread_mutex_t lock;          /**< guards addresses */
     struct address_set *addresses; /**< shared (ref); never NULL */
+    uint32_t n_blocked;            /**< streams on lists of pool_blocked(), relaxed atomic */
     uint32_t health;               /**< enum upstream_health, relaxed atomic */
     uint32_t resolve_soon; /**< a connect failed: ask the directory to look again; relaxed atomic */
     bool has_names;        /**< some endpoint is a host name */

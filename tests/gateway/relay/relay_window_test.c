@@ -198,6 +198,58 @@ static void test_relay__vm_talks_but_does_not_read__stalled(void **state)
     rig_stop(&r);
 }
 
+/* VMs that take nothing of a push; the first is the oldest. */
+static void start_blockers(struct rig *r, struct peer_stream **down, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct h2_peer *vm = rig_vm(r, NULL);
+        vm->manual_credit = true;
+        down[i] = rig_ads(r, vm, 10);
+        rig_answer(r, rig_up(r, i), MIB);
+        rig_advance(r, 0.1);
+    }
+}
+
+static void test_relay__many_vms_block_istiod__the_oldest_go(void **state)
+{
+    struct peer_stream *down[10];
+    struct rig r;
+    (void)state;
+    start(&r);
+
+    start_blockers(&r, down, 10);
+    struct peer_stream *good = rig_ads(&r, rig_vm(&r, NULL), 10);
+    rig_answer(&r, rig_up(&r, 10), MIB);
+    rig_advance(&r, 5);
+
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(down[i]->closed, i < 2);
+    }
+    assert_int_equal(rig_count(&r, COUNTER_LIMIT_BLOCKED), 2);
+    assert_message(good, MIB, 7);
+    assert_false(good->closed);
+    rig_stop(&r);
+}
+
+static void test_relay__many_slow_vms_that_read__none_goes(void **state)
+{
+    struct peer_stream *down[12];
+    struct rig r;
+    (void)state;
+    start(&r);
+
+    start_blockers(&r, down, 12);
+    for (int s = 0; s < 30; s++) {
+        for (size_t i = 0; i < 12; i++) {
+            peer_credit(down[i], down[i]->uncredited < 20000 ? down[i]->uncredited : 20000);
+        }
+        rig_advance(&r, 1);
+    }
+
+    assert_int_equal(rig_count(&r, COUNTER_LIMIT_BLOCKED), 0);
+    rig_stop(&r);
+}
+
 static void test_relay__istiod_makes_no_progress__stalled_with_14(void **state)
 {
     struct rig r;
@@ -391,6 +443,8 @@ int main(void)
         cmocka_unit_test(test_relay__vm_socket_full__bounded_and_goes_on),
         cmocka_unit_test(test_relay__vm_makes_no_progress__stalled),
         cmocka_unit_test(test_relay__vm_talks_but_does_not_read__stalled),
+        cmocka_unit_test(test_relay__many_vms_block_istiod__the_oldest_go),
+        cmocka_unit_test(test_relay__many_slow_vms_that_read__none_goes),
         cmocka_unit_test(test_relay__istiod_makes_no_progress__stalled_with_14),
         cmocka_unit_test(test_relay__idle_for_long__is_not_stalled),
         cmocka_unit_test(test_relay__vm_that_does_not_read_its_end__is_reset),
