@@ -39,8 +39,8 @@ struct daemon {
     struct handover handover;
 };
 
-/** Run fn on a worker and wait for its result; RC_NO_MEMORY also when it could not be asked. */
-enum rc daemon_call(struct daemon *d, unsigned worker, enum rc (*fn)(struct gate *g, void *arg),
+/** Run fn on worker i and wait for its result; RC_NO_MEMORY also when it could not be asked. */
+enum rc daemon_call(struct daemon *d, unsigned i, enum rc (*fn)(struct gate *g, void *arg),
                     void *arg) MUST_USE;
 
 /** The same on all workers; a failure is logged. */
