@@ -23,5 +23,4 @@ xdsgate_test(gateway/relay/relay_alloc_test.c rig)
 target_sources(relay_alloc_test PRIVATE support/failing_malloc.c)
 target_link_options(relay_alloc_test PRIVATE
   -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
-  -Wl,--wrap=nghttp2_option_new,--wrap=nghttp2_session_callbacks_new
-  -Wl,--wrap=nghttp2_session_server_new2,--wrap=nghttp2_session_client_new2)
+  -Wl,--wrap=nghttp2_option_new,--wrap=nghttp2_session_callbacks_new)

@@ -4,6 +4,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "core/h2/limits.h"
 #include "core/h2/session.h"
 
 #define H2_SESSION_MAGIC 0x42a5e551u
@@ -11,6 +12,9 @@
 
 /** The callbacks table and options of a role, made once and kept. NULL: out of memory. */
 nghttp2_session *h2_ng_new(struct h2_session *s);
+
+/** nghttp2's allocator for a session, while s->making is set and afterwards. */
+nghttp2_mem h2_mem(struct h2_session *s);
 
 /** A stream of s with that identifier, on its list; NULL: out of memory. */
 struct h2_stream *h2_stream_new(struct h2_session *s, int32_t id);

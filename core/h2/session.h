@@ -120,15 +120,17 @@ struct h2_session {
     uint32_t n_streams;
     struct worker_flush flush;
     ev_timer ping;
-    bool open;       /**< the handshake is done */
-    bool settled;    /**< dialled: the peer's SETTINGS have come, so its limits are known */
-    bool got_frame;  /**< the peer's first frame has come */
-    bool heard;      /**< anything came since our last PING */
-    bool ping_waits; /**< a PING of ours is not answered */
-    bool ping_idle;  /**< PING also without streams: VM side */
-    bool goaway;     /**< the peer takes no more streams */
-    bool ending;     /**< we end it: nothing is fed any more */
-    uint8_t why;     /**< enum end_reason of our ending */
+    bool making;       /**< nghttp2's session is being made */
+    bool shares_frame; /**< it builds its frames in worker->frame */
+    bool open;         /**< the handshake is done */
+    bool settled;      /**< dialled: the peer's SETTINGS have come, so its limits are known */
+    bool got_frame;    /**< the peer's first frame has come */
+    bool heard;        /**< anything came since our last PING */
+    bool ping_waits;   /**< a PING of ours is not answered */
+    bool ping_idle;    /**< PING also without streams: VM side */
+    bool goaway;       /**< the peer takes no more streams */
+    bool ending;       /**< we end it: nothing is fed any more */
+    uint8_t why;       /**< enum end_reason of our ending */
     uint32_t flood_count;
     double flood_since;
     int32_t last_peer_id; /**< highest stream identifier of the peer */

@@ -298,8 +298,11 @@ nghttp2_session *h2_ng_new(struct h2_session *s)
     }
     nghttp2_option_set_no_auto_window_update(opt, 1);
     nghttp2_option_set_max_outbound_ack(opt, H2_MAX_OUTBOUND_ACKS);
-    int rc = s->role == H2_ACCEPTED ? nghttp2_session_server_new2(&ng, cb, s, opt)
-                                    : nghttp2_session_client_new2(&ng, cb, s, opt);
+    nghttp2_mem mem = h2_mem(s);
+    s->making = true; /* see h2_mem.c */
+    int rc = s->role == H2_ACCEPTED ? nghttp2_session_server_new3(&ng, cb, s, opt, &mem)
+                                    : nghttp2_session_client_new3(&ng, cb, s, opt, &mem);
+    s->making = false;
     if (rc != 0) {
         ng = NULL;
     }

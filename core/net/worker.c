@@ -96,9 +96,11 @@ static enum rc alloc_parts(struct worker *w)
 {
     w->in = malloc(WORKER_SCRATCH_BYTES);
     w->out = malloc(WORKER_SCRATCH_BYTES);
+    w->frame = malloc(WORKER_FRAME_BYTES);
     w->counters = calloc(1, sizeof(*w->counters));
     w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
-    if (w->in == NULL || w->out == NULL || w->counters == NULL || w->loop == NULL) {
+    if (w->in == NULL || w->out == NULL || w->frame == NULL || w->counters == NULL ||
+        w->loop == NULL) {
         return RC_NO_MEMORY;
     }
     return RC_OK;
@@ -111,6 +113,7 @@ static void free_parts(struct worker *w)
     }
     free(w->in);
     free(w->out);
+    free(w->frame);
     free(w->counters);
     free(w);
 }

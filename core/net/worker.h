@@ -26,6 +26,9 @@
 /** The shared input and output buffers: a few TLS records (16 KiB) each. */
 #define WORKER_SCRATCH_BYTES (64 * 1024)
 
+/** An HTTP/2 frame of the default size, its header, and the little that nghttp2 adds. */
+#define WORKER_FRAME_BYTES (16384 + 128)
+
 /** Embedded in what wants to be called before the loop sleeps. */
 struct worker_flush {
     struct list node;
@@ -53,7 +56,9 @@ struct worker {
     struct bufq_pool pool;
     uint8_t
         *in; /**< owned, WORKER_SCRATCH_BYTES: what SSL_read() fills; used up before returning */
-    uint8_t *out; /**< owned, WORKER_SCRATCH_BYTES: frames of the session that is being flushed */
+    uint8_t *frame; /**< owned, WORKER_FRAME_BYTES: where the session that is being flushed builds a
+                       frame; empty between calls */
+    uint8_t *out;   /**< owned, WORKER_SCRATCH_BYTES: frames of the session that is being flushed */
     struct counters *counters; /**< owned */
     void *user;                /**< the composition root's per-worker state, borrowed */
 };

@@ -5,6 +5,7 @@
  */
 #include "gateway/daemon/daemon.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -315,6 +316,9 @@ static void on_status(struct ev_loop *loop, ev_timer *t, int revents)
 
     (void)loop;
     (void)revents;
+    if (trim_due(&d->trim, status_work(&d->status))) {
+        (void)malloc_trim(0);
+    }
     status_line(&d->status, status, sizeof(status));
     if (!d->draining) {
         (void)sd_notifyf(0, "STATUS=%s", status);

@@ -9,6 +9,7 @@
 #include "gateway/daemon/handover.h"
 #include "gateway/daemon/sockets.h"
 #include "gateway/daemon/status.h"
+#include "gateway/daemon/trim.h"
 #include "gateway/daemon/watch.h"
 #include "gateway/upstream/directory.h"
 
@@ -24,6 +25,7 @@ struct daemon {
     struct admin *admin;
     struct sockets sockets;
     struct watch watch;
+    struct trim trim;
     struct status status; /* what the admin pages show; guards the generation for their threads */
     struct generation *generation;
     ev_signal hup;

@@ -186,6 +186,15 @@ static uint64_t sum(const struct status *r, enum counter which)
     return total;
 }
 
+uint64_t status_work(const struct status *r)
+{
+    uint64_t bytes = sum(r, COUNTER_BYTES_DOWN) + sum(r, COUNTER_BYTES_UP) +
+                     sum(r, COUNTER_PASS_BYTES_DOWN) + sum(r, COUNTER_PASS_BYTES_UP);
+    uint64_t handshakes = sum(r, COUNTER_HANDSHAKES_OK) + sum(r, COUNTER_HANDSHAKES_FAILED);
+
+    return bytes / 16384 + 4 * handshakes;
+}
+
 void status_line(struct status *r, char *buf, size_t size)
 {
     struct generation *g = take_generation(r);

@@ -30,6 +30,9 @@ void status_fini(struct status *r);
 
 /** The configuration that is in force now; a reference is taken. */
 void status_set_generation(struct status *r, struct generation *g);
+/** What the workers have done since the start, for trim_due(). */
+uint64_t status_work(const struct status *r);
+
 /** From now on it is not ready. */
 void status_set_draining(struct status *r);
 /** A reload has ended. */

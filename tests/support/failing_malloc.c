@@ -26,10 +26,6 @@ void *__wrap_realloc(void *p, size_t n);
 char *__wrap_strdup(const char *s);
 int __wrap_nghttp2_option_new(nghttp2_option **out);
 int __wrap_nghttp2_session_callbacks_new(nghttp2_session_callbacks **out);
-int __wrap_nghttp2_session_server_new2(nghttp2_session **out, const nghttp2_session_callbacks *cb,
-                                       void *user, const nghttp2_option *option);
-int __wrap_nghttp2_session_client_new2(nghttp2_session **out, const nghttp2_session_callbacks *cb,
-                                       void *user, const nghttp2_option *option);
 
 static void arm(uint64_t n, bool rest)
 {
@@ -100,47 +96,4 @@ int __wrap_nghttp2_option_new(nghttp2_option **out)
 int __wrap_nghttp2_session_callbacks_new(nghttp2_session_callbacks **out)
 {
     return fails() ? NGHTTP2_ERR_NOMEM : __real_nghttp2_session_callbacks_new(out);
-}
-
-static void *mem_malloc(size_t n, void *user)
-{
-    (void)user;
-    return __wrap_malloc(n);
-}
-
-static void mem_free(void *p, void *user)
-{
-    (void)user;
-    free(p);
-}
-
-static void *mem_calloc(size_t n, size_t size, void *user)
-{
-    (void)user;
-    return __wrap_calloc(n, size);
-}
-
-static void *mem_realloc(void *p, size_t n, void *user)
-{
-    (void)user;
-    return __wrap_realloc(p, n);
-}
-
-static nghttp2_mem mem = {
-    .malloc = mem_malloc,
-    .free = mem_free,
-    .calloc = mem_calloc,
-    .realloc = mem_realloc,
-};
-
-int __wrap_nghttp2_session_server_new2(nghttp2_session **out, const nghttp2_session_callbacks *cb,
-                                       void *user, const nghttp2_option *option)
-{
-    return nghttp2_session_server_new3(out, cb, user, option, &mem);
-}
-
-int __wrap_nghttp2_session_client_new2(nghttp2_session **out, const nghttp2_session_callbacks *cb,
-                                       void *user, const nghttp2_option *option)
-{
-    return nghttp2_session_client_new3(out, cb, user, option, &mem);
 }

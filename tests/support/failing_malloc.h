@@ -4,9 +4,8 @@
  * between gateway_enter() and gateway_leave() counts, so that the test's own peers never fail.
  *
  * A program that links failing_malloc.c needs the linker to wrap: malloc, calloc, realloc, strdup,
- * nghttp2_option_new, nghttp2_session_callbacks_new, nghttp2_session_server_new2 and
- * nghttp2_session_client_new2 (tests/component.cmake does it). Sessions of nghttp2 get an allocator
- * of ours, for wrapping does not reach into shared libraries.
+ * nghttp2_option_new and nghttp2_session_callbacks_new (tests/component.cmake does it).
+ * nghttp2's sessions use the allocator of core/h2/h2_mem.c, which is wrapped too.
  */
 #pragma once
 

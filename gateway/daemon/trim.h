@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When to give freed memory back to the kernel. After a storm of handshakes or a large push, glibc
+ * keeps what was freed between what lives on; malloc_trim() returns those pages, but takes some
+ * milliseconds, so it is done once after much work, in the first quiet interval. Pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** All zero is the start. */
+struct trim {
+    uint64_t seen;    /**< work at the last look */
+    uint64_t pending; /**< work since the last trim */
+};
+
+/** A look in an interval of some seconds; work: units done since the start, about one for each 16
+ * KiB that was allocated for a moment. true: trim now. */
+bool trim_due(struct trim *t, uint64_t work);
