@@ -382,7 +382,6 @@ static void start_watching(struct daemon *d)
     ev_timer_init(&d->watch_timer, on_watch, WATCH_INTERVAL_S, WATCH_INTERVAL_S);
     d->watch_timer.data = d;
     ev_timer_start(d->loop, &d->watch_timer);
-    d->beats = d->n_workers;
     ev_timer_init(&d->status_timer, on_status, 0., status_interval());
     d->status_timer.data = d;
     ev_timer_start(d->loop, &d->status_timer);
@@ -523,9 +522,10 @@ int daemon_run(const char *config_path, char *const *argv)
         sockets_fini(&d.sockets);
         return CLI_EXIT_NO;
     }
+    start_watching(&d); /* before somebody can know that we serve; looked at when the loop runs */
     rc = start(&d, c);
     if (rc == RC_OK) {
-        start_watching(&d);
+        d.beats = d.n_workers;
         log_event(LOG_INFO, "xdsgate is running", LOG_S("file", config_path),
                   LOG_I("workers", d.n_workers));
         (void)sd_notify(0, "READY=1");
