@@ -18,6 +18,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 #include "certs/cert_internal.h"
 
@@ -236,6 +237,8 @@ enum rc cert_load_roots(const char *path, X509_STORE *store, uint64_t *print,
     for (int i = 0; i < sk_X509_num(certs) && rc == RC_OK; i++) {
         ERR_clear_error();
         *print = add_print(*print, sk_X509_value(certs, i));
+        /* Its extensions are read now, not by the workers that verify by it first, together. */
+        (void)X509_check_purpose(sk_X509_value(certs, i), -1, 0);
         if (X509_STORE_add_cert(store, sk_X509_value(certs, i)) != 1) {
             rc = cert_fail(err, "certificate %d in it cannot be used: %s", i + 1,
                            cert_openssl_reason());
