@@ -40,6 +40,7 @@ class Column:
         self.vms: dict[str, VM] = {}
         self.times: list[tuple[str, float]] = []
         self.broken: Exception | None = None  # why nothing can work in this column
+        self.swarm_machine = ""  # where its simulated VMs run, once there were some
         self._attacker = ""
         self._no_vms = ""  # which VM never came up, and why
         self._lock = threading.Lock()

@@ -33,17 +33,19 @@ class Swarm:
                                "XDSGATE_SANDBOX_VM")
         lab = column.lab
         folder = lab.folder / f"vms/{column}-{GROUP}"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         shown = pki.issue(lab.authority, folder, GROUP, subject="/",
                           sans=f"critical,URI:spiffe://cluster.local/ns/{column}/sa/{GROUP}")
-        machine = lab.add_machine(column, GROUP, lab.site.machine(column.name, MACHINE))
+        if not column.swarm_machine:
+            address = lab.site.machine(column.name, MACHINE)
+            column.swarm_machine = lab.add_machine(column, GROUP, address)
         self.process = Process(f"simulated VMs of {column}", [
             binary(), "--target", str(lab.site.way(column.name)[0]), "--server-name", SERVER_NAME,
             "--roots", lab.authority.certificate, "--cert", shown.certificate, "--key", shown.key,
             "--no-csr", "--no-health", "--count", str(count), "--namespace", str(column),
             "--service-account", GROUP, "--group", GROUP, "--spread-ms", "10000",
             "--ip-base", first_address(column),
-        ], netns=machine, log=folder / "simulated.log")
+        ], netns=column.swarm_machine, log=folder / "simulated.log")
 
     def stop(self) -> None:
         self.process.stop()
