@@ -42,6 +42,8 @@ def nobody_is_lost(column: Column) -> None:
         once(column, "SIGUSR2 twice", lambda: twice(column))
     finally:
         swarm.stop()
+    # istiod forgets them after its grace; were it restarted before, they would stay for long
+    until(lambda: not simulated(column), 60, "the simulated VMs are gone")
 
 
 def in_a_push(column: Column) -> None:
