@@ -19,7 +19,6 @@
 #include <systemd/sd-daemon.h>
 
 #include "core/base/check.h"
-#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "gateway/daemon/cli.h"
 #include "gateway/daemon/daemon_internal.h"
@@ -47,8 +46,8 @@ static void run_call(struct worker *w, void *arg)
 }
 
 /* Run on a worker and wait for the result. */
-enum rc daemon_call(struct daemon *d, unsigned i, enum rc (*fn)(struct gate *g, void *arg),
-                    void *arg)
+static enum rc call_gate(struct daemon *d, unsigned i, enum rc (*fn)(struct gate *g, void *arg),
+                         void *arg)
 {
     struct call c = {.fn = fn, .gate = d->gates[i], .arg = arg};
 
@@ -78,7 +77,7 @@ static enum rc do_apply(struct gate *g, void *arg)
 void daemon_call_all(struct daemon *d, enum rc (*fn)(struct gate *g, void *arg), void *arg)
 {
     for (unsigned i = 0; i < d->n_workers; i++) {
-        if (daemon_call(d, i, fn, arg) != RC_OK) {
+        if (call_gate(d, i, fn, arg) != RC_OK) {
             log_event(LOG_ERROR, "a worker could not be told", LOG_I("worker", i));
         }
     }
@@ -129,7 +128,7 @@ static enum rc apply_to_workers(struct daemon *d, struct generation *g, struct s
 {
     for (unsigned i = 0; i < d->n_workers; i++) {
         struct apply_arg a = {g, &plan->rows[i * plan->n], plan->n};
-        TRY(daemon_call(d, i, do_apply, &a));
+        TRY(call_gate(d, i, do_apply, &a));
     }
     return sockets_commit(&d->sockets, plan);
 }

@@ -41,11 +41,7 @@ struct daemon {
     struct handover handover;
 };
 
-/** Run fn on worker i and wait for its result; RC_NO_MEMORY also when it could not be asked. */
-enum rc daemon_call(struct daemon *d, unsigned i, enum rc (*fn)(struct gate *g, void *arg),
-                    void *arg) MUST_USE;
-
-/** The same on all workers; a failure is logged. */
+/** Run fn on every worker, one after the other, and wait for it; a failure is logged. */
 void daemon_call_all(struct daemon *d, enum rc (*fn)(struct gate *g, void *arg), void *arg);
 
 /** Start the admin pages of a configuration. The reason of a failure is logged. */

@@ -87,12 +87,17 @@ void relay_has_sent(struct relay *r, struct relay_progress *p, size_t n)
     }
 }
 
-static void end_stalled_vm(struct relay *r, const char *message)
+static void reset_down(struct relay *r)
 {
-    relay_finish(r, GRPC_UNAVAILABLE, message, END_STALL);
     if (r->down != NULL) {
         h2_stream_reset(r->down, H2_CANCEL);
     }
+}
+
+static void end_stalled_vm(struct relay *r, const char *message)
+{
+    relay_finish(r, GRPC_UNAVAILABLE, message, END_STALL);
+    reset_down(r);
 }
 
 /* istiod waits in a push to this VM, which takes nothing. Its push places are few and for all VMs:
@@ -155,9 +160,7 @@ static void on_stall_timer(struct ev_loop *loop, ev_timer *t, int revents)
     (void)revents;
     CHECK_MAGIC(r, RELAY_MAGIC);
     if (r->over) {
-        if (r->down != NULL) {
-            h2_stream_reset(r->down, H2_CANCEL); /* it does not read its end */
-        }
+        reset_down(r); /* it does not read its end */
         return;
     }
     if (give_up_waiting(r)) {
@@ -192,9 +195,7 @@ static void on_first_request_timer(struct ev_loop *loop, ev_timer *t, int revent
     (void)revents;
     CHECK_MAGIC(r, RELAY_MAGIC);
     if (r->over) {
-        if (r->down != NULL) {
-            h2_stream_reset(r->down, H2_CANCEL);
-        }
+        reset_down(r);
         return;
     }
     if (!relay_has_asked(r)) {
