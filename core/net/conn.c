@@ -27,12 +27,11 @@ struct conn {
     bool fin_sent;
     struct worker *worker; /**< borrowed */
     const struct conn_ops *ops;
-    void *user;               /**< borrowed until on_dead */
-    SSL *ssl;                 /**< owned */
-    struct bio_source source; /**< the socket and the bytes read ahead of the handshake */
-    struct bufq out;          /**< encrypted later: what SSL_write() did not take */
+    void *user;           /**< borrowed until on_dead */
+    SSL *ssl;             /**< owned */
+    struct bio_link link; /**< the socket, what was read ahead and what could not be sent */
     ev_io io;
-    ev_timer timer; /**< handshake, then the linger of conn_finish() */
+    ev_timer timer; /**< the handshake; more input at hand; the linger of conn_finish() */
     struct worker_reap reap;
     struct addr peer;
     struct addr local;
@@ -73,7 +72,7 @@ static void watch(struct conn *c, int events)
     }
     ev_io_stop(c->worker->loop, &c->io);
     if (events != 0) {
-        ev_io_set(&c->io, c->source.fd, events);
+        ev_io_set(&c->io, c->link.fd, events);
         ev_io_start(c->worker->loop, &c->io);
     }
 }
@@ -85,9 +84,8 @@ static void reap(struct worker_reap *r)
     if (c->ops != NULL) {
         c->ops->on_dead(c, (enum end_reason)c->why);
     }
-    bufq_clear(&c->out);
     SSL_free(c->ssl);
-    bio_source_fini(&c->source);
+    bio_fini(&c->link);
     free(c->detail);
     c->magic = 0;
     free(c);
@@ -135,13 +133,46 @@ static void fail_ssl(struct conn *c, int ssl_error, int saved_errno)
     conn_kill(c, why);
 }
 
+/* The socket is watched for what it is needed for. */
+static void watch_as_needed(struct conn *c)
+{
+    watch(c, EV_READ | (c->link.out.len > 0 ? EV_WRITE : 0));
+}
+
+/* Sending failed, or so much waits that the peer must be flooding us. */
+static void fail_out(struct conn *c, enum rc why)
+{
+    if (why == RC_RESET || why == RC_SYSTEM) {
+        set_detail(c, strerror(c->link.error));
+    }
+    conn_kill(c, why == RC_FULL               ? END_FLOOD
+                 : why == RC_NO_MEMORY        ? END_MEMORY
+                 : c->state == CONN_HANDSHAKE ? END_HANDSHAKE
+                 : why == RC_RESET            ? END_DOWN_CLOSED
+                                              : END_IO);
+}
+
+/* After calls of OpenSSL: what it wrote leaves. False: the connection is dead. */
+static bool end_io(struct conn *c)
+{
+    enum rc rc = bio_end(&c->link);
+
+    if (c->state != CONN_DEAD && rc != RC_OK) {
+        fail_out(c, rc);
+    }
+    if (c->state == CONN_DEAD) {
+        return false;
+    }
+    c->out_was_full = c->out_was_full || conn_out_full(c);
+    watch_as_needed(c);
+    return true;
+}
+
 static void on_handshake_done(struct conn *c)
 {
     c->state = CONN_OPEN;
     ev_timer_stop(c->worker->loop, &c->timer);
-    bio_source_drop_prefix_when_empty(&c->source);
-    watch(c, EV_READ);
-    if (c->source.prefix != NULL) {
+    if (bio_has_input(&c->link)) {
         ev_feed_event(c->worker->loop, &c->io, EV_READ);
     }
     c->ops->on_open(c);
@@ -151,26 +182,21 @@ static void shake(struct conn *c)
 {
     ERR_clear_error();
     errno = 0;
-    c->source.budget = WORKER_READ_BURST_BYTES;
+    bio_begin(&c->link, WORKER_READ_BURST_BYTES);
     int rc = SSL_do_handshake(c->ssl);
     int saved_errno = errno;
-    if (rc == 1) {
-        on_handshake_done(c);
-        return;
+    int err = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(c->ssl, rc);
+    if (err != SSL_ERROR_NONE && err != SSL_ERROR_WANT_READ && c->link.failed == RC_OK) {
+        fail_ssl(c, err, saved_errno); /* its alert leaves all the same */
     }
-    int err = SSL_get_error(c->ssl, rc);
-    if (err == SSL_ERROR_WANT_READ) {
-        watch(c, EV_READ);
-    } else if (err == SSL_ERROR_WANT_WRITE) {
-        watch(c, EV_WRITE);
-    } else {
-        fail_ssl(c, err, saved_errno);
+    if (end_io(c) && rc == 1) {
+        on_handshake_done(c);
     }
 }
 
 static void on_connected(struct conn *c)
 {
-    enum rc rc = sock_connect_result(c->source.fd);
+    enum rc rc = sock_connect_result(c->link.fd);
 
     if (rc == RC_AGAIN) {
         return;
@@ -180,8 +206,8 @@ static void on_connected(struct conn *c)
         conn_kill(c, END_CONNECT);
         return;
     }
-    sock_local_addr(c->source.fd, &c->local);
-    if (!sock_source_holds(c->source.fd, &c->bind)) {
+    sock_local_addr(c->link.fd, &c->local);
+    if (!sock_source_holds(c->link.fd, &c->bind)) {
         conn_kill(c, END_SOURCE);
         return;
     }
@@ -191,47 +217,28 @@ static void on_connected(struct conn *c)
 
 static void read_burst(struct conn *c)
 {
-    size_t total = 0;
+    int err = SSL_ERROR_NONE;
 
-    c->source.budget = WORKER_READ_BURST_BYTES;
-    while (c->state == CONN_OPEN && total < WORKER_READ_BURST_BYTES) {
+    bio_begin(&c->link, WORKER_READ_BURST_BYTES);
+    while (c->state == CONN_OPEN && err == SSL_ERROR_NONE) {
         ERR_clear_error();
         errno = 0;
         int n = SSL_read(c->ssl, c->worker->in, WORKER_SCRATCH_BYTES);
         int saved_errno = errno;
         if (n > 0) {
-            total += (size_t)n;
             c->ops->on_bytes(c, c->worker->in, (size_t)n);
             continue;
         }
-        int err = SSL_get_error(c->ssl, n);
-        if (err == SSL_ERROR_WANT_WRITE) {
-            watch(c, EV_WRITE); /* OpenSSL has a KeyUpdate to send first: wait for room */
-        } else if (err != SSL_ERROR_WANT_READ) {
+        err = SSL_get_error(c->ssl, n);
+        if (err != SSL_ERROR_WANT_READ && c->link.failed == RC_OK) {
             fail_ssl(c, err, saved_errno);
         }
-        return;
     }
-}
-
-/* Write one piece; how much of it was taken, 0 when the socket is full or the connection died. */
-static size_t write_some(struct conn *c, const uint8_t *data, size_t n)
-{
-    if (n > BUFQ_CHUNK_BYTES) {
-        n = BUFQ_CHUNK_BYTES; /* a retry must offer the same bytes: they fit one chunk */
+    if (end_io(c) && c->state == CONN_OPEN && bio_has_input(&c->link)) {
+        ev_timer_stop(c->worker->loop, &c->timer);
+        ev_timer_set(&c->timer, 0., 0.); /* the others have their turn first */
+        ev_timer_start(c->worker->loop, &c->timer);
     }
-    ERR_clear_error();
-    errno = 0;
-    int done = SSL_write(c->ssl, data, (int)n);
-    int saved_errno = errno;
-    if (done > 0) {
-        return (size_t)done;
-    }
-    int err = SSL_get_error(c->ssl, done);
-    if (err != SSL_ERROR_WANT_WRITE && err != SSL_ERROR_WANT_READ) {
-        fail_ssl(c, err, saved_errno);
-    }
-    return 0;
 }
 
 static void send_fin(struct conn *c)
@@ -241,28 +248,25 @@ static void send_fin(struct conn *c)
     }
     c->fin_sent = true;
     ERR_clear_error();
+    bio_begin(&c->link, 0);
     (void)SSL_shutdown(c->ssl);
     ERR_clear_error();
-    (void)shutdown(c->source.fd, SHUT_WR);
-    watch(c, EV_READ);
+    if (end_io(c)) {
+        (void)shutdown(c->link.fd, SHUT_WR);
+        watch(c, EV_READ);
+    }
 }
 
 static void write_queued(struct conn *c)
 {
-    while (c->out.len > 0 && c->state != CONN_DEAD) {
-        size_t n;
-        const uint8_t *p = bufq_peek(&c->out, &n);
-        size_t done = write_some(c, p, n);
-        if (done == 0) {
-            return;
-        }
-        bufq_drain(&c->out, done);
-    }
-    if (c->state == CONN_DEAD) {
+    enum rc rc = bio_drain(&c->link);
+
+    if (rc != RC_OK) {
+        fail_out(c, rc);
         return;
     }
-    watch(c, EV_READ);
-    if (c->state == CONN_FINISHING) {
+    watch_as_needed(c);
+    if (c->link.out.len == 0 && c->state == CONN_FINISHING) {
         send_fin(c);
     }
 }
@@ -280,7 +284,7 @@ static void tell_drained(struct conn *c)
 static void discard(struct conn *c)
 {
     for (int i = 0; i < 16; i++) {
-        ssize_t n = recv(c->source.fd, c->worker->in, WORKER_SCRATCH_BYTES, 0);
+        ssize_t n = recv(c->link.fd, c->worker->in, WORKER_SCRATCH_BYTES, 0);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             conn_kill(c, (enum end_reason)c->why);
             return;
@@ -301,7 +305,12 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
         on_connected(c);
         return;
     case CONN_HANDSHAKE:
-        shake(c);
+        if (revents & EV_WRITE) {
+            write_queued(c);
+        }
+        if ((revents & EV_READ) && c->state == CONN_HANDSHAKE) {
+            shake(c);
+        }
         return;
     case CONN_FINISHING:
         if (revents & EV_WRITE) {
@@ -314,12 +323,9 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
     case CONN_OPEN:
         if (revents & EV_WRITE) {
             write_queued(c);
-            if (c->state == CONN_OPEN) {
-                watch(c, EV_READ | (c->out.len > 0 ? EV_WRITE : 0));
-            }
             tell_drained(c);
         }
-        if (revents & EV_READ) {
+        if ((revents & EV_READ) && c->state == CONN_OPEN) {
             read_burst(c);
         }
         return;
@@ -334,7 +340,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
 
     (void)loop;
     (void)revents;
-    if (c->state == CONN_FINISHING) {
+    if (c->state == CONN_OPEN) {
+        read_burst(c);
+    } else if (c->state == CONN_FINISHING) {
         conn_kill(c, (enum end_reason)c->why);
     } else {
         set_detail(c, c->state == CONN_CONNECTING ? "connect timed out" : "handshake timed out");
@@ -344,7 +352,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
 
 bool conn_out_full(const struct conn *c)
 {
-    return c->out.len >= CONN_OUT_HIGH_BYTES;
+    return c->link.out.len >= CONN_OUT_HIGH_BYTES;
 }
 
 void conn_send(struct conn *c, const uint8_t *data, size_t n)
@@ -354,27 +362,22 @@ void conn_send(struct conn *c, const uint8_t *data, size_t n)
     if (c->state != CONN_OPEN) {
         return;
     }
-    while (n > 0 && c->out.len == 0) {
-        size_t done = write_some(c, data, n);
-        if (c->state != CONN_OPEN) {
-            return;
-        }
-        if (done == 0) {
+    bio_begin(&c->link, 0);
+    while (n > 0 && c->state == CONN_OPEN) {
+        ERR_clear_error();
+        errno = 0;
+        int done = SSL_write(c->ssl, data, (int)n);
+        int saved_errno = errno;
+        if (done <= 0) {
+            if (c->link.failed == RC_OK) {
+                fail_ssl(c, SSL_get_error(c->ssl, done), saved_errno);
+            }
             break;
         }
         data += done;
-        n -= done;
+        n -= (size_t)done;
     }
-    if (n == 0) {
-        return;
-    }
-    enum rc rc = bufq_append(&c->out, data, n);
-    if (rc != RC_OK) {
-        conn_kill(c, rc == RC_FULL ? END_FLOOD : END_MEMORY);
-        return;
-    }
-    c->out_was_full = c->out_was_full || conn_out_full(c);
-    watch(c, EV_READ | EV_WRITE);
+    (void)end_io(c);
 }
 
 void conn_finish(struct conn *c, enum end_reason why, double linger)
@@ -392,7 +395,7 @@ void conn_finish(struct conn *c, enum end_reason why, double linger)
     ev_timer_stop(c->worker->loop, &c->timer);
     ev_timer_set(&c->timer, linger, 0.);
     ev_timer_start(c->worker->loop, &c->timer);
-    if (c->out.len == 0) {
+    if (c->link.out.len == 0) {
         send_fin(c);
     }
 }
@@ -414,8 +417,7 @@ static struct conn *new_conn(struct worker *w, int fd, SSL *ssl, const struct co
     c->ops = ops;
     c->user = user;
     c->ssl = ssl;
-    bio_source_init(&c->source, fd);
-    bufq_init(&c->out, &w->pool, CONN_OUT_MAX_BYTES);
+    bio_init(&c->link, w, fd, CONN_OUT_MAX_BYTES);
     list_init(&c->reap.node);
     c->reap.fn = reap;
     ev_init(&c->io, on_io);
@@ -449,8 +451,7 @@ enum rc conn_accept(struct worker *w, int fd, const struct addr *peer, SSL *ssl,
     if (c == NULL) {
         return RC_NO_MEMORY;
     }
-    if (bio_source_set_prefix(&c->source, prefix, n) != RC_OK ||
-        bio_attach(ssl, &c->source) != RC_OK) {
+    if (bio_unread(&c->link, prefix, n) != RC_OK || bio_attach(ssl, &c->link) != RC_OK) {
         free_early(c);
         return RC_NO_MEMORY;
     }
@@ -482,7 +483,7 @@ enum rc conn_dial(struct worker *w, const struct addr *peer, const struct addr *
     if (c == NULL) {
         return RC_NO_MEMORY;
     }
-    if (bio_attach(ssl, &c->source) != RC_OK) {
+    if (bio_attach(ssl, &c->link) != RC_OK) {
         free_early(c);
         return RC_NO_MEMORY;
     }
@@ -501,8 +502,8 @@ bool conn_line_moves(struct conn *c)
     uint64_t before = c->acknowledged;
     uint64_t waiting;
 
-    sock_sent(c->source.fd, &c->acknowledged, &waiting);
-    return c->acknowledged != before && (waiting > 0 || c->out.len > 0);
+    sock_sent(c->link.fd, &c->acknowledged, &waiting);
+    return c->acknowledged != before && (waiting > 0 || c->link.out.len > 0);
 }
 
 bool conn_is_dead(const struct conn *c)

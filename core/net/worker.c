@@ -96,11 +96,13 @@ static enum rc alloc_parts(struct worker *w)
 {
     w->in = malloc(WORKER_SCRATCH_BYTES);
     w->out = malloc(WORKER_SCRATCH_BYTES);
+    w->wire_in = malloc(WORKER_SCRATCH_BYTES);
+    w->wire_out = malloc(WORKER_WIRE_BYTES);
     w->frame = malloc(WORKER_FRAME_BYTES);
     w->counters = calloc(1, sizeof(*w->counters));
     w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
-    if (w->in == NULL || w->out == NULL || w->frame == NULL || w->counters == NULL ||
-        w->loop == NULL) {
+    if (w->in == NULL || w->out == NULL || w->wire_in == NULL || w->wire_out == NULL ||
+        w->frame == NULL || w->counters == NULL || w->loop == NULL) {
         return RC_NO_MEMORY;
     }
     return RC_OK;
@@ -113,6 +115,8 @@ static void free_parts(struct worker *w)
     }
     free(w->in);
     free(w->out);
+    free(w->wire_in);
+    free(w->wire_out);
     free(w->frame);
     free(w->counters);
     free(w);

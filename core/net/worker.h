@@ -26,6 +26,9 @@
 /** The shared input and output buffers: a few TLS records (16 KiB) each. */
 #define WORKER_SCRATCH_BYTES (64 * 1024)
 
+/** Four full TLS records, as they go over the wire. */
+#define WORKER_WIRE_BYTES (4 * (16384 + 64))
+
 /** An HTTP/2 frame of the default size, its header, and the little that nghttp2 adds. */
 #define WORKER_FRAME_BYTES (16384 + 128)
 
@@ -59,6 +62,10 @@ struct worker {
     uint8_t *frame; /**< owned, WORKER_FRAME_BYTES: where the session that is being flushed builds a
                        frame; empty between calls */
     uint8_t *out;   /**< owned, WORKER_SCRATCH_BYTES: frames of the session that is being flushed */
+    uint8_t *wire_in;      /**< owned, WORKER_SCRATCH_BYTES: read, not yet decrypted; see bio.h */
+    uint8_t *wire_out;     /**< owned, WORKER_WIRE_BYTES: encrypted, not yet sent */
+    size_t wire_out_len;   /**< 0 between calls */
+    const void *wire_user; /**< whose bytes they are; NULL between calls */
     struct counters *counters; /**< owned */
     void *user;                /**< the composition root's per-worker state, borrowed */
 };
