@@ -98,8 +98,9 @@ struct h2_session_ops {
     /** Accepted role: a request's headers. Set st->ops and st->user, or answer at once. h may be
      * taken. end: no body follows. over_limit streams come with the headers cut. */
     void (*on_request)(struct h2_session *s, struct h2_stream *st, struct h2_headers *h, bool end);
-    /** The peer will take no more streams. */
-    void (*on_goaway)(struct h2_session *s);
+    /** The peer will take no more streams: enum h2_error or another code of the RFC, and what it
+     * says for people, n bytes, borrowed. */
+    void (*on_goaway)(struct h2_session *s, uint32_t error, const char *text, size_t n);
     /** A limit was reached: the peer is ended or the request answered; for counting. */
     void (*on_limit)(struct h2_session *s, enum counter which);
     /** The session is over, all its streams have had on_closed; s must not be used after this call.

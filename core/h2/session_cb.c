@@ -204,7 +204,8 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     case NGHTTP2_GOAWAY:
         if (!s->goaway) {
             s->goaway = true;
-            s->ops->on_goaway(s);
+            s->ops->on_goaway(s, frame->goaway.error_code, (const char *)frame->goaway.opaque_data,
+                              frame->goaway.opaque_data_len);
         }
         break;
     default:

@@ -103,4 +103,4 @@ void vm_session_kill(struct vm_session *vm, enum end_reason why);
 
 /** The retire function of pools: end the VM's stream that is paired with this upstream stream, with
  * status 14. */
-void relay_retire(struct h2_stream *up);
+void relay_retire(struct h2_stream *up, enum end_reason why);

@@ -6,7 +6,7 @@
 #include "gateway/relay/relay_internal.h"
 
 #define LOST_UPSTREAM "error reading from server: EOF (xdsgate lost its connection to istiod)"
-#define RETIRED_UPSTREAM "transport is closing: istiod retires this connection"
+#define RETIRED_UPSTREAM "transport is closing: the connection to istiod is retired"
 
 static void finish_with_block(struct relay *r, struct h2_headers *h, bool trailers_only)
 {
@@ -132,7 +132,7 @@ const struct h2_stream_ops relay_up_ops = {
     .on_closed = on_up_closed,
 };
 
-void relay_retire(struct h2_stream *up)
+void relay_retire(struct h2_stream *up, enum end_reason why)
 {
     struct relay *r = up->ops == &relay_up_ops ? up->user : NULL;
 
@@ -142,6 +142,6 @@ void relay_retire(struct h2_stream *up)
     if (r->is_agent && relay_may_try_again(r)) {
         relay_try_again(r, POOL_RETIRED); /* nothing was answered: elsewhere, unseen by the VM */
     } else {
-        relay_finish(r, GRPC_UNAVAILABLE, RETIRED_UPSTREAM, END_UP_GOAWAY);
+        relay_finish(r, GRPC_UNAVAILABLE, RETIRED_UPSTREAM, why);
     }
 }

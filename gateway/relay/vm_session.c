@@ -37,9 +37,10 @@ static void on_request(struct h2_session *s, struct h2_stream *st, struct h2_hea
     relay_open(s->user, st, h, end);
 }
 
-static void on_goaway(struct h2_session *s)
+static void on_goaway(struct h2_session *s, uint32_t error, const char *text, size_t n)
 {
-    (void)s; /* the VM opens no more streams; nothing to do for us */
+    (void)s, (void)error, (void)text,
+        (void)n; /* the VM opens no more streams; nothing to do for us */
 }
 
 static void on_limit(struct h2_session *s, enum counter which)

@@ -41,6 +41,7 @@ static void reap(struct worker_reap *r)
     struct pool *p = LIST_ENTRY(r, struct pool, reap);
 
     ev_timer_stop(p->worker->loop, &p->timer);
+    ev_timer_stop(p->worker->loop, &p->ages);
     list_del(&p->dispatch.node);
     balancer_fini(&p->balancer);
     p->magic = 0;
@@ -67,8 +68,20 @@ static void end_idle(struct pool *p)
 
 /* ---- the queue ---- */
 
-/* Least streams among the endpoints, then the fullest connection of it: few connections, few
- * handshakes. */
+/* Connections that will stay before those that will not, least streams among the endpoints, then
+ * the fullest connection of it: few connections, few handshakes. */
+static bool is_better(const struct up_session *a, const struct up_session *b, double now)
+{
+    bool a_goes = up_session_is_near_end(a, now);
+    bool b_goes = up_session_is_near_end(b, now);
+
+    if (a_goes != b_goes) {
+        return b_goes;
+    }
+    return a->endpoint->active < b->endpoint->active ||
+           (a->endpoint == b->endpoint && a->streams > b->streams);
+}
+
 static struct up_session *find_session(struct pool *p, double now)
 {
     struct up_session *best = NULL;
@@ -78,8 +91,7 @@ static struct up_session *find_session(struct pool *p, double now)
         if (!up_session_has_room(up) || now < up->endpoint->cool_until || !up->endpoint->listed) {
             continue;
         }
-        if (best == NULL || up->endpoint->active < best->endpoint->active ||
-            (up->endpoint == best->endpoint && up->streams > best->streams)) {
+        if (best == NULL || is_better(up, best, now)) {
             best = up;
         }
     }
@@ -169,8 +181,8 @@ static void dispatch(struct worker_flush *f)
 
 /* ---- what others call ---- */
 
-enum rc pool_new(struct worker *w, struct upstream *u, void (*retire)(struct h2_stream *st),
-                 struct pool **out)
+enum rc pool_new(struct worker *w, struct upstream *u,
+                 void (*retire)(struct h2_stream *st, enum end_reason why), struct pool **out)
 {
     struct pool *p = calloc(1, sizeof(*p));
 
@@ -190,6 +202,7 @@ enum rc pool_new(struct worker *w, struct upstream *u, void (*retire)(struct h2_
     p->reap.fn = reap;
     ev_init(&p->timer, on_timer);
     p->timer.data = p;
+    pool_ages_init(p);
     *out = p;
     return RC_OK;
 }

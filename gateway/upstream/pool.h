@@ -5,9 +5,10 @@
  * another stream, or their deadline passes. The queue stands before nghttp2's own, so a stream that
  * was granted is opened at once.
  *
- * A connection carries at most streams_per_connection streams. When istiod announces its end
- * (GOAWAY at its maximum age, ten seconds before it is cut), its streams are handed to `retire` one
- * after another, so that their VMs come back in turn and not all at once. Worker-local.
+ * A connection carries at most streams_per_connection streams. Before it is as old as istiod lets
+ * it become, and in any case when istiod announces its end (GOAWAY, ten seconds before it is cut),
+ * its streams are handed to `retire` one after another, so that their VMs come back in turn and not
+ * all at once (retire.h). Worker-local.
  */
 #pragma once
 
@@ -46,8 +47,9 @@ struct pool_ticket {
 };
 
 /** out: owned; lives until pool_free() and until its last connection is gone. retire ends a stream
- * of a connection that goes away. RC_NO_MEMORY. */
-enum rc pool_new(struct worker *w, struct upstream *u, void (*retire)(struct h2_stream *st),
+ * of a connection that goes away: END_UP_GOAWAY, END_UP_RETIRED. RC_NO_MEMORY. */
+enum rc pool_new(struct worker *w, struct upstream *u,
+                 void (*retire)(struct h2_stream *st, enum end_reason why),
                  struct pool **out) MUST_USE;
 
 /** Nobody asks any more: idle connections are closed, the others when their last stream ends. Nulls

@@ -18,7 +18,8 @@ struct pool {
     uint32_t n_dialling;
     bool freed;
     ev_timer timer;
-    void (*retire)(struct h2_stream *st);
+    ev_timer ages; /**< looks for connections that are to be retired */
+    void (*retire)(struct h2_stream *st, enum end_reason why);
     struct worker_flush dispatch;
     struct worker_reap reap;
     char problem[160];
@@ -33,7 +34,10 @@ struct up_session {
     uint32_t streams;          /**< opened and not closed */
     bool dialling;
     bool retiring;       /**< takes no more streams; they are handed out one by one */
+    uint8_t retire_why;  /**< enum end_reason of its streams */
     double retire_pause; /**< seconds between two */
+    double opened_at;    /**< monotonic */
+    double jitter;       /**< it ends earlier by this share of its age */
     ev_timer retire_timer;
 };
 
@@ -52,3 +56,22 @@ void up_session_end_when_idle(struct up_session *up);
 
 /** May a stream be opened on it now? */
 bool up_session_has_room(const struct up_session *up);
+
+/* ---- retirement (retire.c) ---- */
+
+/** Before the first connection of a pool. */
+void pool_ages_init(struct pool *p);
+
+/** It is open; it is gone, after up_session_note_open() or while dialling. */
+void up_session_note_open(struct up_session *up);
+void up_session_note_dead(struct up_session *up);
+
+/** istiod said GOAWAY: n bytes of text are its reason. */
+void up_session_note_goaway(struct up_session *up, uint32_t error, const char *text, size_t n);
+
+/** Take no more streams and hand the open ones to the pool's `retire`, one by one over so many
+ * seconds. When that goes on already, it only becomes faster. */
+void up_session_retire(struct up_session *up, double seconds, enum end_reason why);
+
+/** Will it be retired so soon that new streams are better off on another? */
+bool up_session_is_near_end(const struct up_session *up, double now);

@@ -46,44 +46,12 @@ static void on_open(struct h2_session *s)
     counter_add(&up->pool->worker->counters->v[COUNTER_UP_DIALS], 1);
     counter_add(&up->pool->worker->counters->v[COUNTER_UP_CONNS_OPEN], 1);
     balancer_ok(&up->pool->balancer, up->endpoint);
+    up_session_note_open(up);
     up_session_end_when_idle(up);
     pool_look_soon(up->pool);
 }
 
-static void retire_next(struct ev_loop *loop, ev_timer *t, int revents)
-{
-    struct up_session *up = t->data;
-
-    (void)revents;
-    if (!list_empty(&up->h2->streams)) {
-        struct h2_stream *st = LIST_ENTRY(up->h2->streams.next, struct h2_stream, node);
-        /* to the end of the list, so that one that takes its time does not hold up the others */
-        list_del(&st->node);
-        list_add_tail(&up->h2->streams, &st->node);
-        if (st->ops != NULL) {
-            up->pool->retire(st);
-        }
-        ev_timer_stop(loop, t);
-        ev_timer_set(t, up->retire_pause, 0.);
-        ev_timer_start(loop, t);
-    }
-    up_session_end_when_idle(up);
-}
-
-static void start_retiring(struct up_session *up)
-{
-    if (up->retiring) {
-        return;
-    }
-    up->retiring = true;
-    up->retire_pause = POOL_RETIRE_S / (double)(up->streams + 1);
-    ev_timer_set(&up->retire_timer, 0.05, 0.);
-    ev_timer_start(up->pool->worker->loop, &up->retire_timer);
-    up_session_end_when_idle(up);
-    pool_look_soon(up->pool);
-}
-
-static void on_goaway(struct h2_session *s)
+static void on_goaway(struct h2_session *s, uint32_t error, const char *why, size_t n)
 {
     struct up_session *up = s->user;
     char text[ADDR_TEXT_BYTES];
@@ -93,7 +61,8 @@ static void on_goaway(struct h2_session *s)
               LOG_S("upstream", up->pool->balancer.upstream->opts.name),
               LOG_S("endpoint", addr_format(&up->endpoint->addr, text)),
               LOG_I("streams", up->streams));
-    start_retiring(up);
+    up_session_note_goaway(up, error, why, n);
+    up_session_retire(up, POOL_RETIRE_S, END_UP_GOAWAY);
 }
 
 static void on_limit(struct h2_session *s, enum counter which)
@@ -127,7 +96,7 @@ static void on_dead(struct h2_session *s, enum end_reason why)
     CHECK(up->streams == 0);
     why =
         why == END_DOWN_CLOSED ? END_UP_CLOSED : why; /* a conn does not know which side it is on */
-    ev_timer_stop(p->worker->loop, &up->retire_timer);
+    up_session_note_dead(up);
     if (up->dialling) {
         up->endpoint->dialling--;
         p->n_dialling--;
@@ -190,8 +159,6 @@ void up_session_dial(struct pool *p, struct endpoint *e)
     up->magic = UP_MAGIC;
     up->pool = p;
     up->endpoint = endpoint_ref(e);
-    ev_init(&up->retire_timer, retire_next);
-    up->retire_timer.data = up;
     enum rc rc = connect_session(p, up);
     if (rc != RC_OK) {
         counter_add(&p->worker->counters->v[COUNTER_UP_DIAL_FAILURES], 1);

@@ -13,6 +13,7 @@
 #include "core/base/rc.h"
 #include "core/net/addr.h"
 #include "gateway/upstream/pacer.h"
+#include "gateway/upstream/retire.h"
 #include "gateway/upstream/upstream_opts.h"
 
 struct root_set;
@@ -33,6 +34,7 @@ struct upstream {
     struct upstream_opts opts; /**< owned; immutable */
     struct root_set *roots;    /**< shared (ref); NULL without tls */
     struct pacer pacer;
+    struct retirement retirement;
     pthread_mutex_t lock;          /**< guards addresses */
     struct address_set *addresses; /**< shared (ref); never NULL */
     uint32_t n_blocked;            /**< streams on lists of pool_blocked(), relaxed atomic */

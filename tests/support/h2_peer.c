@@ -321,7 +321,12 @@ void peer_reset(struct peer_stream *st, uint32_t error)
 
 void peer_goaway(struct h2_peer *p, int32_t last, uint32_t error)
 {
-    CHECK(nghttp2_submit_goaway(p->ng, 0, last, error, NULL, 0) == 0);
+    peer_goaway_text(p, last, error, "");
+}
+
+void peer_goaway_text(struct h2_peer *p, int32_t last, uint32_t error, const char *text)
+{
+    CHECK(nghttp2_submit_goaway(p->ng, 0, last, error, (const uint8_t *)text, strlen(text)) == 0);
 }
 
 void peer_credit(struct peer_stream *st, size_t n)

@@ -89,6 +89,9 @@ void peer_reset(struct peer_stream *st, uint32_t error);
 /** Say GOAWAY with this last stream. */
 void peer_goaway(struct h2_peer *p, int32_t last, uint32_t error);
 
+/** The same, with words for people. */
+void peer_goaway_text(struct h2_peer *p, int32_t last, uint32_t error, const char *text);
+
 /** Give window for n bytes, 0: for all that came. */
 void peer_credit(struct peer_stream *st, size_t n);
 

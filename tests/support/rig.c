@@ -12,6 +12,7 @@
 #include "tests/support/virtual_clock.h"
 
 #define STEP_S 0.02
+#define LONG_STEP_S 0.1
 #define ROUNDS_MAX 20000
 
 const char *const rig_ads_request[] = {
@@ -220,12 +221,22 @@ void rig_run(struct rig *r)
     CHECK(false); /* it never comes to rest */
 }
 
-void rig_advance(struct rig *r, double seconds)
+static void advance(struct rig *r, double seconds, double step)
 {
-    for (double done = 0; done < seconds; done += STEP_S) {
-        virtual_clock_advance(STEP_S);
+    for (double done = 0; done < seconds; done += step) {
+        virtual_clock_advance(step);
         rig_run(r);
     }
+}
+
+void rig_advance(struct rig *r, double seconds)
+{
+    advance(r, seconds, STEP_S);
+}
+
+void rig_pass(struct rig *r, double seconds)
+{
+    advance(r, seconds, LONG_STEP_S);
 }
 
 static void on_opened(void *arg)

@@ -68,6 +68,9 @@ void rig_run(struct rig *r);
 /** Let seconds pass, in small steps. */
 void rig_advance(struct rig *r, double seconds);
 
+/** Let a long time pass, in steps of a tenth of a second. */
+void rig_pass(struct rig *r, double seconds);
+
 /** One turn of the worker's loop. */
 void rig_turn(struct rig *r);
 

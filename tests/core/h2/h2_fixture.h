@@ -125,8 +125,9 @@ static inline void on_request(struct h2_session *s, struct h2_stream *st, struct
     st->user = n;
 }
 
-static inline void on_goaway(struct h2_session *s)
+static inline void on_goaway(struct h2_session *s, uint32_t error, const char *text, size_t n)
 {
+    (void)error, (void)text, (void)n;
     ((struct bench *)s->user)->goaways++;
 }
 

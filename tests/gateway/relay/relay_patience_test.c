@@ -86,6 +86,29 @@ static void test_relay__only_istiod_is_slow__ads_waits(void **state)
     rig_stop(&r);
 }
 
+static void test_relay__connection_grows_old__vm_is_told_and_comes_back_on_a_fresh_one(void **state)
+{
+    struct rig r;
+    (void)state;
+    start(&r, NULL);
+    struct h2_peer *vm = rig_vm(&r, RIG_ID);
+    struct peer_stream *down = rig_ads(&r, vm, 100);
+    rig_answer(&r, rig_up(&r, 0), 100);
+
+    while (!down->ended) {
+        rig_pass(&r, 0.1);
+    }
+    assert_status(down, "14", "transport is closing");
+    assert_int_equal(rig_count(&r, COUNTER_UP_RETIRED), 1);
+    assert_int_equal(counter_read(&r.worker->counters->stream_ends[END_UP_RETIRED]), 1);
+    assert_int_equal(r.n_istiods, 2);
+    (void)rig_ads(&r, vm, 100);
+
+    assert_int_equal(r.istiods[0]->n_streams, 1);
+    assert_int_equal(r.istiods[1]->n_streams, 1);
+    rig_stop(&r);
+}
+
 static void test_relay__goaway_before_an_answer__tried_elsewhere_unseen(void **state)
 {
     struct rig r;
@@ -298,6 +321,8 @@ int main(void)
         cmocka_unit_test(test_relay__csr_is_never_answered__14),
         cmocka_unit_test(test_relay__istiod_is_silent__another_is_asked),
         cmocka_unit_test(test_relay__only_istiod_is_slow__ads_waits),
+        cmocka_unit_test(
+            test_relay__connection_grows_old__vm_is_told_and_comes_back_on_a_fresh_one),
         cmocka_unit_test(test_relay__goaway_before_an_answer__tried_elsewhere_unseen),
         cmocka_unit_test(test_relay__message_too_large_for_istiod__said_once_and_the_pace_stays),
         cmocka_unit_test(test_relay__ads_exhausted_to_the_end__pace_falls),

@@ -27,14 +27,18 @@ struct asker {
     struct h2_stream *st;  /**< NULL when it is over */
     unsigned ready;        /**< calls */
     unsigned failed;
-    unsigned retired; /**< times its stream was handed to `retire` */
-    bool opens;       /**< opens a stream when granted */
+    unsigned retired;  /**< times its stream was handed to `retire` */
+    double retired_at; /**< the last time */
+    enum end_reason why_retired;
+    bool ends_when_retired;
+    bool opens; /**< opens a stream when granted */
     char why[200];
 };
 
 struct scene {
     struct rig r;
     struct pool *pool;
+    double began; /**< monotonic */
     struct asker a[ASKERS];
 };
 
@@ -96,9 +100,16 @@ static inline void on_failed(struct pool_ticket *t, const char *why)
     snprintf(a->why, sizeof(a->why), "%s", why);
 }
 
-static inline void count_retired(struct h2_stream *st)
+static inline void count_retired(struct h2_stream *st, enum end_reason why)
 {
-    ((struct asker *)st->user)->retired++;
+    struct asker *a = st->user;
+
+    a->retired++;
+    a->retired_at = worker_now(st->session->worker);
+    a->why_retired = why;
+    if (a->ends_when_retired) {
+        h2_stream_reset(st, H2_CANCEL);
+    }
 }
 
 static inline struct scene *scene_new(const struct rig_opts *opts)
@@ -113,6 +124,7 @@ static inline struct scene *scene_new(const struct rig_opts *opts)
         s->a[i].opens = true;
     }
     rig_run(&s->r); /* the loop's own time catches up */
+    s->began = worker_now(s->r.worker);
     return s;
 }
 
