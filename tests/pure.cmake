@@ -21,5 +21,5 @@ target_link_options(cert_alloc_test PRIVATE
   -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup)
 xdsgate_test(gateway/upstream/fair_queue_test.c gateway_upstream)
 xdsgate_test(gateway/upstream/pacer_test.c gateway_upstream)
-xdsgate_test(gateway/relay/bucket_test.c)
+xdsgate_test(gateway/upstream/bucket_test.c)
 xdsgate_test(gateway/passthrough/proxy_v2_test.c gateway_passthrough)

@@ -250,7 +250,8 @@ void h2_stream_reset(struct h2_stream *st, enum h2_error error)
 {
     CHECK_MAGIC(st, H2_STREAM_MAGIC);
     bool said_all = st->out_end && st->out.len == 0 && !st->has_trailers;
-    if (st->closed || conn_is_dead(st->session->conn) || (st->got_end && said_all)) {
+    bool all_over = st->session->role == H2_ACCEPTED && st->got_end && said_all;
+    if (st->closed || conn_is_dead(st->session->conn) || all_over) {
         return;
     }
     if (nghttp2_submit_rst_stream(st->session->ng, NGHTTP2_FLAG_NONE, st->id, (uint32_t)error) !=

@@ -63,7 +63,8 @@ static void log_end(const struct relay *r)
               LOG_I("bytes_down", r->bytes_down), LOG_I("tries", r->tries));
 }
 
-/* Let go of the upstream stream: reset it if it is still open. */
+/* Let go of the upstream stream. To other methods than the agent's, the end of our side might mean
+ * that a request is complete. */
 void relay_drop_up(struct relay *r)
 {
     struct h2_stream *up = r->up;
@@ -76,9 +77,7 @@ void relay_drop_up(struct relay *r)
         return;
     }
     r->up = NULL;
-    h2_stream_detach(up);
-    h2_stream_reset(up, H2_CANCEL);
-    up_session_closed(r->up_session);
+    up_session_leave(r->up_session, up, r->is_agent, &r->vm->left);
     r->up_session = NULL;
 }
 

@@ -20,8 +20,8 @@
 #include "certs/cert_set.h"
 #include "certs/spiffe.h"
 #include "core/h2/session.h"
-#include "gateway/relay/bucket.h"
 #include "gateway/relay/relay_opts.h"
+#include "gateway/upstream/bucket.h"
 #include "gateway/upstream/pool.h"
 
 /** What the VMs of a listener share on one worker. */
@@ -66,7 +66,8 @@ struct vm_session {
     int64_t identity_until;     /**< its certificate expires, seconds since 1970 */
     struct addr peer;
     struct bucket new_streams;
-    uint32_t n_ads; /**< ADS streams open */
+    struct pool_debt left; /**< streams to istiod that it has left and that are not over */
+    uint32_t n_ads;        /**< ADS streams open */
     uint32_t n_relays;
     double since; /**< monotonic */
     struct vm_session_owner owner;

@@ -87,7 +87,7 @@ enum rc relay_response_headers(const struct relay *r, const struct h2_headers *h
 /** Take a request of a VM. The stream is answered, or paired by a new relay. */
 void relay_open(struct vm_session *vm, struct h2_stream *st, struct h2_headers *h, bool end);
 
-/** End the VM's stream with a status; the upstream stream is reset. No effect when it is over. */
+/** End the VM's stream with a status; the upstream stream ends, too. No effect when it is over. */
 void relay_finish(struct relay *r, enum grpc_status status, const char *message,
                   enum end_reason why);
 
@@ -112,7 +112,7 @@ void relay_credit_rest(struct relay *r);
 /** Send response headers (or trailers-only) down. */
 void relay_send_response(struct relay *r, struct h2_headers *h, bool end);
 
-/** Let go of the upstream stream, reset if it is still open, and of the ticket. */
+/** Let go of the upstream stream, which ends by itself, and of the ticket. */
 void relay_drop_up(struct relay *r);
 
 /** The stream was opened: its first message has to come in time. */

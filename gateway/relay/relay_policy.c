@@ -123,6 +123,10 @@ static struct relay_verdict judge_limits(struct relay *r)
         return no(GRPC_RESOURCE_EXHAUSTED, "xdsgate: too many new streams on this connection",
                   COUNTER_LIMIT_NEW_STREAMS);
     }
+    if (r->vm->left.n >= r->vm->route->limits->streams_per_connection) {
+        return no(GRPC_RESOURCE_EXHAUSTED, "xdsgate: too many streams of this connection still end",
+                  COUNTER_LIMIT_STREAMS);
+    }
     if (r->is_ads && r->vm->n_ads >= r->vm->route->limits->ads_streams_per_vm) {
         return no(GRPC_RESOURCE_EXHAUSTED, "xdsgate: too many ADS streams on this connection",
                   COUNTER_LIMIT_ADS_STREAMS);

@@ -101,6 +101,7 @@ static void on_dead(struct h2_session *s, enum end_reason why)
     count_end(vm, s->worker->counters, why);
     log_end(vm, why);
     list_del(&vm->node);
+    pool_debt_forget(&vm->left);
     vm->owner.over(vm->owner.arg, vm->owner.place, vm->opened);
     vm->route->release(vm->route->owner);
     free(vm->identity);
@@ -137,6 +138,7 @@ static struct vm_session *new_vm(struct worker *w, const struct addr *peer,
     vm->route = route;
     vm->since = worker_now(w);
     list_init(&vm->node);
+    pool_debt_init(&vm->left);
     bucket_init(&vm->new_streams, (double)l->new_streams_per_second, vm->since);
     if (h2_session_new(w, H2_ACCEPTED, &limits, &vm_ops, vm, &vm->h2) != RC_OK) {
         free(vm);

@@ -78,6 +78,27 @@ const struct addr *up_session_addr(const struct up_session *up);
 void up_session_opened(struct up_session *up);
 void up_session_closed(struct up_session *up);
 
+/** Streams that somebody has left and that are not over: they go on using up what is for streams,
+ * so who opens and leaves in turns has to be stopped. */
+struct pool_debt {
+    struct list streams;
+    uint32_t n;
+};
+void pool_debt_init(struct pool_debt *d);
+/** The debtor is gone, its streams end all the same. */
+void pool_debt_forget(struct pool_debt *d);
+
+/**
+ * Nobody wants this open, counted stream any more: st is not to be touched afterwards, and
+ * up_session_closed() follows by itself. What is queued is dropped. It is reset after a while, at a
+ * bounded pace for each connection, unless istiod ends it before.
+ *
+ * half_close: end our side now, which tells istiod that it may. Not for methods to which half a
+ * request would look like a whole one.
+ */
+void up_session_leave(struct up_session *up, struct h2_stream *st, bool half_close,
+                      struct pool_debt *debtor);
+
 /** What became of a granted stream, for pacing and balancing. */
 enum pool_outcome {
     POOL_ADMITTED,    /**< the first answer came */

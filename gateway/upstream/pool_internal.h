@@ -3,6 +3,7 @@
  * inside this folder only. */
 #pragma once
 
+#include "gateway/upstream/bucket.h"
 #include "gateway/upstream/pool.h"
 
 #define POOL_MAGIC 0x60013a11u
@@ -39,6 +40,10 @@ struct up_session {
     double opened_at;    /**< monotonic */
     double jitter;       /**< it ends earlier by this share of its age */
     ev_timer retire_timer;
+    struct list left;     /**< streams that nobody wants and that are not reset, the oldest first */
+    uint32_t n_left;      /**< among streams: they and those that are reset but not closed */
+    struct bucket resets; /**< how many may be reset now */
+    ev_timer left_timer;
 };
 
 /** Look at the queue before the loop sleeps. */
@@ -53,6 +58,15 @@ void up_session_dial(struct pool *p, struct endpoint *e);
 
 /** Close it if it has no streams and will get none. */
 void up_session_end_when_idle(struct up_session *up);
+
+/** The same when all it has are streams that nobody wants. true: it is ending. */
+bool up_session_end_when_unwanted(struct up_session *up);
+
+/** Before its first stream (up_leave.c). */
+void up_session_leave_init(struct up_session *up);
+
+/** Is it one that nobody wants any more? */
+bool up_stream_is_left(const struct h2_stream *st);
 
 /** May a stream be opened on it now? */
 bool up_session_has_room(const struct up_session *up);

@@ -111,7 +111,7 @@ static struct h2_stream *next_stream(struct up_session *up)
     LIST_FOREACH_SAFE(n, spare, &up->h2->streams)
     {
         struct h2_stream *st = LIST_ENTRY(n, struct h2_stream, node);
-        if (st->ops != NULL) {
+        if (st->ops != NULL && !up_stream_is_left(st)) {
             /* to the end of the list, so that one that takes its time does not hold up the others
              */
             list_del(&st->node);
@@ -149,7 +149,7 @@ static void retire_next(struct ev_loop *loop, ev_timer *t, int revents)
 
 void up_session_retire(struct up_session *up, double seconds, enum end_reason why)
 {
-    double pause = seconds / (up->streams + 1);
+    double pause = seconds / (up->streams - up->n_left + 1);
 
     if (up->retiring && up->retire_pause <= pause) {
         return;

@@ -20,12 +20,25 @@
 static const struct h2_limits up_limits = {
     .header_bytes = 65536, .headers = 128, .settings_timeout = DIAL_TIMEOUT_S};
 
+static bool goes(const struct up_session *up)
+{
+    return !up->dialling && (up->retiring || up->pool->freed || !up->endpoint->listed);
+}
+
 void up_session_end_when_idle(struct up_session *up)
 {
-    if (up->streams == 0 && !up->dialling &&
-        (up->retiring || up->pool->freed || !up->endpoint->listed)) {
+    if (up->streams == 0 && goes(up)) {
         h2_session_end(up->h2, H2_NO_ERROR, END_UP_GOAWAY);
     }
+}
+
+bool up_session_end_when_unwanted(struct up_session *up)
+{
+    if (up->streams > up->n_left || !goes(up)) {
+        return false;
+    }
+    h2_session_end(up->h2, H2_NO_ERROR, END_UP_GOAWAY);
+    return true;
 }
 
 bool up_session_has_room(const struct up_session *up)
@@ -97,6 +110,7 @@ static void on_dead(struct h2_session *s, enum end_reason why)
     why =
         why == END_DOWN_CLOSED ? END_UP_CLOSED : why; /* a conn does not know which side it is on */
     up_session_note_dead(up);
+    ev_timer_stop(p->worker->loop, &up->left_timer);
     if (up->dialling) {
         up->endpoint->dialling--;
         p->n_dialling--;
@@ -159,6 +173,7 @@ void up_session_dial(struct pool *p, struct endpoint *e)
     up->magic = UP_MAGIC;
     up->pool = p;
     up->endpoint = endpoint_ref(e);
+    up_session_leave_init(up);
     enum rc rc = connect_session(p, up);
     if (rc != RC_OK) {
         counter_add(&p->worker->counters->v[COUNTER_UP_DIAL_FAILURES], 1);

@@ -15,7 +15,7 @@
 #include "core/h2/headers.h"
 #include "tests/support/fake_conn.h"
 
-#define PEER_STREAMS_MAX 512
+#define PEER_STREAMS_MAX 2100
 
 struct h2_peer;
 

@@ -172,7 +172,7 @@ static void test_relay__new_dials_fail__open_connection_with_room_is_used(void *
     assert_true(rig_count(&r, COUNTER_UP_DIAL_FAILURES) > 3);
 
     peer_reset(first, H2_CANCEL);
-    rig_advance(&r, 1);
+    rig_advance(&r, 3);
     assert_non_null(rig_up(&r, 1));
     rig_answer(&r, rig_up(&r, 1), 10);
 

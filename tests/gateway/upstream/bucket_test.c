@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A limit lets a second's worth through at once, and its rate for ever. */
-#include "gateway/relay/bucket.h"
+#include "gateway/upstream/bucket.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

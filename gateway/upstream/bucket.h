@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A token bucket for limits of VMs: rate a second, burst of one second. Pure; one owner. */
+/* A token bucket of one owner: rate a second, burst of one second. Pure. */
 #pragma once
 
 #include <stdbool.h>
