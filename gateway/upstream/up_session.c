@@ -48,6 +48,22 @@ bool up_session_has_room(const struct up_session *up)
            h2_session_has_room(up->h2);
 }
 
+static void note_failure(struct up_session *up, enum end_reason why)
+{
+    struct pool *p = up->pool;
+    const char *detail = conn_detail(up->h2->conn);
+    char text[ADDR_TEXT_BYTES];
+
+    addr_format(&up->endpoint->addr, text);
+    snprintf(p->problem, sizeof(p->problem), "%s: %s%s%s", text, end_text(why),
+             detail[0] != '\0' ? ": " : "", detail);
+    log_event(LOG_WARNING, "upstream endpoint failed",
+              LOG_S("upstream", p->balancer.upstream->opts.name), LOG_S("endpoint", text),
+              LOG_S("reason", end_label(why)), LOG_S("detail", detail),
+              LOG_I("failures", up->endpoint->failures + 1));
+    balancer_failed(&p->balancer, up->endpoint);
+}
+
 static void on_open(struct h2_session *s)
 {
     struct up_session *up = s->user;
@@ -58,8 +74,14 @@ static void on_open(struct h2_session *s)
     up->pool->n_dialling--;
     counter_add(&up->pool->worker->counters->v[COUNTER_UP_DIALS], 1);
     counter_add(&up->pool->worker->counters->v[COUNTER_UP_CONNS_OPEN], 1);
-    balancer_ok(&up->pool->balancer, up->endpoint);
     up_session_note_open(up);
+    if (!h2_session_has_room(s)) { /* SETTINGS_MAX_CONCURRENT_STREAMS 0, or GOAWAY */
+        note_failure(up, END_UP_FULL);
+        up->retiring = true;
+        h2_session_end(s, H2_NO_ERROR, END_UP_FULL);
+        return;
+    }
+    balancer_ok(&up->pool->balancer, up->endpoint);
     up_session_end_when_idle(up);
     pool_look_soon(up->pool);
 }
@@ -82,22 +104,6 @@ static void on_limit(struct h2_session *s, enum counter which)
 {
     struct up_session *up = s->user;
     counter_add(&up->pool->worker->counters->v[which], 1);
-}
-
-static void note_failure(struct up_session *up, enum end_reason why)
-{
-    struct pool *p = up->pool;
-    const char *detail = conn_detail(up->h2->conn);
-    char text[ADDR_TEXT_BYTES];
-
-    addr_format(&up->endpoint->addr, text);
-    snprintf(p->problem, sizeof(p->problem), "%s: %s%s%s", text, end_text(why),
-             detail[0] != '\0' ? ": " : "", detail);
-    log_event(LOG_WARNING, "upstream endpoint failed",
-              LOG_S("upstream", p->balancer.upstream->opts.name), LOG_S("endpoint", text),
-              LOG_S("reason", end_label(why)), LOG_S("detail", detail),
-              LOG_I("failures", up->endpoint->failures + 1));
-    balancer_failed(&p->balancer, up->endpoint);
 }
 
 static void on_dead(struct h2_session *s, enum end_reason why)

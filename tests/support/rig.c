@@ -168,9 +168,9 @@ static struct h2_peer *new_istiod(const struct rig *r, struct wire *w)
     nghttp2_settings_entry iv[2];
     size_t n = 0;
 
-    if (r->istiod_max_streams > 0) {
+    if (r->istiod_max_streams > 0 || r->istiod_takes_none) {
         iv[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
-                                           r->istiod_max_streams};
+                                           r->istiod_takes_none ? 0 : r->istiod_max_streams};
     }
     if (r->istiod_window > 0) {
         iv[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, r->istiod_window};

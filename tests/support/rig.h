@@ -32,6 +32,7 @@ struct rig {
     unsigned over;
     enum rig_dials dials;
     uint32_t istiod_max_streams; /**< SETTINGS of coming istiods; 0: not sent */
+    bool istiod_takes_none;      /**< coming istiods' SETTINGS allow no stream */
     uint32_t istiod_window;      /**< of coming istiods' streams and connections; 0: 65535 */
     bool istiod_manual_credit;   /**< of coming istiods */
     struct h2_peer *vms[RIG_PEERS_MAX];
