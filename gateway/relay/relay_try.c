@@ -220,6 +220,8 @@ void relay_ask(struct relay *r, double pause)
         r->deadline = now + POOL_DEADLINE_S;
     }
     r->ticket.key = fairness_key(r->vm);
+    r->ticket.is_csr = r->is_agent && !r->is_ads;
+    r->ticket.is_stranger = !r->vm->has_identity;
     r->ticket.deadline = r->deadline;
     r->ticket.not_before = now + pause;
     r->ticket.on_ready = on_ready;

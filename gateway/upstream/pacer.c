@@ -51,6 +51,20 @@ double pacer_take(struct pacer *p, double now)
     return wait;
 }
 
+void pacer_give_back(struct pacer *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->tokens += 1;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pacer_set_rate(struct pacer *p, double rate)
+{
+    pthread_mutex_lock(&p->lock);
+    p->rate = rate;
+    pthread_mutex_unlock(&p->lock);
+}
+
 void pacer_admitted(struct pacer *p, double now)
 {
     pthread_mutex_lock(&p->lock);

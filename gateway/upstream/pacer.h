@@ -17,6 +17,16 @@
 #define PACER_AUTO_MIN 15.0
 #define PACER_AUTO_MAX 2000.0
 
+/** CSRs a second, with auto. istiod has no limit for them and so teaches none, but each may cost it
+ * a TokenReview, and it has 80 calls a second for all that it asks of Kubernetes (wire facts 0,
+ * 11.4). */
+#define PACER_CSRS 25
+
+/** Of the rate, what streams without a certificate get in any case, and at least so many a second.
+ */
+#define PACER_STRANGERS_SHARE 0.2
+#define PACER_STRANGERS_MIN 1
+
 struct pacer {
     pthread_mutex_t lock;
     double rate;       /**< tokens a second */
@@ -34,6 +44,12 @@ void pacer_fini(struct pacer *p);
 
 /** Take a token: 0, or how many seconds to wait before asking again. */
 double pacer_take(struct pacer *p, double now);
+
+/** The token that was just taken is not used after all. */
+void pacer_give_back(struct pacer *p);
+
+/** From now on so many tokens a second. */
+void pacer_set_rate(struct pacer *p, double rate);
 
 /** A stream was admitted, or refused with RESOURCE_EXHAUSTED. */
 void pacer_admitted(struct pacer *p, double now);

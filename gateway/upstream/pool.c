@@ -8,10 +8,6 @@
 
 #define DIALS_MAX 4
 
-/* The queue is looked at again at least this often while somebody waits (deadlines, backoff, new
- * addresses). */
-#define LOOK_AGAIN_S 0.25
-
 static void dispatch(struct worker_flush *f);
 
 void pool_look_soon(struct pool *p)
@@ -50,7 +46,7 @@ static void reap(struct worker_reap *r)
 
 void pool_reap_when_unused(struct pool *p)
 {
-    if (p->freed && list_empty(&p->sessions) && p->queue.n == 0 && list_empty(&p->reap.node)) {
+    if (p->freed && list_empty(&p->sessions) && pool_waiting(p) == 0 && list_empty(&p->reap.node)) {
         worker_reap_later(p->worker, &p->reap);
     }
 }
@@ -107,7 +103,7 @@ static void dial_more(struct pool *p, const struct up_session *found)
     if (probe != NULL && p->n_dialling < DIALS_MAX) {
         up_session_dial(p, probe);
     }
-    if (p->n_dialling >= DIALS_MAX || (uint64_t)p->n_dialling * per >= p->queue.n) {
+    if (p->n_dialling >= DIALS_MAX || (uint64_t)p->n_dialling * per >= pool_waiting(p)) {
         return;
     }
     struct endpoint *e = balancer_pick(&p->balancer);
@@ -117,49 +113,22 @@ static void dial_more(struct pool *p, const struct up_session *found)
     }
 }
 
-static void fail_expired(struct pool *p, double now)
+static void fail_expired(struct pool *p, struct pool_ticket *t, double now)
 {
-    struct list *n;
-    struct list *spare;
-
-    for (uint32_t i = 0; i < FAIR_QUEUE_BUCKETS && p->queue.n > 0; i++) {
-        LIST_FOREACH_SAFE(n, spare, &p->queue.buckets[i])
-        {
-            struct pool_ticket *t = LIST_ENTRY(n, struct pool_ticket, node);
-            if (now >= t->deadline) {
-                pool_cancel(t);
-                t->on_failed(t, p->problem[0] != '\0' ? p->problem
-                                                      : "it takes no more streams at the moment");
-            }
-        }
+    if (now >= t->deadline) {
+        pool_cancel(t);
+        t->on_failed(t,
+                     p->problem[0] != '\0' ? p->problem : "it takes no more streams at the moment");
     }
 }
 
-/* Grant as many as there is room and pace for; 0, or seconds until the pacer gives another. */
-static double grant(struct pool *p, double now)
+/* Where the next stream goes; dials what is missing. */
+static struct up_session *find_or_dial(struct pool *p, double now)
 {
-    uint32_t rounds = p->queue.n;
+    struct up_session *up = find_session(p, now);
 
-    while (p->queue.n > 0 && rounds-- > 0) {
-        struct up_session *up = find_session(p, now);
-        dial_more(p, up);
-        if (up == NULL) {
-            return LOOK_AGAIN_S;
-        }
-        struct pool_ticket *t = LIST_ENTRY(fair_queue_take(&p->queue), struct pool_ticket, node);
-        double wait = now < t->not_before ? t->not_before - now
-                                          : pacer_take(&p->balancer.upstream->pacer, now);
-        if (wait > 0) {
-            CHECK(fair_queue_put(&p->queue, t->key, &t->node) == RC_OK);
-            if (now >= t->not_before) {
-                return wait;
-            }
-            continue;
-        }
-        t->pool = NULL;
-        t->on_ready(t, up);
-    }
-    return LOOK_AGAIN_S;
+    dial_more(p, up);
+    return up;
 }
 
 static void dispatch(struct worker_flush *f)
@@ -171,9 +140,9 @@ static void dispatch(struct worker_flush *f)
     if (balancer_refresh(&p->balancer)) {
         end_idle(p);
     }
-    fail_expired(p, now);
-    double wait = grant(p, now);
-    if (p->queue.n > 0) {
+    pool_lanes_each(p, now, fail_expired);
+    double wait = pool_lanes_grant(p, now, find_or_dial);
+    if (pool_waiting(p) > 0) {
         arm(p, wait);
     }
     pool_reap_when_unused(p);
@@ -193,7 +162,7 @@ enum rc pool_new(struct worker *w, struct upstream *u,
     p->worker = w;
     p->retire = retire;
     balancer_init(&p->balancer, w, u, false);
-    fair_queue_init(&p->queue, POOL_QUEUE_MAX);
+    pool_lanes_init(p);
     list_init(&p->sessions);
     list_init(&p->blocked);
     list_init(&p->dispatch.node);
@@ -235,7 +204,7 @@ enum rc pool_ask(struct pool *p, struct pool_ticket *t)
 {
     CHECK_MAGIC(p, POOL_MAGIC);
     CHECK(t->pool == NULL);
-    TRY(fair_queue_put(&p->queue, t->key, &t->node));
+    TRY(pool_lanes_put(p, t));
     t->pool = p;
     pool_look_soon(p);
     return RC_OK;
@@ -245,7 +214,7 @@ void pool_cancel(struct pool_ticket *t)
 {
     if (t->pool != NULL) {
         struct pool *p = t->pool;
-        fair_queue_remove(&p->queue, &t->node);
+        pool_lanes_remove(p, t);
         t->pool = NULL;
         pool_look_soon(p);
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One worker's HTTP/2 connections to one upstream. Whoever wants a stream asks with a ticket;
- * tickets wait in a bounded, fair queue until there is a connection with room and the pacer allows
- * another stream, or their deadline passes. The queue stands before nghttp2's own, so a stream that
- * was granted is opened at once.
+ * tickets wait in bounded, fair queues until there is a connection with room and the pacer allows
+ * another stream, or their deadline passes. The queues stand before nghttp2's own, so a stream that
+ * was granted is opened at once. There are three of them, so that CSRs do not hold up ADS streams
+ * and strangers hold up nobody (lanes.c).
  *
  * A connection carries at most streams_per_connection streams. Before it is as old as istiod lets
  * it become, and in any case when istiod announces its end (GOAWAY, ten seconds before it is cut),
@@ -19,8 +20,9 @@
 #include "gateway/upstream/balancer.h"
 #include "gateway/upstream/fair_queue.h"
 
-/** Streams of one worker that may wait for one upstream. */
+/** Streams of one worker that may wait for one upstream: in each lane, and of strangers. */
 #define POOL_QUEUE_MAX 4096
+#define POOL_QUEUE_STRANGERS_MAX 1024
 
 /** How long a stream waits for an upstream at most, over all its tries. */
 #define POOL_DEADLINE_S 30.0
@@ -39,6 +41,9 @@ struct pool_ticket {
     double deadline;   /**< monotonic seconds */
     double not_before; /**< a retry waits until then */
     uint32_t key;      /**< fairness: the VM */
+    bool is_csr;
+    bool is_stranger; /**< of a VM without a certificate: others go first */
+    uint8_t lane;     /**< where it waits */
     /** A stream may be opened on up now. The ticket is not queued any more. */
     void (*on_ready)(struct pool_ticket *t, struct up_session *up);
     /** The deadline passed; why says what the last problem was. The ticket is not queued any more.

@@ -9,11 +9,17 @@
 #define POOL_MAGIC 0x60013a11u
 #define UP_MAGIC 0x0b5e5510u
 
+/* The queues are looked at again at least this often while somebody waits (deadlines, backoff, new
+ * addresses). */
+#define LOOK_AGAIN_S 0.25
+
+enum lane { LANE_ADS, LANE_CSR, LANE_STRANGER, LANES };
+
 struct pool {
     uint32_t magic;
     struct worker *worker;
     struct balancer balancer;
-    struct fair_queue queue;
+    struct fair_queue lanes[LANES];
     struct list sessions; /**< up_session, owned by their connections */
     struct list blocked;  /**< nodes of streams that block istiod, the oldest first; borrowed */
     uint32_t n_dialling;
@@ -70,6 +76,30 @@ bool up_stream_is_left(const struct h2_stream *st);
 
 /** May a stream be opened on it now? */
 bool up_session_has_room(const struct up_session *up);
+
+/* ---- who waits (lanes.c) ---- */
+
+/** Empty, before the first ticket. */
+void pool_lanes_init(struct pool *p);
+
+/** How many tickets wait. */
+uint32_t pool_waiting(const struct pool *p);
+
+/** Queue a ticket in its lane. RC_FULL. */
+enum rc pool_lanes_put(struct pool *p, struct pool_ticket *t) MUST_USE;
+
+/** Take off a ticket that is queued. */
+void pool_lanes_remove(struct pool *p, struct pool_ticket *t);
+
+/** Call fn, which may take it off, on each ticket. */
+void pool_lanes_each(struct pool *p, double now,
+                     void (*fn)(struct pool *p, struct pool_ticket *t, double now));
+
+/** Grant as many as find() finds connections and the pacers tokens for; seconds until the next
+ * look.
+ */
+double pool_lanes_grant(struct pool *p, double now,
+                        struct up_session *(*find)(struct pool *p, double now));
 
 /* ---- retirement (retire.c) ---- */
 

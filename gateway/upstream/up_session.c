@@ -226,7 +226,7 @@ void up_session_closed(struct up_session *up)
     up->streams--;
     up->endpoint->active--;
     up_session_end_when_idle(up);
-    if (up->pool->queue.n > 0) {
+    if (pool_waiting(up->pool) > 0) {
         pool_look_soon(up->pool);
     }
 }

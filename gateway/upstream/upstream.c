@@ -74,6 +74,8 @@ enum rc upstream_new(struct upstream_opts *opts, struct root_set *roots, struct 
     *opts = (struct upstream_opts){0};
     u->roots = roots != NULL ? root_set_ref(roots) : NULL;
     pacer_init(&u->pacer, u->opts.max_new_streams_per_second, clock_mono());
+    pacer_init(&u->csr_pacer, PACER_CSRS, clock_mono());
+    pacer_init(&u->stranger_pacer, PACER_STRANGERS_MIN, clock_mono());
     pthread_mutex_init(&u->lock, NULL);
     *out = u;
     return RC_OK;
@@ -114,6 +116,8 @@ void upstream_unref(struct upstream **pu)
     address_set_unref(&u->addresses);
     root_set_unref(&u->roots);
     pacer_fini(&u->pacer);
+    pacer_fini(&u->csr_pacer);
+    pacer_fini(&u->stranger_pacer);
     pthread_mutex_destroy(&u->lock);
     upstream_opts_fini(&u->opts);
     u->magic = 0;

@@ -34,6 +34,9 @@ struct upstream {
     struct upstream_opts opts; /**< owned; immutable */
     struct root_set *roots;    /**< shared (ref); NULL without tls */
     struct pacer pacer;
+    struct pacer csr_pacer;      /**< of CSRs, with auto */
+    struct pacer stranger_pacer; /**< what strangers get in any case */
+    uint32_t n_known_waiting;    /**< tickets that are not strangers', relaxed atomic */
     struct retirement retirement;
     pthread_mutex_t lock;          /**< guards addresses */
     struct address_set *addresses; /**< shared (ref); never NULL */

@@ -31,7 +31,8 @@ struct asker {
     double retired_at; /**< the last time */
     enum end_reason why_retired;
     bool ends_when_retired;
-    bool opens; /**< opens a stream when granted */
+    struct pool *again; /**< without opening a stream it asks there again */
+    bool opens;         /**< opens a stream when granted */
     char why[200];
 };
 
@@ -81,6 +82,10 @@ static inline void on_ready(struct pool_ticket *t, struct up_session *up)
 
     a->ready++;
     a->up = up;
+    if (a->again != NULL) {
+        assert_int_equal(pool_ask(a->again, t), RC_OK);
+        return;
+    }
     if (!a->opens) {
         return;
     }
