@@ -11,7 +11,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "certs/cert_peer.h"
 #include "certs/cert_set.h"
+#include "certs/spiffe.h"
 #include "core/base/rc.h"
 
 /* ---- cert_load.c: files ---- */
@@ -41,13 +43,15 @@ enum rc cert_load_chain(const char *path, STACK_OF(X509) * *out, struct cert_err
  */
 enum rc cert_load_key(const char *path, EVP_PKEY **out, struct cert_error *err) MUST_USE;
 
-/** cert_set_check_again() by the store and the policy of ctx. */
-enum rc cert_check_again(SSL_CTX *ctx, SSL *ssl) MUST_USE;
-
 /** Add all certificates of a PEM file as trust anchors; *print is another number for other ones. As
  * above. */
 enum rc cert_load_roots(const char *path, X509_STORE *store, uint64_t *print,
                         struct cert_error *err) MUST_USE;
+
+/* ---- cert_peer.c ---- */
+
+/** cert_set_check_again() by the store and the policy of ctx. */
+enum rc cert_peer_check(const struct cert_peer *p, SSL_CTX *ctx, char *why, size_t size) MUST_USE;
 
 /* ---- cert_verify.c: settings and the check of the peer ---- */
 
@@ -73,6 +77,18 @@ X509_STORE *cert_store_new(void);
  * Returns  RC_OK; RC_NO_MEMORY.
  */
 enum rc cert_ctx_setup(SSL_CTX *ctx, X509_STORE *store, struct cert_policy *policy) MUST_USE;
+
+/** The only URI SAN of leaf as an identity. NULL, or why there is none; static storage. */
+const char *cert_read_identity(const X509 *leaf, struct spiffe_id *out);
+
+/**
+ * Verify a VM's chain once more, by the store and the policy of ctx.
+ *
+ * chain      borrowed; the leaf first.
+ * why, size  get the reason of a refusal.
+ * Returns    RC_OK; RC_PEER_DENIED; RC_NO_MEMORY.
+ */
+enum rc cert_check_again(SSL_CTX *ctx, STACK_OF(X509) * chain, char *why, size_t size) MUST_USE;
 
 /** Remember why the handshake is refused; the first reason stays. Nothing is kept when memory is
  * short. */

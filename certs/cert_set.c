@@ -407,8 +407,9 @@ int64_t cert_set_expiry(const struct cert_set *s)
     return s->expiry;
 }
 
-enum rc cert_set_check_again(const struct cert_set *s, SSL *ssl)
+enum rc cert_set_check_again(const struct cert_set *s, const struct cert_peer *p, char *why,
+                             size_t size)
 {
     CHECK_MAGIC(s, CERT_SET_MAGIC);
-    return cert_check_again(s->first, ssl);
+    return cert_peer_check(p, s->first, why, size);
 }

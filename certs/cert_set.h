@@ -19,7 +19,6 @@
 
 #include <openssl/ssl.h>
 
-#include "certs/spiffe.h"
 #include "core/base/rc.h"
 
 struct cert_set;
@@ -78,22 +77,6 @@ SSL *cert_set_new_ssl(struct cert_set *s);
  * us. Also for an SSL of root_set_new_ssl(). Borrowed from ssl.
  */
 const char *cert_set_peer_error(const SSL *ssl);
-
-/**
- * The verified identity of the peer after the handshake. RC_OK; RC_NOT_FOUND when it showed no
- * certificate (then *out is untouched).
- */
-enum rc cert_set_peer_identity(const SSL *ssl, struct spiffe_id *out) MUST_USE;
-
-/** When the certificate that the peer showed expires: seconds since 1970; 0 when it showed none. */
-int64_t cert_set_peer_expiry(const SSL *ssl);
-
-/**
- * Would the certificate that the peer of ssl showed at its handshake be accepted by s now: chain,
- * roots, dates, identity? RC_OK, also when it showed none; RC_PEER_DENIED: cert_set_peer_error()
- * says why; RC_NO_MEMORY.
- */
-enum rc cert_set_check_again(const struct cert_set *s, SSL *ssl) MUST_USE;
 
 /** When the first serving certificate of the set expires: seconds since 1970. */
 int64_t cert_set_expiry(const struct cert_set *s);

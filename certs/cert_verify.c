@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -28,9 +27,11 @@
 #define CERT_POLICY_MAGIC 0x9c1b64e3U
 /** Leaf, two intermediates and a root are usual; plug-in CAs add one or two. */
 #define CHAIN_MAX_DEPTH 8
-/** What a peer may show: ten times a usual chain. The peer is not known yet when it sends this. */
+/** What a server may show: ten times a usual chain. The peer is not known yet when it sends this.
+ */
 #define CHAIN_MAX_BYTES 65536
-#define REASON_BYTES 320
+/** What a VM may show: twice the chain of a plug-in CA with four levels. We keep it with the VM. */
+#define VM_CHAIN_MAX_BYTES 16384
 
 struct cert_policy {
     uint32_t magic;
@@ -138,7 +139,7 @@ void cert_policy_unref(struct cert_policy **pp)
 
 void cert_refuse(SSL *ssl, const char *fmt, ...)
 {
-    char text[REASON_BYTES];
+    char text[CERT_WHY_BYTES];
     va_list ap;
 
     if (SSL_get_ex_data(ssl, ssl_reason_index) != NULL) {
@@ -161,8 +162,7 @@ const char *cert_set_peer_error(const SSL *ssl)
 
 /* ---- the leaf ---- */
 
-/* Its only URI SAN as an identity. NULL, or why there is none. */
-static const char *read_identity(const X509 *leaf, struct spiffe_id *out)
+const char *cert_read_identity(const X509 *leaf, struct spiffe_id *out)
 {
     const char *why = NULL;
     const ASN1_IA5STRING *uri = NULL;
@@ -213,40 +213,41 @@ static const char *check_usage(X509 *leaf)
     return NULL;
 }
 
-static bool check_leaf(SSL *ssl, X509 *leaf, const struct cert_policy *policy)
+/* May a VM with this leaf of a good chain come in? If not, why gets the reason. */
+static bool check_leaf(X509 *leaf, const struct cert_policy *policy, char *why, size_t size)
 {
     struct spiffe_id id;
-    const char *why = check_usage(leaf);
+    const char *text = check_usage(leaf);
 
-    if (why == NULL) {
-        why = read_identity(leaf, &id);
+    if (text == NULL) {
+        text = cert_read_identity(leaf, &id);
     }
-    if (why != NULL) {
-        cert_refuse(ssl, "%s", why);
+    if (text != NULL) {
+        snprintf(why, size, "%s", text);
         return false;
     }
     if (strcmp(id.trust_domain, policy->trust_domain) != 0) {
-        cert_refuse(ssl, "the certificate is of trust domain %s, not %s", id.trust_domain,
-                    policy->trust_domain);
+        snprintf(why, size, "the certificate is of trust domain %s, not %s", id.trust_domain,
+                 policy->trust_domain);
         return false;
     }
     if (!spiffe_allowed(&id, (const char *const *)policy->vm_identities)) {
-        cert_refuse(ssl, "ns/%s/sa/%s is not in vm_identities", id.ns, id.sa);
+        snprintf(why, size, "ns/%s/sa/%s is not in vm_identities", id.ns, id.sa);
         return false;
     }
     return true;
 }
 
-static void refuse_chain(SSL *ssl, X509_STORE_CTX *sctx)
+static void explain_chain(X509_STORE_CTX *sctx, char *why, size_t size)
 {
     int error = X509_STORE_CTX_get_error(sctx);
     int depth = X509_STORE_CTX_get_error_depth(sctx);
     const char *text = X509_verify_cert_error_string(error);
 
     if (depth > 0) {
-        cert_refuse(ssl, "certificate chain: %s (certificate %d above the peer's)", text, depth);
+        snprintf(why, size, "certificate chain: %s (certificate %d above the peer's)", text, depth);
     } else {
-        cert_refuse(ssl, "certificate: %s", text);
+        snprintf(why, size, "certificate: %s", text);
     }
 }
 
@@ -254,13 +255,15 @@ static void refuse_chain(SSL *ssl, X509_STORE_CTX *sctx)
 static int verify_peer(X509_STORE_CTX *sctx, void *arg)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(sctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+    char why[CERT_WHY_BYTES];
 
     (void)arg;
     if (X509_verify_cert(sctx) != 1) {
         if (X509_STORE_CTX_get_error(sctx) == X509_V_OK) {
             X509_STORE_CTX_set_error(sctx, X509_V_ERR_UNSPECIFIED);
         }
-        refuse_chain(ssl, sctx);
+        explain_chain(sctx, why, sizeof(why));
+        cert_refuse(ssl, "%s", why);
         return 0;
     }
     const struct cert_policy *policy = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), ctx_policy_index);
@@ -268,7 +271,8 @@ static int verify_peer(X509_STORE_CTX *sctx, void *arg)
         return 1;
     }
     CHECK_MAGIC(policy, CERT_POLICY_MAGIC);
-    if (!check_leaf(ssl, X509_STORE_CTX_get0_cert(sctx), policy)) {
+    if (!check_leaf(X509_STORE_CTX_get0_cert(sctx), policy, why, sizeof(why))) {
+        cert_refuse(ssl, "%s", why);
         X509_STORE_CTX_set_error_depth(sctx, 0);
         X509_STORE_CTX_set_error(sctx, X509_V_ERR_APPLICATION_VERIFICATION);
         return 0;
@@ -276,64 +280,34 @@ static int verify_peer(X509_STORE_CTX *sctx, void *arg)
     return 1;
 }
 
-static enum rc verify_again(X509_STORE_CTX *sctx, SSL_CTX *ctx, SSL *ssl, X509 *leaf)
+static enum rc verify_again(X509_STORE_CTX *sctx, SSL_CTX *ctx, STACK_OF(X509) * chain, char *why,
+                            size_t size)
 {
     const struct cert_policy *policy = SSL_CTX_get_ex_data(ctx, ctx_policy_index);
+    X509 *leaf = sk_X509_value(chain, 0);
 
-    if (X509_STORE_CTX_init(sctx, SSL_CTX_get_cert_store(ctx), leaf,
-                            SSL_get_peer_cert_chain(ssl)) != 1 ||
+    if (X509_STORE_CTX_init(sctx, SSL_CTX_get_cert_store(ctx), leaf, chain) != 1 ||
         X509_STORE_CTX_set_default(sctx, "ssl_client") != 1 ||
         X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(sctx), SSL_CTX_get0_param(ctx)) != 1) {
         return RC_NO_MEMORY;
     }
     if (X509_verify_cert(sctx) != 1) {
-        refuse_chain(ssl, sctx);
-        return RC_PEER_DENIED;
+        explain_chain(sctx, why, size);
+        return X509_STORE_CTX_get_error(sctx) == X509_V_ERR_OUT_OF_MEM ? RC_NO_MEMORY
+                                                                       : RC_PEER_DENIED;
     }
     CHECK(policy != NULL);
     CHECK_MAGIC(policy, CERT_POLICY_MAGIC);
-    return check_leaf(ssl, leaf, policy) ? RC_OK : RC_PEER_DENIED;
+    return check_leaf(leaf, policy, why, size) ? RC_OK : RC_PEER_DENIED;
 }
 
-enum rc cert_check_again(SSL_CTX *ctx, SSL *ssl)
+enum rc cert_check_again(SSL_CTX *ctx, STACK_OF(X509) * chain, char *why, size_t size)
 {
-    X509 *leaf = SSL_get0_peer_certificate(ssl);
-
-    if (leaf == NULL) {
-        return RC_OK;
-    }
-    ERR_clear_error();
     X509_STORE_CTX *sctx = X509_STORE_CTX_new();
-    enum rc rc = sctx == NULL ? RC_NO_MEMORY : verify_again(sctx, ctx, ssl, leaf);
+    enum rc rc = sctx == NULL ? RC_NO_MEMORY : verify_again(sctx, ctx, chain, why, size);
+
     X509_STORE_CTX_free(sctx);
-    ERR_clear_error();
     return rc;
-}
-
-enum rc cert_set_peer_identity(const SSL *ssl, struct spiffe_id *out)
-{
-    struct spiffe_id id;
-
-    if (!SSL_is_init_finished(ssl) || SSL_get_verify_result(ssl) != X509_V_OK) {
-        return RC_NOT_FOUND;
-    }
-    X509 *leaf = SSL_get0_peer_certificate(ssl);
-    if (leaf == NULL || read_identity(leaf, &id) != NULL) {
-        return RC_NOT_FOUND;
-    }
-    *out = id;
-    return RC_OK;
-}
-
-int64_t cert_set_peer_expiry(const SSL *ssl)
-{
-    X509 *leaf = SSL_get0_peer_certificate(ssl);
-    struct tm tm;
-
-    /* A date that cannot be read did not pass verification. */
-    return leaf != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &tm) == 1
-               ? (int64_t)timegm(&tm)
-               : 0;
 }
 
 /* ---- settings ---- */
@@ -387,6 +361,7 @@ enum rc cert_ctx_setup(SSL_CTX *ctx, X509_STORE *store, struct cert_policy *poli
     if (policy == NULL) {
         return RC_OK;
     }
+    SSL_CTX_set_max_cert_list(ctx, VM_CHAIN_MAX_BYTES);
     if (SSL_CTX_set_ex_data(ctx, ctx_policy_index, policy) != 1) {
         ERR_clear_error();
         return RC_NO_MEMORY;

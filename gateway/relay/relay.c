@@ -48,13 +48,9 @@ static struct relay *new_relay(struct vm_session *vm)
 static void log_end(const struct relay *r)
 {
     char peer[ADDR_TEXT_BYTES];
-    char id[SPIFFE_URI_BYTES + 1] = "";
 
-    if (r->vm->identity != NULL) {
-        id[spiffe_format(r->vm->identity, id)] = '\0';
-    }
     log_event(LOG_INFO, "stream ended", LOG_S("peer", addr_format(&r->vm->peer, peer)),
-              LOG_S("spiffe_id", id),
+              LOG_S("spiffe_id", vm_session_identity(r->vm)),
               LOG_S("kind", r->is_ads     ? "ads"
                             : r->is_agent ? "ca"
                                           : "other"),

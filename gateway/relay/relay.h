@@ -17,8 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "certs/cert_peer.h"
 #include "certs/cert_set.h"
-#include "certs/spiffe.h"
 #include "core/h2/session.h"
 #include "gateway/relay/relay_opts.h"
 #include "gateway/upstream/bucket.h"
@@ -58,12 +58,10 @@ struct vm_session {
     struct list node;          /**< on route->sessions */
     struct h2_session *h2;     /**< borrowed until on_dead */
     struct relay_route *route; /**< held */
-    bool has_identity;         /**< showed a verified certificate */
     bool opened;               /**< the handshake is done */
     bool draining;
-    uint8_t leaving;            /**< enum end_reason: it has to go, whatever its streams do */
-    struct spiffe_id *identity; /**< owned; NULL without a certificate */
-    int64_t identity_until;     /**< its certificate expires, seconds since 1970 */
+    uint8_t leaving;        /**< enum end_reason: it has to go, whatever its streams do */
+    struct cert_peer *cert; /**< owned; NULL: has not shown a certificate */
     struct addr peer;
     struct bucket new_streams;
     struct pool_debt left; /**< streams to istiod that it has left and that are not over */
@@ -83,6 +81,9 @@ struct vm_session {
 enum rc vm_session_accept(struct worker *w, int fd, const struct addr *peer, const uint8_t *prefix,
                           size_t n, struct cert_set *certs, struct relay_route *route,
                           const struct vm_session_owner *owner) MUST_USE;
+
+/** The SPIFFE ID that it has shown, "" without a certificate. Borrowed. */
+const char *vm_session_identity(const struct vm_session *vm);
 
 /** What one step of draining ended. */
 enum vm_drained { VM_DRAINED_NOTHING, VM_DRAINED_STREAM, VM_DRAINED_CONNECTION };

@@ -87,7 +87,7 @@ static bool holds_too_much(const struct relay *r)
     size_t most = HELD_MESSAGES * (size_t)r->vm->route->limits->message_bytes;
 
     return r->held > 0 &&
-           r->vm->route->shared->held_bytes > (r->vm->has_identity ? 2 * most : most);
+           r->vm->route->shared->held_bytes > (r->vm->cert != NULL ? 2 * most : most);
 }
 
 static void refuse_bytes(struct relay *r, enum rc rc)

@@ -3,6 +3,10 @@
 #include "gateway/relay/relay_internal.h"
 
 #include <stddef.h>
+#include <stdio.h>
+
+#include "certs/spiffe.h"
+#include "core/base/check.h"
 
 /* What agents send (wire facts 1.4, 1.5) and gRPC needs. */
 static const char *const agent_request[] = {
@@ -75,11 +79,13 @@ static bool passes_up(const struct relay *r, const struct h2_headers *h, size_t 
 
 /* One element, one URI=, no other key, no blank: istiod takes every identity of every element
  * (xfcc_authenticator.go). */
-static enum rc add_xfcc(struct h2_headers *out, const struct spiffe_id *id)
+static enum rc add_xfcc(struct h2_headers *out, const char *id)
 {
-    char value[4 + SPIFFE_URI_BYTES] = "URI=";
-    size_t n = spiffe_format(id, value + 4);
-    return h2_headers_add(out, "x-forwarded-client-cert", 23, value, 4 + n, true);
+    char value[4 + SPIFFE_URI_BYTES];
+    int n = snprintf(value, sizeof(value), "URI=%s", id);
+
+    CHECK(n > 0 && (size_t)n < sizeof(value));
+    return h2_headers_add(out, "x-forwarded-client-cert", 23, value, (size_t)n, true);
 }
 
 static enum rc add_pseudo(struct relay *r, const struct h2_headers *h, struct h2_headers *out)
@@ -99,7 +105,7 @@ static enum rc add_pseudo(struct relay *r, const struct h2_headers *h, struct h2
 enum rc relay_request_headers(struct relay *r, const struct h2_headers *h, struct h2_headers *out)
 {
     bool speaks =
-        r->vm->has_identity && pool_upstream(r->vm->route->pool)->opts.identity == UPSTREAM_XFCC;
+        r->vm->cert != NULL && pool_upstream(r->vm->route->pool)->opts.identity == UPSTREAM_XFCC;
 
     TRY(add_pseudo(r, h, out));
     for (size_t i = 0; i < h->n; i++) {
@@ -116,7 +122,7 @@ enum rc relay_request_headers(struct relay *r, const struct h2_headers *h, struc
             TRY(copy(out, h, i, false));
         }
     }
-    return speaks ? add_xfcc(out, r->vm->identity) : RC_OK;
+    return speaks ? add_xfcc(out, cert_peer_identity(r->vm->cert)) : RC_OK;
 }
 
 enum rc relay_response_headers(const struct relay *r, const struct h2_headers *h,

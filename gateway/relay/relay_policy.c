@@ -63,7 +63,7 @@ static struct relay_verdict judge_method(struct relay *r, const struct h2_header
 
 static struct relay_verdict judge_anonymous(struct relay *r)
 {
-    if (r->vm->has_identity ||
+    if (r->vm->cert != NULL ||
         bucket_take(&r->vm->route->shared->anonymous, worker_now(r->worker))) {
         return pass;
     }
@@ -93,12 +93,12 @@ static struct relay_verdict judge_identity(struct relay *r, const struct h2_head
 {
     const struct upstream_opts *up = &pool_upstream(r->vm->route->pool)->opts;
 
-    if (r->vm->has_identity && clock_wall() >= r->vm->identity_until) {
+    if (r->vm->cert != NULL && clock_wall() >= cert_peer_expiry(r->vm->cert)) {
         h2_session_refuse_new(r->vm->h2, END_EXPIRED); /* the agent makes a new connection */
         return no(GRPC_UNAVAILABLE, "transport is closing: the VM's certificate has expired",
                   COUNTER_COUNT);
     }
-    if (r->vm->has_identity && up->identity == UPSTREAM_XFCC) {
+    if (r->vm->cert != NULL && up->identity == UPSTREAM_XFCC) {
         return pass; /* the certificate speaks */
     }
     if (r->vm->route->opts->anonymous_allow) {
@@ -107,7 +107,7 @@ static struct relay_verdict judge_identity(struct relay *r, const struct h2_head
     if (h2_headers_count(h, "authorization") > 0) {
         return judge_token(r, h);
     }
-    if (r->vm->has_identity) {
+    if (r->vm->cert != NULL) {
         return no(GRPC_UNAUTHENTICATED,
                   "xdsgate: this route forwards tokens only (identity: forward); the VM shows a "
                   "certificate but no token",

@@ -2,6 +2,7 @@
 /* The tries of a stream: asking for an upstream stream, offering what the VM sent, trying again,
  * committing. */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/base/check.h"
 #include "core/h2/limits.h"
@@ -206,10 +207,9 @@ static uint32_t mix(uint32_t key, const void *data, size_t n)
 /* A VM is its address and its identity, however many connections it makes. */
 static uint32_t fairness_key(const struct vm_session *vm)
 {
-    char id[SPIFFE_URI_BYTES + 1];
-    uint32_t key = mix(2166136261u, vm->peer.ip, sizeof(vm->peer.ip));
+    const char *id = vm_session_identity(vm);
 
-    return vm->identity == NULL ? key : mix(key, id, spiffe_format(vm->identity, id));
+    return mix(mix(2166136261u, vm->peer.ip, sizeof(vm->peer.ip)), id, strlen(id));
 }
 
 void relay_ask(struct relay *r, double pause)
@@ -221,7 +221,7 @@ void relay_ask(struct relay *r, double pause)
     }
     r->ticket.key = fairness_key(r->vm);
     r->ticket.is_csr = r->is_agent && !r->is_ads;
-    r->ticket.is_stranger = !r->vm->has_identity;
+    r->ticket.is_stranger = r->vm->cert == NULL;
     r->ticket.deadline = r->deadline;
     r->ticket.not_before = now + pause;
     r->ticket.on_ready = on_ready;

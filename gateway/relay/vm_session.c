@@ -10,25 +10,23 @@
 
 #define VM_MAGIC 0x00a1157cu
 
+const char *vm_session_identity(const struct vm_session *vm)
+{
+    return vm->cert == NULL ? "" : cert_peer_identity(vm->cert);
+}
+
 static void on_open(struct h2_session *s)
 {
     struct vm_session *vm = s->user;
-    struct spiffe_id id;
 
     CHECK_MAGIC(vm, VM_MAGIC);
     vm->opened = true;
     vm->owner.opened(vm->owner.arg);
     counter_add(&s->worker->counters->v[COUNTER_HANDSHAKES_OK], 1);
     counter_add(&s->worker->counters->v[COUNTER_CONNS_OPEN], 1);
-    if (cert_set_peer_identity(conn_ssl(s->conn), &id) == RC_OK) {
-        vm->identity = malloc(sizeof(*vm->identity));
-        if (vm->identity == NULL) {
-            conn_kill(s->conn, END_MEMORY);
-            return;
-        }
-        *vm->identity = id;
-        vm->identity_until = cert_set_peer_expiry(conn_ssl(s->conn));
-        vm->has_identity = true;
+    /* The last that is asked of its SSL. */
+    if (cert_peer_take(conn_ssl(s->conn), &vm->cert) == RC_NO_MEMORY) {
+        conn_kill(s->conn, END_MEMORY);
     }
 }
 
@@ -73,13 +71,9 @@ static void count_end(struct vm_session *vm, struct counters *c, enum end_reason
 static void log_end(const struct vm_session *vm, enum end_reason why)
 {
     char peer[ADDR_TEXT_BYTES];
-    char id[SPIFFE_URI_BYTES + 1] = "";
     const char *detail = conn_detail(vm->h2->conn);
 
     addr_format(&vm->peer, peer);
-    if (vm->identity != NULL) {
-        id[spiffe_format(vm->identity, id)] = '\0';
-    }
     if (!vm->opened) {
         const char *ours = cert_set_peer_error(conn_ssl(vm->h2->conn));
         log_event(LOG_WARNING, "VM handshake failed", LOG_S("peer", peer),
@@ -87,9 +81,9 @@ static void log_end(const struct vm_session *vm, enum end_reason why)
                   LOG_S("detail", ours[0] != '\0' ? ours : detail));
         return;
     }
-    log_event(LOG_INFO, "VM connection ended", LOG_S("peer", peer), LOG_S("spiffe_id", id),
-              LOG_S("reason", end_label(why)), LOG_S("detail", detail),
-              LOG_I("seconds", worker_now(vm->h2->worker) - vm->since));
+    log_event(LOG_INFO, "VM connection ended", LOG_S("peer", peer),
+              LOG_S("spiffe_id", vm_session_identity(vm)), LOG_S("reason", end_label(why)),
+              LOG_S("detail", detail), LOG_I("seconds", worker_now(vm->h2->worker) - vm->since));
 }
 
 static void on_dead(struct h2_session *s, enum end_reason why)
@@ -104,7 +98,7 @@ static void on_dead(struct h2_session *s, enum end_reason why)
     pool_debt_forget(&vm->left);
     vm->owner.over(vm->owner.arg, vm->owner.place, vm->opened);
     vm->route->release(vm->route->owner);
-    free(vm->identity);
+    cert_peer_free(&vm->cert);
     vm->magic = 0;
     free(vm);
 }
@@ -212,11 +206,10 @@ enum vm_drained vm_session_drain_one(struct vm_session *vm)
 static void must_leave(struct vm_session *vm, enum end_reason why, const char *detail)
 {
     char peer[ADDR_TEXT_BYTES];
-    char id[SPIFFE_URI_BYTES + 1];
 
-    id[spiffe_format(vm->identity, id)] = '\0';
     log_event(LOG_WARNING, "a VM has to leave", LOG_S("peer", addr_format(&vm->peer, peer)),
-              LOG_S("spiffe_id", id), LOG_S("reason", end_label(why)), LOG_S("detail", detail));
+              LOG_S("spiffe_id", vm_session_identity(vm)), LOG_S("reason", end_label(why)),
+              LOG_S("detail", detail));
     vm->leaving = (uint8_t)why;
     vm_session_leave(vm);
 }
@@ -224,19 +217,19 @@ static void must_leave(struct vm_session *vm, enum end_reason why, const char *d
 void vm_session_check_date(struct vm_session *vm, int64_t now)
 {
     CHECK_MAGIC(vm, VM_MAGIC);
-    if (vm->has_identity && vm->leaving == END_NONE && now >= vm->identity_until) {
+    if (vm->cert != NULL && vm->leaving == END_NONE && now >= cert_peer_expiry(vm->cert)) {
         must_leave(vm, END_EXPIRED, "");
     }
 }
 
 void vm_session_check_again(struct vm_session *vm, const struct cert_set *certs)
 {
-    SSL *ssl = conn_ssl(vm->h2->conn);
+    char why[CERT_WHY_BYTES];
 
     CHECK_MAGIC(vm, VM_MAGIC);
-    if (vm->has_identity && vm->leaving == END_NONE &&
-        cert_set_check_again(certs, ssl) == RC_PEER_DENIED) {
-        must_leave(vm, END_RELOAD, cert_set_peer_error(ssl));
+    if (vm->cert != NULL && vm->leaving == END_NONE &&
+        cert_set_check_again(certs, vm->cert, why, sizeof(why)) == RC_PEER_DENIED) {
+        must_leave(vm, END_RELOAD, why);
     }
 }
 

@@ -19,6 +19,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include "certs/cert_peer.h"
 #include "tests/certs/cert_fixture.h"
 
 #define ROUNDS 6
@@ -264,9 +265,10 @@ static bool step(SSL *ssl)
     return error == SSL_ERROR_NONE || error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
 }
 
-/* One handshake whose server side meets failures. Says what it makes of the client. */
+/* One handshake whose server side meets failures. Says what it makes of the client: *peer, owned.
+ */
 static enum rc shake_hands(struct cert_set *set, const struct client_opts *o, bool *done,
-                           struct spiffe_id *id)
+                           struct cert_peer **peer)
 {
     struct tls_pair pair;
     enum rc rc = RC_NOT_FOUND;
@@ -289,7 +291,7 @@ static enum rc shake_hands(struct cert_set *set, const struct client_opts *o, bo
     *done = ok && SSL_is_init_finished(server);
     faults.on = true;
     if (*done) {
-        rc = cert_set_peer_identity(server, id);
+        rc = cert_peer_take(server, peer);
     }
     faults.on = false;
     tls_pair_fini(&pair);
@@ -303,21 +305,23 @@ static void handshakes(const struct cert_fixture *f, const struct client_opts *o
     bool hit = true;
 
     for (size_t n = 1; hit; n = next_after(n, all)) {
-        struct spiffe_id id;
-        char uri[SPIFFE_URI_BYTES + 1] = "";
+        struct cert_peer *peer = NULL;
         bool done;
 
         arm(n, mode);
-        enum rc rc = shake_hands(f->set, o, &done, &id);
+        enum rc rc = shake_hands(f->set, o, &done, &peer);
         hit = disarm();
         all = faults.count > all ? faults.count : all;
         assert_true(good || !done);
         assert_true(hit || rc == (good ? RC_OK : RC_NOT_FOUND));
         if (rc == RC_OK) {
             assert_true(good);
-            uri[spiffe_format(&id, uri)] = '\0';
-            assert_string_equal(uri, VM_URI);
+            assert_string_equal(cert_peer_identity(peer), VM_URI);
+        } else {
+            assert_null(peer);
+            assert_true(!done || !good || rc == RC_NO_MEMORY);
         }
+        cert_peer_free(&peer);
     }
 }
 
@@ -351,6 +355,51 @@ static void test_cert_set__allocations_fail_with_a_foreign_vm__it_is_never_let_i
     pki_free(&other);
 }
 
+/* ---- the certificate of an open connection ---- */
+
+/* Checked again with failures: a refusal has a reason, and who is not allowed is never accepted. */
+static void check_failing(const struct cert_set *set, const struct cert_peer *peer, bool good)
+{
+    size_t all = 0;
+    bool hit = true;
+
+    for (size_t n = 1; hit; n = next_after(n, all)) {
+        char why[CERT_WHY_BYTES] = "";
+
+        arm(n, ALL_ONCE);
+        faults.on = true;
+        enum rc rc = cert_set_check_again(set, peer, why, sizeof(why));
+        faults.on = false;
+        hit = disarm();
+        all = faults.count > all ? faults.count : all;
+        assert_int_equal(ERR_peek_error(), 0);
+        assert_true(hit || rc == (good ? RC_OK : RC_PEER_DENIED));
+        assert_true(good || rc != RC_OK);
+        assert_true(rc != RC_PEER_DENIED || why[0] != '\0');
+    }
+    assert_true(all > 20);
+}
+
+static void test_cert_set__allocations_of_a_check_again_fail__nobody_else_is_accepted(void **state)
+{
+    struct cert_fixture *f = *state;
+    const struct client_opts o = {.cert = &f->vm};
+    const char *const none[] = {NULL};
+    struct cert_set *rootless = cert_fixture_load(f, none);
+    struct cert_peer *peer;
+    struct tls_pair pair;
+
+    assert_true(cert_fixture_connect(f->set, &o, &pair));
+    assert_int_equal(cert_peer_take(pair.server, &peer), RC_OK);
+    tls_pair_fini(&pair);
+
+    check_failing(f->set, peer, true);
+    check_failing(rootless, peer, false);
+
+    cert_peer_free(&peer);
+    cert_set_unref(&rootless);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_root_set__allocations_fail__error_or_it_trusts_nobody_else),
         cmocka_unit_test(test_cert_set__allocations_of_a_handshake_fail__it_fails_or_knows_the_vm),
         cmocka_unit_test(test_cert_set__allocations_fail_with_a_foreign_vm__it_is_never_let_in),
+        cmocka_unit_test(test_cert_set__allocations_of_a_check_again_fail__nobody_else_is_accepted),
     };
     if (CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free) != 1) {
         return 1;

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "certs/cert_peer.h"
+
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static const unsigned char alpn_h2[] = {2, 'h', '2'};
@@ -124,14 +126,27 @@ bool cert_fixture_connect(struct cert_set *set, const struct client_opts *o, str
     return tls_pair_handshake(pair);
 }
 
+void cert_fixture_known(const struct tls_pair *pair, const char *uri)
+{
+    struct cert_peer *peer = NULL;
+
+    if (uri == NULL) {
+        assert_int_equal(cert_peer_take(pair->server, &peer), RC_NOT_FOUND);
+        assert_null(peer);
+        return;
+    }
+    assert_int_equal(cert_peer_take(pair->server, &peer), RC_OK);
+    assert_string_equal(cert_peer_identity(peer), uri);
+    cert_peer_free(&peer);
+    assert_null(peer);
+}
+
 void cert_fixture_accepted(struct cert_set *set, struct client_opts o, const char *uri)
 {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
-    char buf[SPIFFE_URI_BYTES];
 
     for (size_t i = 0; i < COUNT(versions); i++) {
         struct tls_pair pair;
-        struct spiffe_id id;
         const unsigned char *alpn;
         unsigned n_alpn;
         o.max_version = versions[i];
@@ -143,13 +158,7 @@ void cert_fixture_accepted(struct cert_set *set, struct client_opts o, const cha
         SSL_get0_alpn_selected(pair.client, &alpn, &n_alpn);
         assert_int_equal(n_alpn, 2);
         assert_memory_equal(alpn, "h2", 2);
-        if (uri == NULL) {
-            assert_int_equal(cert_set_peer_identity(pair.server, &id), RC_NOT_FOUND);
-        } else {
-            assert_int_equal(cert_set_peer_identity(pair.server, &id), RC_OK);
-            spiffe_format(&id, buf);
-            assert_string_equal(buf, uri);
-        }
+        cert_fixture_known(&pair, uri);
         tls_pair_fini(&pair);
     }
 }
@@ -160,7 +169,6 @@ void cert_fixture_refused(struct cert_set *set, struct client_opts o, const char
 
     for (size_t i = 0; i < COUNT(versions); i++) {
         struct tls_pair pair;
-        struct spiffe_id id;
         o.max_version = versions[i];
         if (cert_fixture_connect(set, &o, &pair)) {
             fail_msg("accepted, but should be: %s", reason);
@@ -168,7 +176,7 @@ void cert_fixture_refused(struct cert_set *set, struct client_opts o, const char
         assert_false(SSL_is_init_finished(pair.server));
         assert_string_equal(cert_set_peer_error(pair.server), reason);
         assert_true(pair.client_alert >= 0);
-        assert_int_equal(cert_set_peer_identity(pair.server, &id), RC_NOT_FOUND);
+        cert_fixture_known(&pair, NULL);
         tls_pair_fini(&pair);
     }
 }

@@ -54,6 +54,9 @@ struct pki_cert cert_fixture_intermediate(const struct cert_fixture *f, const ch
 /** A client end; owned. */
 SSL *cert_fixture_client(const struct client_opts *o);
 
+/** The server end knows the client by this identity; NULL: by none. */
+void cert_fixture_known(const struct tls_pair *pair, const char *uri);
+
 /** Shake hands. True when both ends are content; the pair is to be freed in any case. */
 bool cert_fixture_connect(struct cert_set *set, const struct client_opts *o, struct tls_pair *pair);
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/fake_certs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "certs/cert_peer.h"
 #include "certs/cert_set.h"
 #include "core/base/check.h"
 
@@ -45,23 +47,44 @@ void fake_ssl_free(SSL *ssl)
     free(ssl);
 }
 
-enum rc cert_set_peer_identity(const SSL *ssl, struct spiffe_id *out)
+enum rc cert_peer_take(const SSL *ssl, struct cert_peer **out)
 {
     const struct fake_ssl *f = (const void *)ssl;
 
-    return f->identity == NULL ? RC_NOT_FOUND : spiffe_parse(f->identity, strlen(f->identity), out);
+    if (f->identity == NULL) {
+        return RC_NOT_FOUND;
+    }
+    char *copy = strdup(f->identity);
+    if (copy == NULL) {
+        return RC_NO_MEMORY;
+    }
+    *out = (struct cert_peer *)(void *)copy;
+    return RC_OK;
 }
 
-int64_t cert_set_peer_expiry(const SSL *ssl)
+const char *cert_peer_identity(const struct cert_peer *p)
 {
-    (void)ssl;
+    return (const void *)p;
+}
+
+int64_t cert_peer_expiry(const struct cert_peer *p)
+{
+    (void)p;
     return fake_expiry;
 }
 
-enum rc cert_set_check_again(const struct cert_set *s, SSL *ssl)
+void cert_peer_free(struct cert_peer **p)
+{
+    free(*p);
+    *p = NULL;
+}
+
+enum rc cert_set_check_again(const struct cert_set *s, const struct cert_peer *p, char *why,
+                             size_t size)
 {
     (void)s;
-    (void)ssl;
+    (void)p;
+    snprintf(why, size, "the fake says so");
     return fake_recheck;
 }
 

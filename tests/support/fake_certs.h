@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The part of certs/cert_set.h that makes and asks SSLs, without TLS: fake_certs.c replaces
- * cert_set.c and root_set.c. An SSL is a piece of memory that its connection owns.
+ * The parts of certs/cert_set.h and cert_peer.h that make and ask SSLs, without TLS: fake_certs.c
+ * replaces cert_set.c, cert_peer.c and root_set.c. An SSL is a piece of memory that its connection
+ * owns.
  */
 #pragma once
 
@@ -14,7 +15,7 @@
 /** SPIFFE ID that connections accepted from now on show; NULL: no certificate. */
 extern const char *fake_identity;
 
-/** When certificates shown from now on expire, seconds since 1970. */
+/** When certificates that were shown expire, seconds since 1970. */
 extern int64_t fake_expiry;
 
 /** What cert_set_check_again() says. */
