@@ -312,6 +312,7 @@ static enum rc load_pairs(const struct cert_set_opts *opts, X509_STORE *store,
             free_contexts(c);
             return rc;
         }
+        SSL_CTX_set_keylog_callback(c->contexts[i], opts->on_secret);
         c->n++;
         s->expiry = i == 0 || expiry < s->expiry ? expiry : s->expiry;
     }

@@ -36,6 +36,8 @@ struct cert_set_opts {
     const char *const *client_roots;     /**< borrowed, NULL-terminated; PEM files */
     const char *trust_domain;            /**< borrowed, such as "cluster.local" */
     const char *const *vm_identities; /**< borrowed, NULL-terminated; see spiffe_pattern_check() */
+    /** Gets the secrets of connections, as SSL_CTX_set_keylog_callback(); NULL: nobody. */
+    void (*on_secret)(const SSL *ssl, const char *line);
 };
 
 /** Which input was wrong, for an error with line and column. */

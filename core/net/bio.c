@@ -32,22 +32,45 @@ static void drop_kept(struct bio_link *l)
     l->kept = NULL;
 }
 
-/* More from the socket, into the worker's buffer; as recv(). */
+/* More from the socket, behind what is left, into the worker's buffer; as recv(). */
 static ssize_t fill(struct bio_link *l)
 {
-    size_t want = l->budget < WORKER_SCRATCH_BYTES ? l->budget : WORKER_SCRATCH_BYTES;
+    uint8_t *buf = l->worker->wire_in;
+    size_t room = WORKER_SCRATCH_BYTES - l->left;
+    size_t want = l->budget < room ? l->budget : room;
 
     if (l->drained) {
         errno = EAGAIN;
         return -1;
     }
-    ssize_t got = recv(l->fd, l->worker->wire_in, want, 0);
+    if (l->left > 0) {
+        memmove(buf, l->at, l->left);
+    }
+    drop_kept(l);
+    l->at = buf;
+    ssize_t got = recv(l->fd, buf + l->left, want, 0);
     if (got > 0) {
-        l->at = l->worker->wire_in;
-        l->left = (size_t)got;
-        l->drained = l->left < want;
+        l->left += (size_t)got;
+        l->drained = (size_t)got < want;
     }
     return got;
+}
+
+static void pay(struct bio_link *l, size_t n)
+{
+    size_t cost = n < READ_COST_MIN ? READ_COST_MIN : n;
+    l->budget -= cost < l->budget ? cost : l->budget;
+}
+
+void bio_take(struct bio_link *l, size_t n)
+{
+    CHECK(n <= l->left);
+    l->at += n;
+    l->left -= n;
+    pay(l, n);
+    if (l->left == 0) {
+        drop_kept(l);
+    }
 }
 
 static int on_read(BIO *b, char *buf, int n)
@@ -73,14 +96,8 @@ static int on_read(BIO *b, char *buf, int n)
         }
     }
     size_t take = (size_t)n < l->left ? (size_t)n : l->left;
-    size_t cost = take < READ_COST_MIN ? READ_COST_MIN : take;
     memcpy(buf, l->at, take);
-    l->at += take;
-    l->left -= take;
-    l->budget -= cost < l->budget ? cost : l->budget;
-    if (l->left == 0) {
-        drop_kept(l);
-    }
+    bio_take(l, take);
     return (int)take;
 }
 
@@ -117,7 +134,7 @@ static enum rc send_gathered(struct bio_link *l)
     size_t n = l->worker->wire_out_len;
 
     l->worker->wire_out_len = 0;
-    while (n > 0 && l->failed == RC_OK) {
+    while (n > 0 && l->failed == RC_OK && l->out.len == 0) {
         size_t done = send_some(l, data, n);
         if (done == 0) {
             break;
@@ -131,22 +148,21 @@ static enum rc send_gathered(struct bio_link *l)
     return queue(l, data, n);
 }
 
-static enum rc put(struct bio_link *l, const uint8_t *data, size_t n)
+uint8_t *bio_room(struct bio_link *l, size_t n)
 {
     struct worker *w = l->worker;
 
-    if (l->failed != RC_OK) {
-        return l->failed;
+    CHECK(n <= WORKER_WIRE_BYTES);
+    if (l->failed == RC_OK && w->wire_out_len + n > WORKER_WIRE_BYTES) {
+        (void)send_gathered(l);
     }
-    if (l->out.len == 0 && w->wire_out_len + n > WORKER_WIRE_BYTES) {
-        TRY(send_gathered(l));
-    }
-    if (l->out.len > 0 || n > WORKER_WIRE_BYTES) {
-        return queue(l, data, n); /* after what waits already */
-    }
-    memcpy(w->wire_out + w->wire_out_len, data, n);
-    w->wire_out_len += n;
-    return RC_OK;
+    return l->failed == RC_OK ? w->wire_out + w->wire_out_len : NULL;
+}
+
+void bio_wrote(struct bio_link *l, size_t n)
+{
+    l->worker->wire_out_len += n;
+    CHECK(l->worker->wire_out_len <= WORKER_WIRE_BYTES);
 }
 
 static int on_write(BIO *b, const char *buf, int n)
@@ -154,9 +170,17 @@ static int on_write(BIO *b, const char *buf, int n)
     struct bio_link *l = BIO_get_data(b);
 
     BIO_clear_retry_flags(b);
-    if (n > 0 && put(l, (const uint8_t *)buf, (size_t)n) != RC_OK) {
-        errno = l->error;
-        return -1;
+    for (int done = 0; done < n;) {
+        size_t piece =
+            (size_t)(n - done) < WORKER_WIRE_BYTES ? (size_t)(n - done) : WORKER_WIRE_BYTES;
+        uint8_t *room = bio_room(l, piece);
+        if (room == NULL) {
+            errno = l->error;
+            return -1;
+        }
+        memcpy(room, buf + done, piece);
+        bio_wrote(l, piece);
+        done += (int)piece;
     }
     return n;
 }
@@ -233,6 +257,26 @@ void bio_begin(struct bio_link *l, size_t budget)
     l->worker->wire_user = l;
     l->budget = budget;
     l->drained = false;
+    l->starved = false;
+}
+
+enum rc bio_need(struct bio_link *l, size_t n)
+{
+    while (l->left < n && l->budget > 0) {
+        ssize_t got = fill(l);
+        if (got == 0) {
+            return RC_EOF;
+        }
+        if (got < 0 && !is_retry(errno)) {
+            l->error = errno;
+            return errno == ECONNRESET ? RC_RESET : RC_SYSTEM;
+        }
+        if (got < 0) {
+            break;
+        }
+    }
+    l->starved = l->left < n;
+    return l->starved || l->budget == 0 ? RC_AGAIN : RC_OK;
 }
 
 enum rc bio_end(struct bio_link *l)
@@ -250,7 +294,7 @@ enum rc bio_end(struct bio_link *l)
 
 bool bio_has_input(const struct bio_link *l)
 {
-    return l->left > 0;
+    return l->left > 0 && !l->starved;
 }
 
 enum rc bio_drain(struct bio_link *l)

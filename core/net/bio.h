@@ -29,6 +29,7 @@ struct bio_link {
     size_t left;           /**< so many: in `kept`, or between begin and end in worker->wire_in */
     uint8_t *kept;         /**< owned; NULL when nothing is left */
     bool drained;          /**< the socket had less than we asked for */
+    bool starved;          /**< what is left is less than somebody needs */
     struct bufq out;       /**< records that the socket did not take */
     enum rc failed;        /**< sending is over: why */
     int error;             /**< errno of that */
@@ -57,7 +58,23 @@ void bio_begin(struct bio_link *l, size_t budget);
  */
 enum rc bio_end(struct bio_link *l) MUST_USE;
 
-/** Were bytes read that OpenSSL has not taken? The socket will not announce them. */
+/**
+ * For who reads and writes records without OpenSSL, also between bio_begin() and bio_end(). At
+ * least n bytes, up to WORKER_SCRATCH_BYTES, in one piece at l->at: RC_OK. RC_AGAIN: not there yet,
+ * or the budget is used up; RC_EOF; RC_RESET, RC_SYSTEM with l->error.
+ */
+enum rc bio_need(struct bio_link *l, size_t n) MUST_USE;
+
+/** Those n bytes, 1 .. l->left, are used up. */
+void bio_take(struct bio_link *l, size_t n);
+
+/** Room for n bytes, up to WORKER_WIRE_BYTES, or NULL: sending is over, as bio_end() says. */
+uint8_t *bio_room(struct bio_link *l, size_t n);
+
+/** So many of them were written. */
+void bio_wrote(struct bio_link *l, size_t n);
+
+/** Were bytes read that could be taken now? The socket will not announce them. */
 bool bio_has_input(const struct bio_link *l);
 
 /** Send from the queue as much as the socket takes. Errors as bio_end(). */

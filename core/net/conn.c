@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/net/conn.h"
+#include "core/net/conn_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,38 +11,11 @@
 #include <openssl/err.h>
 
 #include "core/base/check.h"
-#include "core/net/bio.h"
 #include "core/net/sock.h"
-
-#define CONN_MAGIC 0xc0221dadu
-#define DETAIL_BYTES 120
-
-enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN, CONN_FINISHING, CONN_DEAD };
-
-struct conn {
-    uint32_t magic;
-    uint8_t state;     /**< enum conn_state */
-    uint8_t why;       /**< enum end_reason, once finishing or dead */
-    bool out_was_full; /**< on_drained is owed */
-    bool fin_sent;
-    struct worker *worker; /**< borrowed */
-    const struct conn_ops *ops;
-    void *user;           /**< borrowed until on_dead */
-    SSL *ssl;             /**< owned */
-    struct bio_link link; /**< the socket, what was read ahead and what could not be sent */
-    ev_io io;
-    ev_timer timer; /**< the handshake; more input at hand; the linger of conn_finish() */
-    struct worker_reap reap;
-    struct addr peer;
-    struct addr local;
-    struct addr bind;      /**< the configured source of a dialled connection */
-    char *detail;          /**< owned; NULL mostly */
-    uint64_t acknowledged; /**< at the last conn_line_moves() */
-};
 
 static void on_io(struct ev_loop *loop, ev_io *io, int revents);
 
-static void set_detail(struct conn *c, const char *text)
+void conn_set_detail(struct conn *c, const char *text)
 {
     if (c->detail == NULL) {
         c->detail = strdup(text);
@@ -53,14 +26,14 @@ static void set_detail_from_openssl(struct conn *c)
 {
     unsigned long e = ERR_peek_last_error();
     const char *reason = e != 0 ? ERR_reason_error_string(e) : NULL;
-    char text[DETAIL_BYTES];
+    char text[CONN_DETAIL_BYTES];
 
     long verify = SSL_get_verify_result(c->ssl);
     if (verify != X509_V_OK) {
         snprintf(text, sizeof(text), "%s", X509_verify_cert_error_string(verify));
-        set_detail(c, text);
+        conn_set_detail(c, text);
     } else if (reason != NULL) {
-        set_detail(c, reason);
+        conn_set_detail(c, reason);
     }
     ERR_clear_error();
 }
@@ -85,6 +58,7 @@ static void reap(struct worker_reap *r)
         c->ops->on_dead(c, (enum end_reason)c->why);
     }
     SSL_free(c->ssl);
+    tls13_fini(&c->tls);
     bio_fini(&c->link);
     free(c->detail);
     c->magic = 0;
@@ -106,7 +80,7 @@ void conn_kill(struct conn *c, enum end_reason why)
     worker_reap_later(c->worker, &c->reap);
 }
 
-static enum end_reason io_reason(int saved_errno)
+enum end_reason conn_io_reason(int saved_errno)
 {
     return saved_errno == EPIPE || saved_errno == ECONNRESET ? END_DOWN_CLOSED : END_IO;
 }
@@ -120,15 +94,15 @@ static void fail_ssl(struct conn *c, int ssl_error, int saved_errno)
         why = END_HANDSHAKE;
         set_detail_from_openssl(c);
         if (ssl_error == SSL_ERROR_SYSCALL) {
-            set_detail(c, saved_errno != 0 ? strerror(saved_errno) : "closed by the peer");
+            conn_set_detail(c, saved_errno != 0 ? strerror(saved_errno) : "closed by the peer");
         }
     } else if (ssl_error == SSL_ERROR_SSL) {
         set_detail_from_openssl(c);
     } else if (ssl_error == SSL_ERROR_ZERO_RETURN || saved_errno == 0) {
         why = END_DOWN_CLOSED;
     } else {
-        why = io_reason(saved_errno);
-        set_detail(c, strerror(saved_errno));
+        why = conn_io_reason(saved_errno);
+        conn_set_detail(c, strerror(saved_errno));
     }
     conn_kill(c, why);
 }
@@ -143,7 +117,7 @@ static void watch_as_needed(struct conn *c)
 static void fail_out(struct conn *c, enum rc why)
 {
     if (why == RC_RESET || why == RC_SYSTEM) {
-        set_detail(c, strerror(c->link.error));
+        conn_set_detail(c, strerror(c->link.error));
     }
     conn_kill(c, why == RC_FULL               ? END_FLOOD
                  : why == RC_NO_MEMORY        ? END_MEMORY
@@ -168,14 +142,28 @@ static bool end_io(struct conn *c)
     return true;
 }
 
+static bool chose_h2(const SSL *ssl)
+{
+    const unsigned char *alpn = NULL;
+    unsigned int n = 0;
+
+    SSL_get0_alpn_selected(ssl, &alpn, &n);
+    return n == 2 && alpn[0] == 'h' && alpn[1] == '2';
+}
+
 static void on_handshake_done(struct conn *c)
 {
     c->state = CONN_OPEN;
+    c->alpn_is_h2 = chose_h2(c->ssl);
     ev_timer_stop(c->worker->loop, &c->timer);
     if (bio_has_input(&c->link)) {
         ev_feed_event(c->worker->loop, &c->io, EV_READ);
     }
     c->ops->on_open(c);
+    if (SSL_is_server(c->ssl) && tls13_take_over(c->ssl, &c->tls)) {
+        SSL_free(c->ssl);
+        c->ssl = NULL;
+    }
 }
 
 static void shake(struct conn *c)
@@ -202,7 +190,7 @@ static void on_connected(struct conn *c)
         return;
     }
     if (rc != RC_OK) {
-        set_detail(c, rc_text(rc));
+        conn_set_detail(c, rc_text(rc));
         conn_kill(c, END_CONNECT);
         return;
     }
@@ -215,11 +203,12 @@ static void on_connected(struct conn *c)
     shake(c);
 }
 
-static void read_burst(struct conn *c)
+/* ---- records by OpenSSL ---- */
+
+static void read_ssl(struct conn *c)
 {
     int err = SSL_ERROR_NONE;
 
-    bio_begin(&c->link, WORKER_READ_BURST_BYTES);
     while (c->state == CONN_OPEN && err == SSL_ERROR_NONE) {
         ERR_clear_error();
         errno = 0;
@@ -234,11 +223,52 @@ static void read_burst(struct conn *c)
             fail_ssl(c, err, saved_errno);
         }
     }
+}
+
+static void write_ssl(struct conn *c, const uint8_t *data, size_t n)
+{
+    while (n > 0) {
+        ERR_clear_error();
+        errno = 0;
+        int done = SSL_write(c->ssl, data, (int)n);
+        int saved_errno = errno;
+        if (done <= 0) {
+            if (c->link.failed == RC_OK) {
+                fail_ssl(c, SSL_get_error(c->ssl, done), saved_errno);
+            }
+            return;
+        }
+        data += done;
+        n -= (size_t)done;
+    }
+}
+
+/* ---- either ---- */
+
+static void read_burst(struct conn *c)
+{
+    bio_begin(&c->link, WORKER_READ_BURST_BYTES);
+    if (c->ssl != NULL) {
+        read_ssl(c);
+    } else {
+        conn_read_records(c);
+    }
     if (end_io(c) && c->state == CONN_OPEN && bio_has_input(&c->link)) {
         ev_timer_stop(c->worker->loop, &c->timer);
         ev_timer_set(&c->timer, 0., 0.); /* the others have their turn first */
         ev_timer_start(c->worker->loop, &c->timer);
     }
+}
+
+static void say_goodbye(struct conn *c)
+{
+    ERR_clear_error();
+    if (c->ssl != NULL) {
+        (void)SSL_shutdown(c->ssl);
+    } else {
+        conn_write_close_notify(c);
+    }
+    ERR_clear_error();
 }
 
 static void send_fin(struct conn *c)
@@ -247,10 +277,8 @@ static void send_fin(struct conn *c)
         return;
     }
     c->fin_sent = true;
-    ERR_clear_error();
     bio_begin(&c->link, 0);
-    (void)SSL_shutdown(c->ssl);
-    ERR_clear_error();
+    say_goodbye(c);
     if (end_io(c)) {
         (void)shutdown(c->link.fd, SHUT_WR);
         watch(c, EV_READ);
@@ -345,7 +373,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
     } else if (c->state == CONN_FINISHING) {
         conn_kill(c, (enum end_reason)c->why);
     } else {
-        set_detail(c, c->state == CONN_CONNECTING ? "connect timed out" : "handshake timed out");
+        conn_set_detail(c,
+                        c->state == CONN_CONNECTING ? "connect timed out" : "handshake timed out");
         conn_kill(c, c->state == CONN_CONNECTING ? END_CONNECT : END_HANDSHAKE_TIMEOUT);
     }
 }
@@ -363,19 +392,10 @@ void conn_send(struct conn *c, const uint8_t *data, size_t n)
         return;
     }
     bio_begin(&c->link, 0);
-    while (n > 0 && c->state == CONN_OPEN) {
-        ERR_clear_error();
-        errno = 0;
-        int done = SSL_write(c->ssl, data, (int)n);
-        int saved_errno = errno;
-        if (done <= 0) {
-            if (c->link.failed == RC_OK) {
-                fail_ssl(c, SSL_get_error(c->ssl, done), saved_errno);
-            }
-            break;
-        }
-        data += done;
-        n -= (size_t)done;
+    if (c->ssl != NULL) {
+        write_ssl(c, data, n);
+    } else {
+        conn_write_records(c, data, n);
     }
     (void)end_io(c);
 }
@@ -451,7 +471,8 @@ enum rc conn_accept(struct worker *w, int fd, const struct addr *peer, SSL *ssl,
     if (c == NULL) {
         return RC_NO_MEMORY;
     }
-    if (bio_unread(&c->link, prefix, n) != RC_OK || bio_attach(ssl, &c->link) != RC_OK) {
+    if (bio_unread(&c->link, prefix, n) != RC_OK || bio_attach(ssl, &c->link) != RC_OK ||
+        tls13_watch(ssl, &c->tls) != RC_OK) {
         free_early(c);
         return RC_NO_MEMORY;
     }
@@ -540,11 +561,7 @@ SSL *conn_ssl(const struct conn *c)
 
 bool conn_alpn_is_h2(const struct conn *c)
 {
-    const unsigned char *alpn = NULL;
-    unsigned int n = 0;
-
-    SSL_get0_alpn_selected(c->ssl, &alpn, &n);
-    return n == 2 && alpn[0] == 'h' && alpn[1] == '2';
+    return c->alpn_is_h2;
 }
 
 const char *conn_detail(const struct conn *c)

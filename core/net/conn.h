@@ -2,6 +2,9 @@
 /*
  * One TLS connection: a socket, its SSL, and what could not be written yet.
  *
+ * OpenSSL does the handshake. After it, an accepted TLS 1.3 connection does its records by itself
+ * (core/net/tls13.h) and OpenSSL's part is freed; others stay with OpenSSL.
+ *
  * Reading never stops while the connection is open: backpressure is the business of HTTP/2 windows,
  * because a socket left unread for ten seconds is closed by agents and istiod (TCP_USER_TIMEOUT,
  * grpc-go http2_server.go). At idle a connection holds no buffer: input goes through the worker's
@@ -95,7 +98,8 @@ struct worker *conn_worker(const struct conn *c);
 const struct addr *conn_peer(const struct conn *c);
 /** The socket's own address; family ADDR_NONE before it is connected. */
 const struct addr *conn_local(const struct conn *c);
-/** Borrowed until on_dead. */
+/** What did the handshake, borrowed until on_open has returned; later it may be NULL (see tls13.h).
+ */
 SSL *conn_ssl(const struct conn *c);
 /** Has the peer's kernel taken bytes of ours since the last call, and are there more on their way?
  * A slow line that moves looks like this, long before the peer says something itself. */

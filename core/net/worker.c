@@ -6,6 +6,7 @@
 
 #include "core/base/check.h"
 #include "core/base/clock.h"
+#include "core/net/tls13.h"
 
 #define WORKER_MAGIC 0x5b1e7a01u
 
@@ -99,10 +100,11 @@ static enum rc alloc_parts(struct worker *w)
     w->wire_in = malloc(WORKER_SCRATCH_BYTES);
     w->wire_out = malloc(WORKER_WIRE_BYTES);
     w->frame = malloc(WORKER_FRAME_BYTES);
+    w->ciphers = tls13_ciphers_new();
     w->counters = calloc(1, sizeof(*w->counters));
     w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (w->in == NULL || w->out == NULL || w->wire_in == NULL || w->wire_out == NULL ||
-        w->frame == NULL || w->counters == NULL || w->loop == NULL) {
+        w->frame == NULL || w->ciphers == NULL || w->counters == NULL || w->loop == NULL) {
         return RC_NO_MEMORY;
     }
     return RC_OK;
@@ -118,6 +120,7 @@ static void free_parts(struct worker *w)
     free(w->wire_in);
     free(w->wire_out);
     free(w->frame);
+    tls13_ciphers_free(&w->ciphers);
     free(w->counters);
     free(w);
 }

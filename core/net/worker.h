@@ -32,6 +32,8 @@
 /** An HTTP/2 frame of the default size, its header, and the little that nghttp2 adds. */
 #define WORKER_FRAME_BYTES (16384 + 128)
 
+struct tls13_ciphers;
+
 /** Embedded in what wants to be called before the loop sleeps. */
 struct worker_flush {
     struct list node;
@@ -66,8 +68,9 @@ struct worker {
     uint8_t *wire_out;     /**< owned, WORKER_WIRE_BYTES: encrypted, not yet sent */
     size_t wire_out_len;   /**< 0 between calls */
     const void *wire_user; /**< whose bytes they are; NULL between calls */
-    struct counters *counters; /**< owned */
-    void *user;                /**< the composition root's per-worker state, borrowed */
+    struct tls13_ciphers *ciphers; /**< owned; see tls13.h */
+    struct counters *counters;     /**< owned */
+    void *user;                    /**< the composition root's per-worker state, borrowed */
 };
 
 /** Make a worker; its thread does not run yet. out owned by the caller. RC_NO_MEMORY, RC_SYSTEM. */

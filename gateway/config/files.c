@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/base/file_stamp.h"
+#include "core/net/tls13.h"
 
 /* ---- reading ---- */
 
@@ -226,6 +227,7 @@ static void load_set(struct report *r, const struct node *root, struct node *n,
             .client_roots = roots,
             .trust_domain = (td != NULL ? td : node_get(root, "trust_domain"))->text,
             .vm_identities = identities,
+            .on_secret = tls13_on_keylog,
         };
         struct cert_error err;
         enum rc rc = cert_set_load(&opts, &l->certs, &err);

@@ -33,6 +33,8 @@ static void make_files(struct cert_fixture *f)
     }
 }
 
+void (*cert_fixture_on_secret)(const SSL *ssl, const char *line);
+
 struct cert_set *cert_fixture_load(const struct cert_fixture *f, const char *const *roots)
 {
     const struct cert_pair_files pairs[3] = {{f->chain_file[0], f->key_file[0]},
@@ -42,7 +44,8 @@ struct cert_set *cert_fixture_load(const struct cert_fixture *f, const char *con
                                        .n_pairs = 3,
                                        .client_roots = roots,
                                        .trust_domain = "cluster.local",
-                                       .vm_identities = vm_identities};
+                                       .vm_identities = vm_identities,
+                                       .on_secret = cert_fixture_on_secret};
     struct cert_set *set = NULL;
     struct cert_error err;
 

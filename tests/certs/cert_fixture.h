@@ -42,6 +42,10 @@ struct client_opts {
 /** Make the files and load the set. Serving: istiod.istio-system.svc, *.example.test,
  * canary.example.test. */
 int cert_fixture_setup(void **state);
+
+/** on_secret of the sets; NULL unless a test sets it. */
+extern void (*cert_fixture_on_secret)(const SSL *ssl, const char *line);
+
 /** Remove it all. */
 int cert_fixture_teardown(void **state);
 

@@ -23,6 +23,7 @@
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
 
+#include "core/net/tls13.h"
 #include "tests/certs/cert_fixture.h"
 
 /* Records of a flood: small enough for a socket's buffer, far too many for one turn. */
@@ -154,6 +155,7 @@ static void link_open(struct link *l, const struct cert_fixture *f, struct worke
         turn(w);
     }
     assert_true(l->opened && SSL_is_init_finished(l->peer));
+    assert_true((cert_fixture_on_secret == NULL) == (conn_ssl(l->conn) != NULL));
 }
 
 static void link_close(struct link *l)
@@ -431,5 +433,11 @@ int main(void)
         cmocka_unit_test(test_conn__garbage_instead_of_a_record__io_error_with_openssls_reason),
         cmocka_unit_test(test_conn__peer_leaves__vm_closed),
     };
-    return cmocka_run_group_tests(tests, cert_fixture_setup, cert_fixture_teardown);
+    /* both kinds of records behave alike */
+    cert_fixture_on_secret = tls13_on_keylog;
+    int failed =
+        cmocka_run_group_tests_name("ours", tests, cert_fixture_setup, cert_fixture_teardown);
+    cert_fixture_on_secret = NULL;
+    return failed + cmocka_run_group_tests_name("OpenSSL's", tests, cert_fixture_setup,
+                                                cert_fixture_teardown);
 }
