@@ -23,7 +23,6 @@
 #include "gateway/daemon/cli.h"
 #include "gateway/daemon/daemon_internal.h"
 
-#define WATCH_INTERVAL_S 1.0
 #define STATUS_INTERVAL_S 5.0
 
 /* ---- calls into workers ---- */
@@ -286,12 +285,16 @@ static void on_usr1(struct ev_loop *loop, ev_signal *s, int revents)
     log_event(rc == RC_OK ? LOG_INFO : LOG_ERROR, "log opened again", LOG_S("result", rc_text(rc)));
 }
 
-static void on_watch(struct ev_loop *loop, ev_timer *t, int revents)
+/* Each second. */
+static void on_second(struct ev_loop *loop, ev_timer *t, int revents)
 {
     struct daemon *d = t->data;
 
     (void)loop;
     (void)revents;
+    if (trim_due(&d->trim, status_work(&d->status))) {
+        (void)malloc_trim(0);
+    }
     if (may_reload(d) && watch_changed(&d->watch, d->generation->config->files)) {
         reload(d, "a file changed");
     }
@@ -315,9 +318,6 @@ static void on_status(struct ev_loop *loop, ev_timer *t, int revents)
 
     (void)loop;
     (void)revents;
-    if (trim_due(&d->trim, status_work(&d->status))) {
-        (void)malloc_trim(0);
-    }
     status_line(&d->status, status, sizeof(status));
     if (!d->draining) {
         (void)sd_notifyf(0, "STATUS=%s", status);
@@ -378,9 +378,9 @@ static void start_watching(struct daemon *d)
 {
     daemon_watch_signal(d, &d->hup, SIGHUP, on_hup);
     daemon_watch_signal(d, &d->usr1, SIGUSR1, on_usr1);
-    ev_timer_init(&d->watch_timer, on_watch, WATCH_INTERVAL_S, WATCH_INTERVAL_S);
-    d->watch_timer.data = d;
-    ev_timer_start(d->loop, &d->watch_timer);
+    ev_timer_init(&d->second_timer, on_second, 1., 1.);
+    d->second_timer.data = d;
+    ev_timer_start(d->loop, &d->second_timer);
     ev_timer_init(&d->status_timer, on_status, 0., status_interval());
     d->status_timer.data = d;
     ev_timer_start(d->loop, &d->status_timer);

@@ -33,7 +33,7 @@ struct daemon {
     ev_signal intr;
     ev_signal usr1;
     ev_signal usr2;
-    ev_timer watch_timer;
+    ev_timer second_timer;
     ev_timer status_timer;
     ev_timer drain_timer;
     uint32_t beats; /* workers that answered since the last status; atomic */

@@ -2,7 +2,8 @@
 /*
  * When to give freed memory back to the kernel. After a storm of handshakes or a large push, glibc
  * keeps what was freed between what lives on; malloc_trim() returns those pages, but takes some
- * milliseconds, so it is done once after much work, in the first quiet interval. Pure.
+ * milliseconds, so it is done once after much work, in the first quiet second, and not again at
+ * once. Pure.
  */
 #pragma once
 
@@ -13,8 +14,9 @@
 struct trim {
     uint64_t seen;    /**< work at the last look */
     uint64_t pending; /**< work since the last trim */
+    unsigned pause;   /**< seconds until there may be another */
 };
 
-/** A look in an interval of some seconds; work: units done since the start, about one for each 16
- * KiB that was allocated for a moment. true: trim now. */
+/** A look, one each second; work: units done since the start, about one for each 16 KiB that was
+ * allocated for a moment. true: trim now. */
 bool trim_due(struct trim *t, uint64_t work);

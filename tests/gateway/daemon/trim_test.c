@@ -13,7 +13,7 @@ static void test_trim__little_work__never(void **state)
     struct trim t = {0};
     (void)state;
 
-    for (uint64_t work = 0; work < 1000; work += 50) {
+    for (uint64_t work = 0; work < 1000; work += 10) {
         assert_false(trim_due(&t, work));
     }
 }
@@ -35,11 +35,41 @@ static void test_trim__quiet_work_adds_up__now_and_then(void **state)
     int times = 0;
     (void)state;
 
-    for (uint64_t work = 60; work <= 60 * 100; work += 60) {
+    for (uint64_t work = 12; work <= 12 * 500; work += 12) {
         times += trim_due(&t, work);
     }
 
     assert_int_equal(times, 5);
+}
+
+static void test_trim__never_quiet__not_at_all(void **state)
+{
+    struct trim t = {0};
+    (void)state;
+
+    for (uint64_t work = 20; work <= 20 * 500; work += 20) {
+        assert_false(trim_due(&t, work));
+    }
+}
+
+static void test_trim__storms_with_quiet_seconds_between__one_pays_for_several(void **state)
+{
+    struct trim t = {0};
+    uint64_t work = 0;
+    int times = 0;
+    (void)state;
+
+    for (int second = 0; second < 60; second++) {
+        work += second % 2 == 0 ? 2000 : 0;
+        times += trim_due(&t, work);
+    }
+
+    assert_int_equal(times, 10);
+    assert_false(trim_due(&t, work + 2000));
+    for (int second = 0; second < 5; second++) {
+        times += trim_due(&t, work + 2000);
+    }
+    assert_int_equal(times, 11); /* what waited is not forgotten */
 }
 
 int main(void)
@@ -48,6 +78,8 @@ int main(void)
         cmocka_unit_test(test_trim__little_work__never),
         cmocka_unit_test(test_trim__storm__once_when_it_is_over),
         cmocka_unit_test(test_trim__quiet_work_adds_up__now_and_then),
+        cmocka_unit_test(test_trim__never_quiet__not_at_all),
+        cmocka_unit_test(test_trim__storms_with_quiet_seconds_between__one_pays_for_several),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
