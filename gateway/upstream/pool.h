@@ -95,11 +95,11 @@ void pool_debt_forget(struct pool_debt *d);
 
 /**
  * Nobody wants this open, counted stream any more: st is not to be touched afterwards, and
- * up_session_closed() follows by itself. What is queued is dropped. It is reset after a while, at a
- * bounded pace for each connection, unless istiod ends it before.
+ * up_session_closed() follows by itself. What is queued is dropped. It is reset, at a bounded pace
+ * for each connection.
  *
- * half_close: end our side now, which tells istiod that it may. Not for methods to which half a
- * request would look like a whole one.
+ * half_close: end our side first, which tells istiod that it may, and reset only what is not over
+ * after a while. Not for methods to which half a request would look like a whole one.
  */
 void up_session_leave(struct up_session *up, struct h2_stream *st, bool half_close,
                       struct pool_debt *debtor);

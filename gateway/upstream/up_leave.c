@@ -3,7 +3,8 @@
  * Streams that nobody wants any more. Servers count resets: grpc-go's are patient, nghttp2's end
  * the connection, and with it the streams of all other VMs, after 1,000 at once or 33 a second. So
  * a stream is ended by its own half first, istiod then ends the other; what still comes is credited
- * and dropped. After LEAVE_S it is reset, at a pace that no server minds.
+ * and dropped. After LEAVE_S it is reset, at a pace that no server minds. Where the end of our half
+ * might mean something else, the reset is the first thing that istiod hears.
  */
 #include "gateway/upstream/pool_internal.h"
 
@@ -18,7 +19,7 @@
 #define RESETS_PER_S 25.0
 
 struct left_stream {
-    struct list node;         /**< on up->left until it is reset */
+    struct list node;         /**< on up->left until it is reset, by until */
     struct h2_stream *st;     /**< borrowed until on_closed */
     struct up_session *up;    /**< borrowed; outlives its streams */
     struct pool_debt *debtor; /**< borrowed; NULL: gone */
@@ -144,6 +145,7 @@ void up_session_leave(struct up_session *up, struct h2_stream *st, bool half_clo
     struct left_stream *l = calloc(1, sizeof(*l));
 
     CHECK_MAGIC(up, UP_MAGIC);
+    half_close = half_close || st->got_end; /* istiod has answered: nothing can look whole to it */
     up->n_left++;
     bufq_clear(&st->out);
     h2_stream_credit(st, st->unconsumed);
@@ -154,11 +156,12 @@ void up_session_leave(struct up_session *up, struct h2_stream *st, bool half_clo
     *l = (struct left_stream){.st = st, .up = up, .debtor = debtor};
     list_init(&l->reap.node);
     l->reap.fn = reap;
-    l->until = worker_now(up->pool->worker) + LEAVE_S;
-    if (list_empty(&up->left)) {
-        arm(up, LEAVE_S);
+    l->until = worker_now(up->pool->worker) + (half_close ? LEAVE_S : 0);
+    if (list_empty(&up->left) || !half_close) {
+        arm(up, half_close ? LEAVE_S : 0);
     }
-    list_add_tail(&up->left, &l->node);
+    /* one that waits for nothing goes first */
+    list_add_tail(half_close ? &up->left : up->left.next, &l->node);
     list_add_tail(&debtor->streams, &l->debt);
     debtor->n++;
     st->ops = &left_ops;

@@ -10,7 +10,8 @@ istiod has a second reason to delete an entry. Every 100 s it sweeps those that 
 for longer than 1.5 ages, as leaked. With an age of 20 s that is 30 s, but a connection may live for
 32 s (20 s, a tenth more, and 10 s of gRPC's own grace), so the sweep takes some entries of VMs that
 are connected, direct ones too. They are told by their end: a swept entry has a connectedAt that is
-young enough, one that was lost has none.
+young enough, one that was lost has none. Where xdsgate terminates, no stream becomes that old: it
+learns the age from the first connections that istiod ends, and retires the others before.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness.istio import sum_of
 from harness.lab import Column, Lab
+from harness.site import TERMINATE
 from harness.swarm import GROUP, Swarm
 from harness.wait import NotYet, Stopwatch, until
 
@@ -60,8 +63,15 @@ def no_entry_lost(column: Column, _: None) -> None:
         rare = before - _often_back(column, mark)
         assert not rare, f"{len(rare)} VMs came back too rarely: {sorted(rare)[:5]}"
         assert swarm.process.running()
+        if column.name == TERMINATE:
+            assert retired(column) > 0
     finally:
         swarm.stop()
+
+
+def retired(column: Column) -> float:
+    """Connections that xdsgate has retired by itself."""
+    return sum_of(column.lab.edge.metrics(), "xdsgate_upstream_connections_retired_total")
 
 
 def names(column: Column) -> set[str]:
@@ -74,9 +84,11 @@ def simulated(column: Column) -> list[str]:
 
 def _lost_while_watched(column: Column, mark: float) -> set[str]:
     """Looks for two minutes, and no longer once an entry is lost."""
+    oldest = 0 if column.name == TERMINATE else LIFE_S
+
     def lost() -> set[str]:
         return {event.entry.name for event in column.lab.entries.since(mark, column.name, "DELETED")
-                if event.connected_for > LIFE_S}
+                if event.connected_for > oldest}
     try:
         return until(lost, WATCHED_S, "an entry is lost", tick=0.5)
     except NotYet:

@@ -103,7 +103,8 @@ static void test_leave__istiod_is_in_a_push__all_of_it_is_taken(void **state)
     rig_stop(&r);
 }
 
-static void test_leave__half_a_request_of_another_method__is_not_ended_but_reset(void **state)
+static void
+test_leave__half_a_request_of_another_method__is_not_ended_but_reset_at_once(void **state)
 {
     struct rig r;
     (void)state;
@@ -114,12 +115,34 @@ static void test_leave__half_a_request_of_another_method__is_not_ended_but_reset
     struct peer_stream *up = rig_up(&r, 0);
     assert_non_null(up);
 
+    (void)rig_ads(&r, vm, 10);
+    struct peer_stream *ads = rig_up(&r, 1);
+
     vanish(&r, vm);
-    assert_false(up->ended);
-    rig_advance(&r, 2.1);
+    rig_advance(&r, 0.1);
 
     assert_false(up->ended);
     assert_int_equal(up->error, H2_CANCEL);
+    assert_true(ads->ended && !ads->closed);
+    rig_advance(&r, 2);
+    assert_true(ads->closed);
+    rig_stop(&r);
+}
+
+static void test_leave__other_method_is_answered_in_full__nothing_is_reset(void **state)
+{
+    struct rig r;
+    (void)state;
+    start(&r, 50);
+    struct peer_stream *down = peer_request(rig_vm(&r, RIG_ID), chat_request, false);
+    send_message(&r, down, 10, 1);
+    struct peer_stream *up = rig_up(&r, 0);
+
+    answer_status(&r, up, "0", "");
+    rig_advance(&r, 3);
+
+    assert_true(up->closed && up->ended);
+    assert_int_equal(up->error, H2_NO_ERROR);
     rig_stop(&r);
 }
 
@@ -245,7 +268,9 @@ int main(void)
         cmocka_unit_test(test_leave__istiod_ends_it_too__nothing_is_reset),
         cmocka_unit_test(test_leave__istiod_does_not_end_it__reset_after_two_seconds),
         cmocka_unit_test(test_leave__istiod_is_in_a_push__all_of_it_is_taken),
-        cmocka_unit_test(test_leave__half_a_request_of_another_method__is_not_ended_but_reset),
+        cmocka_unit_test(
+            test_leave__half_a_request_of_another_method__is_not_ended_but_reset_at_once),
+        cmocka_unit_test(test_leave__other_method_is_answered_in_full__nothing_is_reset),
         cmocka_unit_test(test_leave__istiod_gives_no_window__place_is_free_after_two_seconds),
         cmocka_unit_test(test_leave__2000_at_once_and_a_limit_of_resets__another_vm_loses_nothing),
         cmocka_unit_test(test_leave__vm_opens_and_resets_without_end__few_streams_of_istiod),
