@@ -8,7 +8,6 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
-#include "core/net/client_hello.h"
 #include "core/net/sock.h"
 
 #define GATE_MAGIC 0x9a7e0001u
@@ -17,9 +16,6 @@
 #define ACCEPT_BURST 16
 #define REOPEN_S 0.1
 
-/* A complete ClientHello waits no longer than this for the handshakes of others: the limit smooths
- * a storm, and 64 peers that stop in the middle of theirs do not keep everybody out. */
-#define PARK_S 1.0
 #define DRAIN_TICK_S 0.02
 
 /* The part of drain_timeout in which all streams have been ended. */
@@ -31,22 +27,6 @@ struct door {
     struct addr addr;
     int fd;
     ev_io io;
-};
-
-/* A connection whose ClientHello is not complete. */
-struct hello {
-    struct list node;
-    struct gate *gate;
-    struct addr peer;
-    struct addr bound;        /* the door it came through */
-    struct conn_place *place; /* counted in gate->limits */
-    int fd;
-    ev_io io;
-    ev_timer timer;
-    bool parked;
-    uint8_t *data; /* owned */
-    size_t n;
-    size_t cap;
 };
 
 static void watch_doors(struct gate *g)
@@ -66,212 +46,6 @@ static void watch_doors(struct gate *g)
 static void count(struct gate *g, enum counter which, int64_t n)
 {
     counter_add(&g->worker->counters->v[which], n);
-}
-
-static void add_in_flight(struct gate *g)
-{
-    g->in_flight++;
-    count(g, COUNTER_HANDSHAKES_IN_FLIGHT, 1);
-}
-
-static void sub_in_flight(struct gate *g)
-{
-    CHECK(g->in_flight > 0);
-    g->in_flight--;
-    count(g, COUNTER_HANDSHAKES_IN_FLIGHT, -1);
-}
-
-static void admit_parked(struct gate *g);
-
-/* ---- what becomes of a connection ---- */
-
-static void on_session_opened(void *arg)
-{
-    sub_in_flight(arg);
-    admit_parked(arg);
-}
-
-static void on_session_over(void *arg, void *place, bool opened)
-{
-    struct gate *g = arg;
-    struct conn_place *p = place;
-
-    conn_limits_leave(g->limits, &p);
-    if (!opened) {
-        sub_in_flight(g);
-        admit_parked(g);
-    }
-}
-
-static void on_pass_over(void *arg, void *place)
-{
-    struct gate *g = arg;
-    struct conn_place *p = place;
-
-    conn_limits_leave(g->limits, &p);
-}
-
-/* ---- the ClientHello ---- */
-
-/* Take the hello apart; its socket is the caller's. */
-static int dissolve(struct hello *h)
-{
-    int fd = h->fd;
-
-    ev_io_stop(h->gate->worker->loop, &h->io);
-    ev_timer_stop(h->gate->worker->loop, &h->timer);
-    list_del(&h->node);
-    free(h->data);
-    free(h);
-    return fd;
-}
-
-static void refuse(struct hello *h, enum end_reason why, const char *detail)
-{
-    struct gate *g = h->gate;
-    struct conn_place *place = h->place;
-    char text[ADDR_TEXT_BYTES];
-
-    log_event(LOG_INFO, "connection refused", LOG_S("peer", addr_format(&h->peer, text)),
-              LOG_S("reason", end_label(why)), LOG_S("detail", detail));
-    counter_add(&g->worker->counters->conn_ends[why], 1);
-    close(dissolve(h));
-    conn_limits_leave(g->limits, &place);
-}
-
-static void hand_over(struct hello *h, struct site_listener *l, struct site_route *r)
-{
-    struct gate *g = h->gate;
-    struct addr peer = h->peer;
-    uint8_t *data = h->data;
-    size_t n = h->n;
-    struct conn_place *place = h->place;
-    struct vm_session_owner owner = {on_session_opened, on_session_over, g, place};
-    struct passthrough_owner pass_owner = {on_pass_over, g, place};
-    enum rc rc;
-
-    h->data = NULL; /* outlives the hello */
-    int fd = dissolve(h);
-    if (r->config->mode == ROUTE_TERMINATE) {
-        add_in_flight(g);
-        rc = vm_session_accept(g->worker, fd, &peer, data, n, l->config->certs, &r->relay, &owner);
-    } else {
-        rc = passthrough_start(g->worker, fd, &peer, data, n, &r->pass, &pass_owner);
-    }
-    free(data);
-    if (rc != RC_OK) {
-        log_event(LOG_ERROR, "cannot take a connection", LOG_S("reason", rc_text(rc)));
-        conn_limits_leave(g->limits, &place);
-        if (r->config->mode == ROUTE_TERMINATE) {
-            sub_in_flight(g); /* memory is short: those that are parked wait for their timers */
-        }
-    }
-}
-
-static void park(struct hello *h)
-{
-    struct gate *g = h->gate;
-
-    count(g, COUNTER_LIMIT_HANDSHAKES, 1);
-    h->parked = true;
-    list_del(&h->node);
-    list_add_tail(&g->parked, &h->node);
-    ev_io_stop(g->worker->loop, &h->io);
-    ev_timer_stop(g->worker->loop, &h->timer);
-    ev_timer_set(&h->timer, PARK_S, 0.);
-    ev_timer_start(g->worker->loop, &h->timer);
-}
-
-/* The route by the configuration in force now; the hello is complete. */
-static void route_hello(struct hello *h)
-{
-    struct gate *g = h->gate;
-    struct client_hello parsed;
-    struct site_listener *l = site_find_listener(g->site, &h->bound);
-
-    CHECK(client_hello_parse(h->data, h->n, &parsed) == RC_OK);
-    struct site_route *r = l != NULL ? site_find_route(l, &h->peer, parsed.sni) : NULL;
-    if (r == NULL) {
-        count(g, COUNTER_NO_ROUTE, 1);
-        refuse(h, END_NO_ROUTE, parsed.sni);
-        return;
-    }
-    bool full = g->in_flight >= l->config->limits.handshakes_in_flight;
-    if (r->config->mode == ROUTE_TERMINATE && full && !h->parked) {
-        park(h);
-        return;
-    }
-    hand_over(h, l, r);
-}
-
-/* One place is free: the longest waiting takes it. */
-static void admit_parked(struct gate *g)
-{
-    if (!list_empty(&g->parked) && !g->draining) {
-        route_hello(LIST_ENTRY(g->parked.next, struct hello, node));
-    }
-}
-
-static bool keep(struct hello *h, const uint8_t *data, size_t n)
-{
-    if (h->n + n > h->cap) {
-        size_t cap = h->n + n < 2048 ? 2048 : 2 * (h->n + n);
-        uint8_t *p = realloc(h->data, cap);
-        if (p == NULL) {
-            return false;
-        }
-        h->data = p;
-        h->cap = cap;
-    }
-    for (size_t i = 0; i < n; i++) {
-        h->data[h->n + i] = data[i];
-    }
-    h->n += n;
-    return true;
-}
-
-static void on_hello_bytes(struct ev_loop *loop, ev_io *io, int revents)
-{
-    struct hello *h = io->data;
-    struct client_hello parsed;
-    uint8_t *in = h->gate->worker->in;
-
-    (void)loop;
-    (void)revents;
-    /* Not more than a hello: what follows it stays in the socket for OpenSSL or the upstream. */
-    ssize_t n = recv(h->fd, in, CLIENT_HELLO_MAX_BYTES, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
-    }
-    if (n <= 0) {
-        refuse(h, h->n == 0 ? END_DOWN_CLOSED : END_HELLO,
-               h->n == 0 ? "before a byte" : "closed within the ClientHello");
-        return;
-    }
-    if (!keep(h, in, (size_t)n)) {
-        refuse(h, END_MEMORY, "");
-        return;
-    }
-    enum rc rc = client_hello_parse(h->data, h->n, &parsed);
-    if (rc == RC_OK) {
-        route_hello(h);
-    } else if (rc != RC_AGAIN) {
-        refuse(h, END_HELLO, rc_text(rc));
-    }
-}
-
-static void on_hello_timeout(struct ev_loop *loop, ev_timer *t, int revents)
-{
-    struct hello *h = t->data;
-
-    (void)loop;
-    (void)revents;
-    if (h->parked) {
-        route_hello(h);
-        return;
-    }
-    count(h->gate, COUNTER_LIMIT_HANDSHAKE_TIMEOUT, 1);
-    refuse(h, END_HANDSHAKE_TIMEOUT, "no ClientHello");
 }
 
 /* ---- accepting ---- */
@@ -315,30 +89,6 @@ static bool admit_peer(struct gate *g, const struct config_listener *listener,
     return false;
 }
 
-static void start_hello(struct gate *g, const struct door *d, int fd, const struct addr *peer,
-                        struct conn_place *place, double timeout)
-{
-    struct hello *h = calloc(1, sizeof(*h));
-
-    if (h == NULL) {
-        close(fd);
-        conn_limits_leave(g->limits, &place);
-        return;
-    }
-    h->gate = g;
-    h->place = place;
-    h->fd = fd;
-    h->peer = *peer;
-    h->bound = d->addr;
-    list_add_tail(&g->hellos, &h->node);
-    ev_io_init(&h->io, on_hello_bytes, fd, EV_READ);
-    h->io.data = h;
-    ev_io_start(g->worker->loop, &h->io);
-    ev_timer_init(&h->timer, on_hello_timeout, timeout, 0.);
-    h->timer.data = h;
-    ev_timer_start(g->worker->loop, &h->timer);
-}
-
 /* One connection; false: no more for now. */
 static bool accept_one(struct gate *g, struct door *d, const struct config_listener *l)
 {
@@ -360,7 +110,7 @@ static bool accept_one(struct gate *g, struct door *d, const struct config_liste
         close(fd);
         return true;
     }
-    start_hello(g, d, fd, &peer, place, l->limits.handshake_timeout);
+    gate_hello_start(g, fd, &d->addr, &peer, place, l->limits.handshake_timeout);
     return true;
 }
 
@@ -498,14 +248,6 @@ enum rc gate_apply(struct gate *g, struct generation *generation, const struct g
 
 /* ---- draining ---- */
 
-static void refuse_all(struct list *hellos)
-{
-    while (!list_empty(hellos)) {
-        refuse(LIST_ENTRY(hellos->next, struct hello, node), END_DRAIN, "");
-    }
-}
-
-/* Streams and passthrough connections: what VMs will come back with. */
 static uint32_t count_work(const struct gate *g)
 {
     uint32_t n = 0;
@@ -580,8 +322,7 @@ void gate_drain(struct gate *g, double seconds, double pace)
     while (!list_empty(&g->doors)) {
         close_door(LIST_ENTRY(g->doors.next, struct door, node));
     }
-    refuse_all(&g->hellos);
-    refuse_all(&g->parked);
+    gate_hello_refuse_all(g);
     double rate = count_work(g) / (seconds * DRAIN_SPREAD + 0.001);
     g->drain_rate = rate > pace ? rate : pace;
     g->drain_at = worker_now(g->worker);
@@ -600,8 +341,7 @@ void gate_kill_all(struct gate *g)
     while (!list_empty(&g->doors)) {
         close_door(LIST_ENTRY(g->doors.next, struct door, node));
     }
-    refuse_all(&g->hellos);
-    refuse_all(&g->parked);
+    gate_hello_refuse_all(g);
     LIST_FOREACH_SAFE(n, spare, &g->sessions)
     {
         vm_session_kill(LIST_ENTRY(n, struct vm_session, node), END_DRAIN);
@@ -625,12 +365,11 @@ enum rc gate_new(struct worker *w, struct conn_limits *limits, struct gate **out
     g->worker = w;
     g->limits = limits;
     list_init(&g->doors);
-    list_init(&g->hellos);
-    list_init(&g->parked);
     list_init(&g->sessions);
     list_init(&g->passes);
     site_upstreams_init(&g->upstreams);
     gate_sweep_init(g);
+    gate_hello_init(g);
     ev_init(&g->reopen, on_reopen);
     g->reopen.data = g;
     ev_init(&g->drain_timer, on_drain_timer);
@@ -653,6 +392,7 @@ void gate_free(struct gate **pg)
     CHECK_MAGIC(g, GATE_MAGIC);
     CHECK(gate_is_empty(g) && list_empty(&g->doors));
     ev_timer_stop(g->worker->loop, &g->sweep);
+    ev_timer_stop(g->worker->loop, &g->slots);
     ev_timer_stop(g->worker->loop, &g->reopen);
     ev_timer_stop(g->worker->loop, &g->drain_timer);
     site_upstreams_kill(&g->upstreams);

@@ -29,6 +29,8 @@ struct gate {
     struct list sessions; /**< vm_session */
     struct list passes;   /**< passthrough */
     uint32_t in_flight;   /**< TLS handshakes */
+    ev_timer slots;       /**< active while any are parked */
+    bool slot_freed;      /**< a handshake ended since the timer was set */
     struct site_upstreams upstreams;
     struct site *site; /**< shared (ref): the configuration in force */
     ev_timer sweep;    /**< looks at the certificates of open connections */
@@ -78,3 +80,16 @@ void gate_sweep_all(struct gate *g);
 
 /** Is nothing open any more? */
 bool gate_is_empty(const struct gate *g);
+
+/* ---- gate_hello.c ---- */
+
+/** Nothing waits yet. */
+void gate_hello_init(struct gate *g);
+
+/** Read the ClientHello of an accepted socket and send it on its way. fd, place: owned. bound: the
+ * door it came through. timeout: seconds for the hello, and once more for waiting. */
+void gate_hello_start(struct gate *g, int fd, const struct addr *bound, const struct addr *peer,
+                      struct conn_place *place, double timeout);
+
+/** End all that have no route yet: the gate drains. */
+void gate_hello_refuse_all(struct gate *g);

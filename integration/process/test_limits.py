@@ -325,3 +325,40 @@ def test_silent_connections__do_not_keep_others_out(rig: Rig) -> None:
 
     site.istiod.await_synced(2)
     assert late.status()[0]["streams_opened"] == 1
+
+
+def real_client_hello() -> bytes:
+    """As a VM sends it, and nothing more."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["h2"])
+    out = ssl.MemoryBIO()
+    tls = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="istiod.istio-system.svc")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return out.read()
+
+
+def test_handshakes_that_stop_in_the_middle__do_not_keep_others_out(rig: Rig) -> None:
+    site = Site(rig, handshakes_in_flight=4)
+
+    for _ in range(12):
+        rig.connect().sendall(real_client_hello())
+    site.await_counted("handshakes_in_flight")
+    late = rig.vms("--no-csr", "--name-prefix", "late", "--ip-base", "10.99.2.1")
+
+    site.istiod.await_synced(2)
+    assert late.status()[0]["streams_opened"] == 1
+
+
+def test_gone_while_it_waited_for_its_handshake__is_skipped(rig: Rig) -> None:
+    site = Site(rig, handshakes_in_flight=1)
+
+    waiting = [rig.connect() for _ in range(3)]
+    for connection in waiting:
+        connection.sendall(real_client_hello())
+    site.await_counted("handshakes_in_flight")
+    for connection in waiting:
+        connection.close()
+
+    site.gateway.await_log("connection refused", detail="while it waited for its handshake")
+    site.assert_others_unharmed()
