@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows: each function starts one relay afresh, measures, and ends it.
+
+A row gives lists of samples by name; what goes wrong is an exception, which the runner writes down
+for that relay and row.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import certs
+from measure import cpu_of, settled
+from peers import Peer
+from programs import Answer, Backend, Vms
+
+Samples = dict[str, list[float]]
+
+KIB = 1024
+MIB = 1024 * 1024
+PUSH_BYTES = 100_000
+MESSAGE_BYTES = 200
+IN_FLIGHT = 64  # handshakes at a time where the opening itself is not measured
+WAIT_S = 30.0
+STALL_SETTLE_S = (3.0, 5.0)  # before a relay ends who reads nothing: xdsgate after ten seconds
+
+RELAY_CPU, LOAD_CPU, BOTH_CPUS = "1", "0", "0,1"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything; QUICK only shows that all of it works."""
+    memory_vms: int = 5000
+    storm_vms: int = 2000
+    storms: int = 3
+    push_vms: int = 1000
+    pushes: int = 10
+    cold_pushes: int = 2
+    message_vms: int = 1000
+    few_vms: int = 64
+    message_s: float = 4.0
+    paced_rate: int = 10_000
+    bystanders: int = 500
+    stall_vms: int = 100
+    stalled_vms: int = 10
+    stall_bytes: int = 10_000_000
+    stall_wait_s: float = 15.0
+    settle_s: tuple[float, float] = (4.0, 15.0)
+
+
+FULL = Sizes()
+QUICK = Sizes(memory_vms=200, storm_vms=200, storms=1, push_vms=200, pushes=4, message_vms=200,
+              message_s=1.0, bystanders=50, stall_vms=20, stalled_vms=2, stall_bytes=2_000_000,
+              stall_wait_s=5.0, settle_s=(2.0, 4.0))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One relay with its backend and its VMs."""
+    relay: Peer
+    backend: Backend
+    vms: Vms
+
+    @property
+    def pid(self) -> int:
+        return self.relay.pid
+
+    def push(self, size: int, within_s: float = WAIT_S) -> Answer:
+        """One message to every VM, until all that read have it in full."""
+        self.vms.expect(size)
+        self.backend.push(size)
+        return self.vms.wait(within_s)
+
+    def push_all(self, size: int) -> Answer:
+        done = self.push(size)
+        if done["missing"]:
+            raise RuntimeError(f"push: {done['missing']} VMs have not got it in {WAIT_S:g} s")
+        return done
+
+
+@contextmanager
+def scene(peer: str, *, resets: str = "unlimited", relay_cpus: str = RELAY_CPU,
+          load_cpus: str = LOAD_CPU, workers: int = 1) -> Iterator[Scene]:
+    """Everything started, no connection made yet; all of it is gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="xdsgate-bench-") as name:
+        folder = Path(name)
+        certs.make(folder)
+        with (Backend(folder, load_cpus, resets) as backend,
+              Peer(peer, folder, backend.port, cpus=relay_cpus, workers=workers) as relay,
+              Vms(folder, load_cpus, relay.port) as vms):
+            yield Scene(relay, backend, vms)
+            relay.must_run()
+
+
+def row_memory(peer: str, sizes: Sizes, _round: int) -> Samples:
+    """The empty process; then each idle VM, after a push to all, after a storm of some."""
+    with scene(peer) as s:
+        empty = settled(s.pid, 1.0, 3.0)
+        count = sizes.memory_vms
+
+        def kib_per_vm() -> list[float]:
+            now = settled(s.pid, *sizes.settle_s)
+            s.vms.must_be_up(count)
+            return [(now.rss - empty.rss) / count / KIB]
+
+        s.vms.open(count, IN_FLIGHT)
+        samples = {"empty_rss": [empty.rss / MIB], "empty_pss": [empty.pss / MIB],
+                   "idle": kib_per_vm(), "upstreams": [s.backend.status()["connections"]]}
+        s.push_all(PUSH_BYTES)
+        samples["pushed"] = kib_per_vm()
+        s.vms.reconnect(sizes.storm_vms)
+        samples["stormed"] = kib_per_vm()
+        return samples
+
+
+def row_push(peer: str, sizes: Sizes, _round: int) -> Samples:
+    """The same message to all; the first ones, with cold TCP windows, are kept apart."""
+    with scene(peer) as s:
+        count = sizes.push_vms
+        s.vms.open(count, IN_FLIGHT)
+        cpu, times = [], []
+        for _ in range(sizes.pushes):
+            cpu.append(cpu_of(s.pid, lambda: times.append(s.push_all(PUSH_BYTES))))
+        s.vms.must_be_up(count)
+        per_gb = [used / (count * PUSH_BYTES / 1e9) for used in cpu]
+        warm = times[sizes.cold_pushes:]
+        return {"first": per_gb[:1], "warm": per_gb[sizes.cold_pushes:],
+                "total_ms": [t["seconds"] * 1000 for t in warm],
+                "p50_ms": [t["p50_ms"] for t in warm]}
+
+
+def ping(s: Scene, count: int, seconds: float, rate: int = 0) -> tuple[float, Answer]:
+    """CPU microseconds of the relay for each round trip, and what the VMs saw."""
+    answers: list[Answer] = []
+    cpu = cpu_of(s.pid, lambda: answers.append(s.vms.ping(count, seconds, MESSAGE_BYTES, rate)))
+    return cpu / max(1, answers[0]["messages"]) * 1e6, answers[0]
+
+
+def row_messages(peer: str, sizes: Sizes, _round: int) -> Samples:
+    """Small messages, each VM's next one when its answer is there: all, some, one."""
+    with scene(peer) as s:
+        count = sizes.message_vms
+        s.vms.open(count, IN_FLIGHT)
+        all_us, all_seen = ping(s, count, sizes.message_s)
+        few_us, few_seen = ping(s, sizes.few_vms, sizes.message_s)
+        one_us, one_seen = ping(s, 1, sizes.message_s)
+        s.vms.must_be_up(count)
+        return {"all_us": [all_us], "all_p50_ms": [all_seen["p50_us"] / 1000],
+                "all_rate": [all_seen["messages"] / all_seen["seconds"]],
+                "few_us": [few_us], "few_rate": [few_seen["messages"] / few_seen["seconds"]],
+                "one_us": [one_us], "one_p50_us": [one_seen["p50_us"]]}
+
+
+def row_storm(peer: str, sizes: Sizes, _round: int) -> Samples:
+    """All VMs cut in one instant, and all back at once."""
+    with scene(peer) as s:
+        count = sizes.storm_vms
+        s.vms.open(count, IN_FLIGHT)
+        cpu, times = [], []
+        for _ in range(sizes.storms):
+            cpu.append(cpu_of(s.pid, lambda: times.append(s.vms.reconnect(count))))
+        s.vms.must_be_up(count)
+        return {"cpu_us": [used / count * 1e6 for used in cpu],
+                "p50_ms": [t["p50_ms"] for t in times],
+                "total_ms": [t["seconds"] * 1000 for t in times]}
+
+
+def row_bystanders(peer: str, sizes: Sizes, _round: int) -> Samples:
+    """A storm with a backend that takes 1000 resets and then 33 a second: who else is lost?"""
+    with scene(peer, resets="default") as s:
+        s.vms.open(sizes.storm_vms + sizes.bystanders, IN_FLIGHT)
+        back = s.vms.say(f"reconnect {sizes.storm_vms}", Vms.OPEN_S)
+        return {"lost": [s.vms.status()["lost"]], "not_back": [back["failed"]]}
+
+
+def row_stall(peer: str, sizes: Sizes, _round: int) -> Samples:
+    """A large message to each of some VMs; then again, while a tenth of them reads nothing."""
+    with scene(peer) as s:
+        s.vms.open(sizes.stall_vms, IN_FLIGHT)
+        idle = settled(s.pid, 1.0, 3.0)
+        before = s.push_all(sizes.stall_bytes)
+        pushed = settled(s.pid, *sizes.settle_s)
+        s.vms.stall(sizes.stalled_vms)
+        during = s.push(sizes.stall_bytes, sizes.stall_wait_s)
+        stalled = settled(s.pid, *STALL_SETTLE_S)
+        reading = sizes.stall_vms - sizes.stalled_vms
+        samples = {"done": [100 * during["done"] / reading],
+                   "idle_mib": [idle.rss / MIB], "pushed_mib": [pushed.rss / MIB],
+                   "stalled_mib": [stalled.rss / MIB],
+                   "kib": [(stalled.rss - pushed.rss) / sizes.stalled_vms / KIB]}
+        if during["done"] == reading:
+            samples["slowdown"] = [during["seconds"] / reading
+                                   / (before["seconds"] / sizes.stall_vms)]
+        return samples
+
+
+def row_workers(peer: str, sizes: Sizes, round_number: int) -> Samples:
+    """The same messages at the same rate by one worker and by two; neither is pinned."""
+    samples: Samples = {}
+    for workers in (1, 2) if round_number % 2 else (2, 1):
+        with scene(peer, relay_cpus=BOTH_CPUS, load_cpus=BOTH_CPUS, workers=workers) as s:
+            s.vms.open(sizes.message_vms, IN_FLIGHT)
+            used, _ = ping(s, sizes.message_vms, sizes.message_s, sizes.paced_rate)
+            s.vms.must_be_up(sizes.message_vms)
+            samples["one_us" if workers == 1 else "two_us"] = [used]
+    samples["ratio"] = [samples["two_us"][0] / samples["one_us"][0]]
+    return samples
+
+
+ROWS: dict[str, Callable[[str, Sizes, int], Samples]] = {
+    "memory": row_memory, "push": row_push, "messages": row_messages, "storm": row_storm,
+    "bystanders": row_bystanders, "stall": row_stall, "workers": row_workers,
+}
+ALONE = {"workers"}  # rows of xdsgate only
