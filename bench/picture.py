@@ -82,7 +82,8 @@ def picture(run: Run) -> str:
         x = MARGIN + place % COLUMNS * (PANEL_W + GAP)
         body += panel(run, metric, x, MARGIN + place // COLUMNS * panel_h)
     body.append(f'<text class="dim" x="{MARGIN}" y="{height - 14}">'
-                f"bar: median (rounds: {run.rounds}); line: smallest to largest; dashed: xdsgate's target</text>")
+                f"bar: median (rounds: {run.rounds}); line: smallest to largest; "
+                "dashed: xdsgate's target</text>")
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
             f' width="{width}" height="{height}" role="img">\n'
             f"<title>xdsgate beside other relays</title>\n<style>{STYLE}</style>\n"

@@ -95,8 +95,8 @@ def write(run: Run, out: Path) -> None:
 
 def main() -> int:
     options = parse(sys.argv[1:])
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(130))  # ends every `with`, as Ctrl-C does
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # so that every `with` ends what it began
     run = Run(options.peers, options.only, quick=options.quick,
                      versions={name: peers.version_of(name) for name in options.peers})
     began = time.monotonic()
