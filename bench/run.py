@@ -8,7 +8,8 @@
 Rows: memory, push, messages, storm, bystanders, stall, workers. In every round each row is done by
 one relay after the other, each started afresh. Only a complete run (five rounds or more of every
 row and peer) writes bench/RESULTS.md; others write build/bench/RESULTS.md, unless --out says where.
-The picture results.svg lies beside it, and every sample in build/bench/samples.json.
+The picture results.svg lies beside it. build/bench has what is known after each round, and every
+sample in samples.json.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def measure(run: Run, row: str, peer: str, sizes: Sizes, number: int) -> None:
 
 def all_rounds(run: Run, options: argparse.Namespace) -> None:
     sizes = QUICK if options.quick else FULL
+    began = time.monotonic()
     for number in range(1, options.rounds + 1):
         for row in options.only:
             turn = number % len(options.peers)  # nobody is always the first
@@ -81,6 +83,8 @@ def all_rounds(run: Run, options: argparse.Namespace) -> None:
                 if row not in ALONE or peer == "xdsgate":
                     measure(run, row, peer, sizes, number)
         run.rounds = number
+        run.minutes = (time.monotonic() - began) / 60
+        write(run, SCRATCH / "RESULTS.md")
 
 
 def write(run: Run, out: Path) -> None:
@@ -89,8 +93,6 @@ def write(run: Run, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(report.page(run))
     out.with_name("results.svg").write_text(picture(run))
-    say(report.page(run))
-    say(f"written: {out} and {out.with_name('results.svg')}")
 
 
 def main() -> int:
@@ -99,14 +101,14 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)  # so that every `with` ends what it began
     run = Run(options.peers, options.only, quick=options.quick,
                      versions={name: peers.version_of(name) for name in options.peers})
-    began = time.monotonic()
     try:
         all_rounds(run, options)
     except KeyboardInterrupt:
-        say("interrupted; nothing is written")
+        say(f"interrupted; complete rounds: {run.rounds}, see {SCRATCH / 'RESULTS.md'}")
         return 130
-    run.minutes = (time.monotonic() - began) / 60
     write(run, options.out)
+    say(report.page(run))
+    say(f"written: {options.out} and {options.out.with_name('results.svg')}")
     return 0
 
 
