@@ -35,6 +35,11 @@ static void run_line(struct commands *c, char *line)
     char text[128];
     bool fits = split(line, &name, &words);
 
+    if (c->skipping) {
+        c->skipping = false;
+        answer_error("the line is too long");
+        return;
+    }
     if (name == NULL) {
         return;
     }
@@ -66,7 +71,7 @@ static void run_waiting(struct commands *c)
         run_line(c, line);
     }
     if (c->n == sizeof(c->line) && !c->held) {
-        answer_error("the line is too long");
+        c->skipping = true;
         c->n = 0;
     }
     if (c->ended && !c->held) {

@@ -45,7 +45,8 @@ struct commands {
     char line[COMMAND_LINE_BYTES]; /**< what was read and not yet run */
     size_t n;
     bool held;
-    bool ended; /**< no more input */
+    bool skipping; /**< the rest of a line that is too long */
+    bool ended;    /**< no more input */
 };
 
 /** Start to read commands. table and arg are borrowed for the life of c. */

@@ -219,6 +219,9 @@ static void read_frames(struct link *l)
         if (took < 0 && !l->ending) {
             link_end(l, LINK_FIN, nghttp2_strerror((int)took));
         }
+        if (SSL_has_pending(l->ssl) == 0) {
+            return; /* the socket had no more; if it has by now, the loop says so */
+        }
     }
     if (!l->ending &&
         !l->paused) { /* more may wait in OpenSSL, of which the socket knows nothing */

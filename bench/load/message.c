@@ -125,7 +125,7 @@ void inbox_init(struct inbox *in, const struct message_pattern *pattern)
 static enum inbox_result feed_head(struct inbox *in, uint8_t byte)
 {
     in->head[in->n_head++] = byte;
-    if (in->n_head < MESSAGE_HEAD_BYTES) {
+    if (in->n_head != MESSAGE_FRAMING_BYTES) {
         return INBOX_MORE;
     }
     in->bytes = (uint32_t)in->head[1] << 24 | (uint32_t)in->head[2] << 16 |
