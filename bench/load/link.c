@@ -320,6 +320,17 @@ static enum rc prepare(struct link *l, SSL_CTX *tls, int fd)
     return RC_OK;
 }
 
+/* Name it, and insist on its certificate. */
+static bool set_server_name(SSL *ssl, const char *sni)
+{
+    void *name = NULL;
+
+    /* SSL_set_tlsext_host_name() without its cast; the name is copied. */
+    memcpy(&name, &sni, sizeof(name));
+    return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name) == 1 &&
+           SSL_set1_host(ssl, sni) == 1;
+}
+
 enum rc link_connect(struct link *l, SSL_CTX *tls, const struct addr *peer,
                      const struct addr *source, const char *sni)
 {
@@ -329,7 +340,7 @@ enum rc link_connect(struct link *l, SSL_CTX *tls, const struct addr *peer,
     CHECK(l->state == LINK_CLOSED);
     TRY(sock_connect(peer, source, &fd));
     TRY(prepare(l, tls, fd));
-    if (SSL_set_tlsext_host_name(l->ssl, sni) != 1 || SSL_set1_host(l->ssl, sni) != 1) {
+    if (!set_server_name(l->ssl, sni)) {
         SSL_free(l->ssl);
         (void)close(fd);
         link_init(l, l->home, l->ops, l->owner);
