@@ -20,7 +20,7 @@ import peers  # noqa: E402
 import programs  # noqa: E402
 from peers import KINDS, Peer  # noqa: E402
 from programs import Answer, Program  # noqa: E402
-from rig.http2 import Http2, message  # noqa: E402
+from rig.http2 import WINDOW_UPDATE, Http2, message  # noqa: E402
 from rig.wait import until, until_equal  # noqa: E402
 
 CPUS = "0-1"
@@ -98,7 +98,7 @@ class Lab:
     def push(self, size: int, *more: int) -> int:
         return self.backend.say(" ".join(map(str, ["push", size, *more])))["streams"]
 
-    def await_backend(self, **wanted: int) -> None:
+    def await_backend(self, **wanted: object) -> None:
         def look() -> Answer:
             status = self.backend.say("status")
             return {name: status[name] for name in wanted}
@@ -232,13 +232,14 @@ def test_open__other_protocol__is_refused(lab: Lab):
     assert lab.vms.say("open 1")["reasons"] == {"tlsv1 alert no application protocol": 1}
 
 
-@pytest.mark.parametrize("how", ["fin", "rst"])
-def test_close__some__are_gone_and_not_lost(lab: Lab, how: str):
+@pytest.mark.parametrize("how, end", [("fin", "connection closed"),
+                                      ("rst", "connection reset by the peer")])
+def test_close__some__are_gone_and_not_lost(lab: Lab, how: str, end: str):
     lab.open(5)
 
     assert lab.vms.say(f"close 2 {how}") == {"closed": 2}
 
-    lab.await_backend(connections=3, streams=3, closed=2)
+    lab.await_backend(connections=3, streams=3, closed=2, ends={end: 2})
     lab.await_vms(vms=3, up=3, lost=0)
     lab.open(1)
     assert remote_addresses(lab.port) == {f"127.16.0.{i}" for i in range(1, 5)}
@@ -251,7 +252,8 @@ def test_reconnect__some__are_cut_and_come_back(lab: Lab):
 
     assert (answer["up"], answer["failed"]) == (5, 0)
     assert answer["max_ms"] <= answer["seconds"] * 1000
-    lab.await_backend(connections=8, streams=8, opened=13, closed=5)
+    lab.await_backend(connections=8, streams=8, opened=13, closed=5,
+                      ends={"connection reset by the peer": 5})
     lab.await_vms(vms=8, up=8, lost=0)
 
 
@@ -330,6 +332,7 @@ def test_ping__backend_dies__is_answered_at_the_end(lab: Lab):
     lab.open(2)
     lab.vms.popen.stdin.write(b"ping 2 1 200\n")
     lab.vms.popen.stdin.flush()
+    until(lambda: lab.backend.say("status")["echoes"], "the first echo")
     lab.backend.popen.kill()
 
     assert lab.vms._answer("ping", 30)["unanswered"] <= 2
@@ -428,6 +431,24 @@ def test_backend__hello_echo_and_end__are_answered_byte_by_byte(lab: Lab):
     assert h2.read_until_ended(1)["grpc-status"] == "0"
     assert h2.data[1] == expected
     lab.await_backend(streams=0, wrong=0)
+
+
+def test_backend__stream_is_ended__pushes_that_have_not_begun_are_dropped(lab: Lab):
+    h2 = lab.http2()
+    hello(h2, 1)
+    expected = pattern(b"H", 100)
+    read_data(h2, 1, len(expected))
+    for size in (100000, 100, 200):
+        assert lab.push(size) == 1
+    read_data(h2, 1, 65535)
+
+    h2.send_data(1, b"", end=True)
+    lab.await_backend(bytes_queued=100000 + 5 + len(expected) - 65535)
+    for stream in (0, 1):
+        h2.send(WINDOW_UPDATE, 0, stream, (1 << 20).to_bytes(4, "big"))
+
+    assert h2.read_until_ended(1)["grpc-status"] == "0"
+    assert h2.data[1] == expected + pattern(b"P", 100000)
 
 
 def test_backend__what_is_not_grpc__is_refused(lab: Lab):

@@ -102,7 +102,11 @@ static bool take_message(struct call *c)
         c->caller->server->acks++;
         return true;
     }
-    return kind != MESSAGE_ECHO || call_send(c, MESSAGE_ECHO, c->in.bytes);
+    if (kind != MESSAGE_ECHO) {
+        return true;
+    }
+    c->caller->server->echoes++;
+    return call_send(c, MESSAGE_ECHO, c->in.bytes);
 }
 
 static int on_data(nghttp2_session *h2, uint8_t flags, int32_t stream, const uint8_t *data,

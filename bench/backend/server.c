@@ -27,8 +27,8 @@ static void on_over(struct link *l, const char *why)
     struct list *pos;
     struct list *spare;
 
-    (void)why;
     CHECK_MAGIC(c, CALLER_MAGIC);
+    tally_add(&c->server->ends, why);
     LIST_FOREACH_SAFE(pos, spare, &c->calls)
     {
         struct call *call = LIST_ENTRY(pos, struct call, of_caller);
@@ -251,9 +251,11 @@ static bool run_status(void *arg, const struct words *w)
     answer_int(&a, "resets_received", s->resets_received);
     answer_int(&a, "goaways_sent", s->goaways_sent);
     answer_int(&a, "acks", s->acks);
+    answer_int(&a, "echoes", s->echoes);
     answer_int(&a, "wrong", s->wrong);
     answer_int(&a, "bytes_queued", queued);
     answer_int(&a, "max_streams_seen", s->max_streams_seen);
+    answer_tally(&a, "ends", &s->ends);
     answer_close(&a);
     return true;
 }

@@ -12,6 +12,7 @@
 #include "bench/load/commands.h"
 #include "bench/load/link.h"
 #include "bench/load/message.h"
+#include "bench/load/tally.h"
 #include "core/base/list.h"
 
 #define SERVER_MAGIC 0x5e7bac0eu
@@ -40,8 +41,10 @@ struct server {
     uint64_t resets_received;
     uint64_t goaways_sent;
     uint64_t acks;
+    uint64_t echoes;
     uint64_t wrong;            /**< streams with bytes that nobody sent */
     uint32_t max_streams_seen; /**< the most at once on one connection */
+    struct tally ends;         /**< why connections ended */
 };
 
 /** A connection. */
