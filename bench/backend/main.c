@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The backend of the bench, driven by commands (bench/README.md). */
+/* The backend of the bench, driven by commands (bench/load/README.md). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The load generator: thousands of VMs in one process, driven by commands (bench/README.md). */
+/* The load generator: many VMs in one process, driven by commands (bench/load/README.md). */
 #include <stdio.h>
 #include <stdlib.h>
 
