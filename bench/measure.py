@@ -7,6 +7,8 @@ adds up to, in nanoseconds, and also of threads that have ended since.
 
 from __future__ import annotations
 
+import os
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,6 +87,26 @@ def cpu_of(pid: int, action: Callable[[], None]) -> float:
     action()
     quiet(pid)
     return cpu_s(pid) - before
+
+
+class Neighbours:
+    """How much of the machine programs use that are none of ours, since it was made."""
+
+    def __init__(self) -> None:
+        self.began = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """CPU seconds so far: of all CPUs, busy, and ours (of children that were waited for)."""
+        words = (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]
+        ticks = [int(word) / os.sysconf("SC_CLK_TCK") for word in words]
+        idle = ticks[3] + ticks[4]
+        ours = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(ticks), sum(ticks) - idle, sum(one.ru_utime + one.ru_stime for one in ours)
+
+    def share(self) -> float:
+        every, busy, ours = (now - before for now, before in zip(self._now(), self.began))
+        return max(0.0, busy - ours) / every if every else 0.0
 
 
 def settled(pid: int, at_least_s: float, at_most_s: float) -> Memory:

@@ -93,6 +93,7 @@ class Run:
     versions: dict[str, str] = field(default_factory=dict)
     rounds: int = 0
     minutes: float = 0.0
+    neighbours: list[float] = field(default_factory=list)  # others' share of the CPUs, each row
     results: dict[str, dict[str, list[dict[str, list[float]]]]] = field(default_factory=dict)
     errors: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 

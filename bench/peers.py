@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import re
@@ -20,7 +21,7 @@ from certs import SERVER_NAME
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-BUILD = ROOT / "build/release"
+BUILD = Path(os.environ.get("XDSGATE_BUILD") or ROOT / "build/release").resolve()
 
 START_S = 20.0
 TCP_LISTEN = "0A"
@@ -102,12 +103,24 @@ def on_cpus(cpus: str) -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", cpus]
 
 
+def adopt_orphans() -> None:
+    """Processes that a relay leaves behind become ours, to be waited for and counted."""
+    pr_set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
 def kill_group(popen: subprocess.Popen) -> None:
+    """End it with all that it started, and wait for every one of them."""
     try:
         os.killpg(popen.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
     popen.wait()
+    try:
+        while True:
+            os.waitpid(-popen.pid, 0)
+    except ChildProcessError:
+        pass
 
 
 class Peer:

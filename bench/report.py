@@ -97,6 +97,8 @@ def machine(run: Run) -> Iterator[str]:
     today = time.strftime("%-d %B %Y", time.gmtime())
     yield f"- {today}, rounds: {run.rounds}, minutes: {run.minutes:.0f}"
     yield f"- {cpu_model()}, {memory:.0f} GB, Linux {platform.release()}"
+    yield (f"- other programs had {median(run.neighbours):.0%} of the CPUs meanwhile "
+           f"({min(run.neighbours):.0%}..{max(run.neighbours):.0%} in single rows)")
     yield f"- xdsgate at {commit()}; OpenSSL {' '.join(openssl[1:2])}"
     yield "- " + ", ".join(f"{name} {text}" for name, text in run.versions.items())
 

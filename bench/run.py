@@ -23,6 +23,7 @@ from pathlib import Path
 
 import peers
 import report
+from measure import Neighbours
 from metrics import Run, median
 from picture import picture
 from rows import ALONE, FULL, QUICK, ROWS, Sizes
@@ -62,15 +63,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def measure(run: Run, row: str, peer: str, sizes: Sizes, number: int) -> None:
     """One row of one relay, or what went wrong, into the results; never an exception."""
-    began = time.monotonic()
+    began, neighbours = time.monotonic(), Neighbours()
     try:
         samples, error = ROWS[row](peer, sizes, number), ""
     except (RuntimeError, OSError, KeyError, ValueError) as problem:
         samples, error = {}, f"{type(problem).__name__}: {problem}"
     run.add(row, peer, samples, error)
+    run.neighbours.append(neighbours.share())
     said = error or "  ".join(f"{name} {median(values):.4g}"
                               for name, values in samples.items())
-    say(f"round {number}  {row:10} {peer:8} {time.monotonic() - began:5.1f} s  {said}")
+    say(f"round {number}  {row:10} {peer:8} {time.monotonic() - began:5.1f} s  {said}"
+        f"  [others {run.neighbours[-1]:.0%}]")
 
 
 def all_rounds(run: Run, options: argparse.Namespace) -> None:
@@ -100,7 +103,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # so that every `with` ends what it began
     run = Run(options.peers, options.only, quick=options.quick,
-                     versions={name: peers.version_of(name) for name in options.peers})
+              versions={name: peers.version_of(name) for name in options.peers})
+    peers.adopt_orphans()
     try:
         all_rounds(run, options)
     except KeyboardInterrupt:
