@@ -49,7 +49,7 @@ class Sizes:
     stalled_vms: int = 10
     stall_bytes: int = 10_000_000
     stall_wait_s: float = 15.0
-    settle_s: tuple[float, float] = (4.0, 15.0)
+    settle_s: tuple[float, float] = (4.0, 12.0)
 
 
 FULL = Sizes()
@@ -183,7 +183,7 @@ def row_stall(peer: str, sizes: Sizes, _round: int) -> Samples:
         s.vms.open(sizes.stall_vms, IN_FLIGHT)
         idle = settled(s.pid, 1.0, 3.0)
         before = s.push_all(sizes.stall_bytes)
-        pushed = settled(s.pid, *sizes.settle_s)
+        pushed = settled(s.pid, *STALL_SETTLE_S)
         s.vms.stall(sizes.stalled_vms)
         during = s.push(sizes.stall_bytes, sizes.stall_wait_s)
         stalled = settled(s.pid, *STALL_SETTLE_S)
