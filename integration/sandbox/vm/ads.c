@@ -20,6 +20,13 @@
 #define BACKOFF_BASE_MS 500
 #define BACKOFF_MAX_MS 30000
 
+/*
+ * How long a dial without any answer lasts. An agent's: 20 s, minConnectTimeout of grpc-go
+ * (clientconn.go), which sets TCP_USER_TIMEOUT once it is connected (http2_client.go). gRPC core
+ * sets it, to the 10 s of the PING's answer, before connect(): so a VM here dials twice.
+ */
+#define UNANSWERED_MIN_MS 9000
+
 typedef Envoy__Service__Discovery__V3__DiscoveryRequest sotw_request;
 typedef Envoy__Service__Discovery__V3__DiscoveryResponse sotw_response;
 typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest delta_request;
@@ -380,10 +387,20 @@ static void on_reopen(struct timer *t)
     vm_ads_open(t->user);
 }
 
+static void begin(struct vm *v);
+
+/* The dial got no answer, but an agent's would go on. */
+static bool still_dialling(const struct vm *v)
+{
+    return !v->redialled && !dialled_connected(v->ads) &&
+           os_now_ms() - v->dialled_ms >= UNANSWERED_MIN_MS;
+}
+
 static void on_end(void *user, int status, const char *text)
 {
     struct vm *v = user;
     int64_t bound = v->backoff_ms;
+    bool again = still_dialling(v);
 
     v->ads = NULL;
     grpc_channel_destroy(v->ads_channel);
@@ -391,6 +408,11 @@ static void on_end(void *user, int status, const char *text)
     outcome_set(&v->ads_outcome, status, text);
     log_debug("%s: ADS ended: %d %s", v->name, status, text);
     v->established = false;
+    if (again) {
+        v->redialled = true;
+        begin(v);
+        return;
+    }
     v->backoff_ms = bound * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : bound * 2;
     timer_arm(v->swarm->loop, &v->ads_timer, (int64_t)os_random_below((uint64_t)bound), on_reopen,
               v);
@@ -413,16 +435,13 @@ static void forget_stream(struct vm *v)
     v->lds_requested = false;
 }
 
-void vm_ads_open(struct vm *v)
+static void begin(struct vm *v)
 {
     struct dial d = vm_dial(v);
     struct dialled_header headers[8];
     char *bearer = NULL;
     size_t n;
 
-    if (v->ads != NULL) {
-        return;
-    }
     forget_stream(v);
     if (v->backoff_ms == 0) {
         v->backoff_ms = BACKOFF_BASE_MS;
@@ -440,4 +459,13 @@ void vm_ads_open(struct vm *v)
     v->ads_opened++;
     dialled_pause(v->ads, v->paused);
     subscribe(v, XDS_CDS);
+}
+
+void vm_ads_open(struct vm *v)
+{
+    if (v->ads == NULL) {
+        v->dialled_ms = os_now_ms();
+        v->redialled = false;
+        begin(v);
+    }
 }

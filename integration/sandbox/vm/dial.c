@@ -320,6 +320,11 @@ void dialled_pause(struct dialled_call *c, bool pause)
     receive(c);
 }
 
+bool dialled_connected(const struct dialled_call *c)
+{
+    return c->opened;
+}
+
 void dialled_drop(struct dialled_call *c)
 {
     c->ops = NULL;

@@ -55,6 +55,9 @@ struct dialled_call *dialled_open(struct loop *l, grpc_channel *channel, const c
 /** Queue a message behind what is being sent. */
 void dialled_send(struct dialled_call *c, const ProtobufCMessage *message);
 
+/** Had the call a connection? Asked in on_end(): without one, the dial failed. */
+bool dialled_connected(const struct dialled_call *c);
+
 /** Say that nothing more will be sent, after what is queued. */
 void dialled_half_close(struct dialled_call *c);
 

@@ -90,6 +90,8 @@ struct vm {
     struct dialled_call *ads;  /* borrowed until its end */
     struct timer ads_timer;
     int64_t backoff_ms;       /* upper bound of the next wait */
+    int64_t dialled_ms;       /* os_now_ms() when the stream was begun */
+    bool redialled;           /* and nobody answered for the first half of an agent's patience */
     uint64_t ads_opened;      /* streams begun */
     uint64_t ads_established; /* streams that got a response */
     struct outcome ads_outcome;
