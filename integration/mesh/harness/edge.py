@@ -16,13 +16,14 @@ import signal
 from pathlib import Path
 
 from . import netns, pki
-from .processes import Process
+from .processes import IP, Process, run
 from .site import SERVER_NAME, TERMINATE, XDS_PORT, Site
 from .wait import until
 
 HERE = Path(__file__).resolve()
 DEFAULT_BINARY = HERE.parents[3] / "build/release/xdsgate"
 METRICS_PORT = 15095
+DRAIN_TIMEOUT = "30s"
 
 CONFIG = """\
 version: 1
@@ -58,7 +59,7 @@ upstreams:
   endpoints: [{endpoints}]
   source_address: ["{untrusted}"]
 
-drain_timeout: 30s
+drain_timeout: {drain_timeout}
 admin:
   socket: {folder}/admin.sock
   bind: 127.0.0.1:15094
@@ -110,12 +111,17 @@ class Edge:
         serving = pki.issue(authority, folder, "serving", sans=f"DNS:{SERVER_NAME}",
                             usage="serverAuth")
         self.config = folder / "xdsgate.yaml"
-        self.config.write_text(CONFIG.format(
+        self.values = dict(
             port=XDS_PORT, certificate=serving.certificate, key=serving.key,
             root=authority.certificate, terminated=site.subnet(TERMINATE), server_name=SERVER_NAME,
             namespace=TERMINATE,
             endpoints=", ".join(f'"{end}"' for end in site.istiods), trusted=site.edge_trusted,
-            untrusted=site.edge_untrusted, folder=folder, metrics_port=METRICS_PORT))
+            untrusted=site.edge_untrusted, folder=folder, metrics_port=METRICS_PORT)
+        self.write_config(DRAIN_TIMEOUT)
+
+    def write_config(self, drain_timeout: str) -> None:
+        """For the next start; a process that runs sees the change and takes it too."""
+        self.config.write_text(CONFIG.format(drain_timeout=drain_timeout, **self.values))
 
     def start(self) -> None:
         if not os.access(binary(), os.X_OK):
@@ -152,10 +158,31 @@ class Edge:
             assert self._end_of(pid, 45) == 0
         del self.pids[:-1]
 
+    def reconfigure(self, drain_timeout: str) -> None:
+        """Reloads with another drain_timeout."""
+        count = self.process.text().count("configuration in force")
+        self.write_config(drain_timeout)
+        os.kill(self.pids[-1], signal.SIGHUP)
+        until(lambda: self.process.text().count("configuration in force") > count, 20,
+              "the configuration is in force")
+
     def stop(self) -> int:
         """Ends it gracefully; its exit status."""
         os.kill(self.pids[-1], signal.SIGTERM)
-        return self._end_of(self.pids[-1], 45)
+        return self._end_of(self.pids[-1], 75)
+
+    def kill(self) -> None:
+        """SIGKILL: the kernel closes its connections."""
+        self.process.kill()
+
+    def lose_power(self) -> None:
+        """Nothing is left of it, and its machine knows nothing of its connections any more.
+
+        The machine has to be unplugged, or what it sends now would tell the others.
+        """
+        self.process.freeze()
+        run(IP, "netns", "exec", self.netns, "ss", "--kill", "--tcp", "state", "connected")
+        self.process.kill()
 
     def _end_of(self, pid: int, within: float) -> int:
         if pid == self.process.popen.pid:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import re
 from pathlib import Path
 
@@ -25,6 +26,7 @@ STOCK_ENVOY = {"PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_ENABLE_ALPN_FIL
 STOCK_ENVOY_VALUES = "values.telemetry.enabled=false"
 FOREIGN_FILTER = {"PILOT_ENABLE_ALPN_FILTER": "true"}  # makes stock Envoy answer LDS with a NACK
 
+CONNECTIONS = "/debug/connections"
 
 VALUES = ("profile=minimal", STOCK_ENVOY_VALUES, "values.pilot.autoscaleEnabled=false",
           "values.global.multiCluster.clusterName=Kubernetes", "meshConfig.accessLogFile=")
@@ -106,13 +108,21 @@ class Istiod:
     def get(self, port: int, path: str) -> str | None:
         """A page of its debugging or monitoring ports, None unless the answer is 200."""
         connection = http.client.HTTPConnection(self.end.address, port, timeout=10)
-        connection.sock = netns.connect(self.kube.netns, self.end.address, port)
+        connection.sock = netns.connect(self.kube.netns, self.end.address, port,
+                                        source="127.0.0.1")  # who is asked nothing
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
             return answer.read().decode() if answer.status == 200 else None
         finally:
             connection.close()
+
+    def running(self) -> bool:
+        return self.process is not None and self.process.running()
+
+    def nodes(self) -> list[str]:
+        """Whose streams it has, each as often as it has one."""
+        return nodes_of(self.get(8080, CONNECTIONS) or "{}")
 
     def metric(self, name: str) -> float:
         """A counter of istiod, summed over its labels; 0 when it was never touched."""
@@ -131,6 +141,12 @@ class Istiod:
                 "--httpsAddr", f"{self.end.address}:15017",
                 "--ctrlz_port", str(9876 + self.number),
                 "--keepaliveMaxServerConnectionAge", connection_age]
+
+
+def nodes_of(connections: str) -> list[str]:
+    """The nodes on istiod's page of its connections."""
+    clients = json.loads(connections).get("clients") or []
+    return [one["connectionId"].rpartition("-")[0] for one in clients]
 
 
 def sum_of(metrics: str, name: str) -> float:

@@ -107,6 +107,14 @@ class PodIstiod:
     def has_logged(self, pattern: str) -> re.Match[str] | None:
         return re.search(pattern, self.kube.kubectl("-n", SYSTEM, "logs", "deployment/istiod"))
 
+    def running(self) -> bool:
+        return True
+
+    def nodes(self) -> list[str]:
+        return istio.nodes_of(self.kube.kubectl(
+            "-n", SYSTEM, "exec", self.name, "--", "pilot-discovery", "request", "GET",
+            istio.CONNECTIONS))
+
     def metric(self, name: str) -> float:
         page = f"/api/v1/namespaces/{SYSTEM}/pods/{self.name}:15014/proxy/metrics"
         return istio.sum_of(self.kube.kubectl("get", "--raw", page), name)

@@ -6,7 +6,9 @@ from __future__ import annotations
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import istio, netns, pki
 from .edge import Edge
@@ -20,6 +22,9 @@ from .site import COLUMNS, DIRECT
 from .vm import VM, Plan
 from .wait import Stopwatch
 
+if TYPE_CHECKING:
+    from .fleet import Fleet
+
 ATTACKER = 66  # last byte of its address
 OBJECTS = Path(__file__).resolve().parent.parent / "objects"
 
@@ -31,6 +36,21 @@ PLANS = {plan.name: plan for plan in (
 )}
 
 
+@dataclass(frozen=True)
+class Loss:
+    """What an event cost the VMs of a column. Seconds are counted from its beginning."""
+
+    what: str
+    vms: int
+    deleted: int  # of the WorkloadEntries: each counts once
+    unhealthy: int  # those that were there and not healthy for a moment
+    again: int  # VMs that had to connect again
+    tries: float  # of each simulated one among them, on average
+    ended_s: float  # the event itself
+    half_s: float  # half of those were back
+    back_s: float  # all were
+
+
 class Column:
     """One way from a VM to istiod, with its VMs. A VM is started when it is first asked for."""
 
@@ -39,8 +59,10 @@ class Column:
         self.name = name  # also the Kubernetes namespace of its VMs
         self.vms: dict[str, VM] = {}
         self.times: list[tuple[str, float]] = []
+        self.losses: list[Loss] = []
         self.broken: Exception | None = None  # why nothing can work in this column
         self.swarm_machine = ""  # where its simulated VMs run, once there were some
+        self.fleet: Fleet | None = None  # hundreds of VMs, while scenarios share them
         self._attacker = ""
         self._no_vms = ""  # which VM never came up, and why
         self._lock = threading.Lock()
@@ -80,6 +102,10 @@ class Column:
     def note(self, what: str, seconds: float) -> None:
         """A measured time, for the closing table."""
         self.times.append((what, seconds))
+
+    def note_loss(self, loss: Loss) -> None:
+        """What an event cost its VMs, for a table of its own."""
+        self.losses.append(loss)
 
     def _start(self, plan: Plan) -> VM:
         vm = self.lab.new_vm(self, plan)

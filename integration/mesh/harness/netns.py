@@ -25,6 +25,8 @@ NETNS = Path("/run/netns")
 NETNS_FILES = Path("/etc/netns")  # NAME/hosts is bind-mounted over /etc/hosts by `ip netns exec`
 CLONE_NEWNET = 0x40000000
 PREFIX = re.compile(r"xm(\d+)-")
+DISABLED, FORWARDING = "0", "3"  # what a port of a bridge may be
+NOBODY = "02:00:00:00:00:01"  # a neighbour that does not exist
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -42,10 +44,13 @@ class Network:
         self.bridge = bridge
         self.hub = ""  # the namespace of the bridge; "" is the root's, where Docker has its own
         self.ports = itertools.count(1)
+        self.port_of: dict[str, str] = {}  # on the bridge, by machine
+        self.addresses_of: dict[str, Sequence[str]] = {}
 
     def add_hub(self, name: str, *addresses: str) -> str:
         """The machine that holds the bridge; its addresses are those of the bridge."""
         self.hub = self._add(name)
+        self.addresses_of[self.hub] = addresses
         self._ip("-n", self.hub, "link", "add", self.bridge, "type", "bridge")
         for address in addresses:
             self._ip("-n", self.hub, "address", "add", f"{address}/{self.bits}", "dev", self.bridge)
@@ -56,6 +61,7 @@ class Network:
         """A machine on the bridge. It cannot cheat: `unreachable` addresses are that for it."""
         netns = self._add(name)
         port = f"{self.prefix}{next(self.ports)}"
+        self.port_of[netns], self.addresses_of[netns] = port, addresses
         self._ip("-n", netns, "link", "add", "eth0", "type", "veth",
                  "peer", "name", port, "netns", self.hub or "1")
         self._ip(*(["-n", self.hub] if self.hub else []), "link", "set", port,
@@ -66,6 +72,31 @@ class Network:
         for address in unreachable:
             self._ip("-n", netns, "route", "add", "unreachable", f"{address}/32")
         return netns
+
+    def unplug(self, machine: str) -> None:
+        """Nothing it sends arrives and nothing arrives at it; nobody is told, it neither."""
+        self._set_port(machine, DISABLED)
+
+    def plug(self, machine: str) -> None:
+        self._set_port(machine, FORWARDING)
+
+    def sever(self, machine: str) -> None:
+        """As `unplug`, but only between it and the hub: each asks a neighbour that is not there."""
+        for netns, device, address in self._ways(machine):
+            self._ip("-n", netns, "neighbour", "replace", address, "dev", device,
+                     "lladdr", NOBODY, "nud", "permanent")
+
+    def join(self, machine: str) -> None:
+        for netns, device, address in self._ways(machine):
+            self._ip("-n", netns, "neighbour", "delete", address, "dev", device)
+
+    def _ways(self, machine: str) -> list[tuple[str, str, str]]:
+        there = [(machine, "eth0", address) for address in self.addresses_of[self.hub]]
+        return there + [(self.hub, self.bridge, address) for address in self.addresses_of[machine]]
+
+    def _set_port(self, machine: str, state: str) -> None:
+        run("bridge", *(["-n", self.hub] if self.hub else []), "link", "set", "dev",
+            self.port_of[machine], "state", state)
 
     def _add(self, name: str) -> str:
         netns = self.prefix + name

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many simulated VMs in one process: the sandbox's, here pointed at a real istiod.
 
-They speak as an agent with its Envoy does, with a certificate of the mesh, each under a name and
-an address of its own; their machine is one namespace.
+They speak as an agent with its Envoy does, and come back as it does, with a certificate of the
+mesh, each under a name and an address of its own; their machine is one namespace.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 from pathlib import Path
 
 from . import pki
@@ -25,15 +27,21 @@ def binary() -> Path:
 
 
 class Swarm:
-    """`count` simulated VMs of one column, from now on until `stop`."""
+    """`count` simulated VMs of one column, from now on until `stop`.
 
-    def __init__(self, column: Column, count: int) -> None:
+    Each starts at a moment of its own within `spread_ms`. With `health` each says that it is
+    healthy once it has its listeners.
+    """
+
+    def __init__(self, column: Column, count: int, *, spread_ms: int = 10000,
+                 health: bool = False) -> None:
         if not os.access(binary(), os.X_OK):
             raise RuntimeError(f"no simulated VMs at {binary()}: build them, or set "
                                "XDSGATE_SANDBOX_VM")
         lab = column.lab
         folder = lab.folder / f"vms/{column}-{GROUP}"
         folder.mkdir(parents=True, exist_ok=True)
+        self.control = folder / "control.sock"
         shown = pki.issue(lab.authority, folder, GROUP, subject="/",
                           sans=f"critical,URI:spiffe://cluster.local/ns/{column}/sa/{GROUP}")
         if not column.swarm_machine:
@@ -42,13 +50,31 @@ class Swarm:
         self.process = Process(f"simulated VMs of {column}", [
             binary(), "--target", str(lab.site.way(column.name)[0]), "--server-name", SERVER_NAME,
             "--roots", lab.authority.certificate, "--cert", shown.certificate, "--key", shown.key,
-            "--no-csr", "--no-health", "--count", str(count), "--namespace", str(column),
-            "--service-account", GROUP, "--group", GROUP, "--spread-ms", "10000",
+            "--no-csr", *([] if health else ["--no-health"]), "--control", self.control,
+            "--count", str(count), "--spread-ms", str(spread_ms), "--namespace", str(column),
+            "--service-account", GROUP, "--group", GROUP,
             "--ip-base", first_address(column),
         ], netns=column.swarm_machine, log=folder / "simulated.log")
 
     def stop(self) -> None:
         self.process.stop()
+
+    def status(self) -> list[dict]:
+        """How each of them is, by its own account."""
+        return self._ask("status")["vms"]
+
+    def restart(self, number: int) -> None:
+        """One of them, from 1 on, breaks its connections off and makes new ones."""
+        self._ask(f"restart {number}")
+
+    def _ask(self, command: str) -> dict:
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.settimeout(10)
+            asked.connect(str(self.control))
+            asked.sendall(f"{command}\n".encode())
+            answer = json.loads(asked.makefile().readline())
+        assert answer["ok"], answer
+        return answer
 
 
 def first_address(column: Column) -> str:

@@ -46,6 +46,12 @@ def until(check: Callable[[], T], within: float, what: str,
         time.sleep(tick)
 
 
+def last(seconds: float) -> None:
+    """Lets time pass, where the time itself is what is done: a link is down for so long."""
+    if interrupted.wait(seconds):
+        raise Interrupted
+
+
 class Stopwatch:
     """Seconds since it was made."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from harness.site import COLUMNS, PASSTHROUGH, TERMINATE
 
-from . import agent, attacks, envoy, failures, handover, istiod, scale
+from . import agent, attacks, envoy, failures, handover, istiod, losses, scale
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Scenario:
     around: Callable[..., AbstractContextManager] | None = None
     columns: tuple[str, ...] = COLUMNS
     on_kind: bool = True  # whether it applies where istiod is one pod
+    by_default: bool = True  # whether it runs without --losses
+    in_losses: bool = False  # whether it runs with --losses
 
     @property
     def name(self) -> str:
@@ -38,6 +40,12 @@ class Scenario:
 
 def attack(title: str, run: Callable[..., None]) -> Scenario:
     return Scenario(title, run, columns=(TERMINATE,))
+
+
+def loss(title: str, run: Callable[..., None], quick: bool = False) -> Scenario:
+    """A line of README.md's table of what is lost when. Most of them take minutes."""
+    return Scenario(title, run, columns=(TERMINATE,), on_kind=quick, by_default=quick,
+                    in_losses=True)
 
 
 EVERYTHING = (
@@ -72,7 +80,21 @@ EVERYTHING = (
     Scenario("istiod killed, started: all back", istiod.all_come_back, istiod.killed_and_started),
     Scenario("two istiods, one killed: all move", istiod.all_move, istiod.one_of_two_killed,
              on_kind=False),
-    Scenario("SIGUSR2, 300 VMs: nobody is lost", handover.nobody_is_lost, columns=(TERMINATE,)),
+    loss("SIGUSR2, 303 VMs: nobody is lost", handover.nobody_is_lost, quick=True),
+    loss("xdsgate stopped, drained 2 s, started", losses.stopped_shortly),
+    loss("xdsgate stopped, drained 60 s, started", losses.stopped_with_default_drain),
+    loss("xdsgate killed, started after 1 s", losses.killed, quick=True),
+    loss("edge host without power for 20 s", losses.powered_off),
+    loss("istiod rolled out", losses.istiod_rolled_out),
+    loss("istiod killed, started", losses.istiod_killed),
+    loss("link VMs - edge down 5 s, in a push", losses.vm_link_5s),
+    loss("link VMs - edge down 15 s", losses.vm_link_15s),
+    loss("link VMs - edge down 15 s, in a push", losses.vm_link_15s_push),
+    loss("link VMs - edge down 60 s", losses.vm_link_60s),
+    loss("link edge - istiod down 5 s, in a push", losses.istiod_link_5s),
+    loss("link edge - istiod down 15 s", losses.istiod_link_15s),
+    loss("link edge - istiod down 15 s, in a push", losses.istiod_link_15s_push),
+    loss("link edge - istiod down 60 s", losses.istiod_link_60s),
     Scenario("connection age 20 s, 200 VMs, 2 min", scale.no_entry_lost, scale.short_connections),
 )
 

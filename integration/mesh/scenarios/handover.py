@@ -7,50 +7,25 @@ istiod's grace of 10 s is over, while istiod admits only some 25 new streams a s
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from harness.lab import Column
-from harness.swarm import Swarm
-from harness.wait import Stopwatch, until
 
-from .scale import simulated
-
-COUNT = 300
-REAL_VMS = ("client", "server", "sotw")
-
-SERVICE = """\
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: pushed-{number}, namespace: {namespace}}}
-spec:
-  hosts: [pushed-{number}.example]
-  ports: [{{number: 80, name: http, protocol: HTTP}}]
-  resolution: DNS
-"""
+from .losses import fleet_of, nothing_lost
 
 
 def nobody_is_lost(column: Column) -> None:
     """SIGUSR2 in normal work, in a push, and twice in a row: no WorkloadEntry is deleted."""
-    for name in REAL_VMS:
-        column.vm(name)
-    swarm = Swarm(column, COUNT)
-    try:
-        until(lambda: len(simulated(column)) == COUNT, 90, f"{COUNT} VMs registered")
-        once(column, "SIGUSR2", lambda: column.lab.edge.hand_over())
-        once(column, "SIGUSR2 in a push", lambda: in_a_push(column))
-        once(column, "SIGUSR2 twice", lambda: twice(column))
-    finally:
-        swarm.stop()
-    # istiod forgets them after its grace; were it restarted before, they would stay for long
-    until(lambda: not simulated(column), 60, "the simulated VMs are gone")
+    once(column, "SIGUSR2", column.lab.edge.hand_over)
+    once(column, "SIGUSR2 in a push", lambda: in_a_push(column))
+    once(column, "SIGUSR2 twice", lambda: twice(column))
 
 
 def in_a_push(column: Column) -> None:
     """Every VM is sent its configuration while it has to move."""
-    column.lab.kube.apply(SERVICE.format(number=1, namespace=column))
+    fleet_of(column).push()
     column.lab.edge.hand_over()
-    column.lab.kube.apply(SERVICE.format(number=2, namespace=column))
+    fleet_of(column).push()
 
 
 def twice(column: Column) -> None:
@@ -60,22 +35,7 @@ def twice(column: Column) -> None:
 
 def once(column: Column, what: str, deed: Callable[[], None]) -> None:
     """All have connected anew, nobody was missing for a moment, and health is what it was."""
-    before = connected(column)
-    mark = time.time()
-    watch = Stopwatch()
-    deed()
-    column.lab.edge.await_predecessors()
-    until(lambda: not [name for name, at in connected(column).items() if at == before.get(name)], 60,
-          f"all are back after {what}")
-    column.note(f"{COUNT} VMs: all back after {what}", watch())
-    assert not column.lab.entries.deleted_since(mark, column.name)
-    assert set(connected(column)) == set(before)
-    for name in REAL_VMS:
-        column.vm(name).await_health("True")
-
-
-def connected(column: Column) -> dict[str, str]:
-    """Since when each VM of the swarm and each real one that was started here is connected."""
-    wanted = {column.vms[name].entry_name for name in REAL_VMS} | set(simulated(column))
-    return {entry.name: entry.connected_at for entry in column.lab.entries.within([column.name])
-            if entry.name in wanted}
+    def whole() -> None:
+        deed()
+        column.lab.edge.await_predecessors()
+    nothing_lost(fleet_of(column).measure(what, whole, all_anew=True))

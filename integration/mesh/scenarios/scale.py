@@ -27,6 +27,7 @@ from harness.swarm import GROUP, Swarm
 from harness.wait import NotYet, Stopwatch, until
 
 from .istiod import warm
+from .losses import dismiss_fleet
 
 COUNT = 200
 AGE = "20s"
@@ -39,6 +40,8 @@ NEW_STREAMS_PER_S = 25  # istiod's own limit on two cores
 @contextmanager
 def short_connections(lab: Lab, columns: list[Column]) -> Iterator[None]:
     """One istiod serves all columns at once, so it is given the limit of as many istiods."""
+    for column in columns:
+        dismiss_fleet(column)
     warm(columns)
     istiod = lab.istiods[0]
     limit = str(NEW_STREAMS_PER_S * len(columns))
