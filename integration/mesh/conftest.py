@@ -13,6 +13,7 @@ import pytest
 
 import report
 from harness import netns, wait
+from harness.istio import Istiod
 from harness.kind_mesh import KindMesh
 from harness.lab import Column, Lab, remove_old_folders
 from harness.process_mesh import ProcessMesh
@@ -27,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--columns", default=",".join(COLUMNS), help="comma list of columns to run")
     parser.addoption("--losses", action="store_true",
                      help="what is lost when, at 303 VMs, instead of the usual scenarios")
+    parser.addoption("--grace", help="PILOT_WORKLOAD_ENTRY_GRACE_PERIOD of istiod, with --losses")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +37,10 @@ def pytest_configure(config: pytest.Config) -> None:
     unknown = set(config.getoption("columns").split(",")) - set(COLUMNS)
     if unknown:
         raise pytest.UsageError(f"no such column: {', '.join(sorted(unknown))}")
+    if grace := config.getoption("grace"):
+        if not config.getoption("losses"):
+            raise pytest.UsageError("the usual scenarios know istiod's usual grace")
+        Istiod.environment["PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"] = grace
 
 
 def interrupt(number: int, frame: object) -> None:

@@ -65,7 +65,7 @@ class Fleet:
     def close(self) -> None:
         """istiod forgets them after its grace; were it restarted before, they would stay long."""
         self.swarm.stop()
-        until(lambda: not self.simulated(), 60, "the simulated VMs are gone")
+        until(lambda: not self.simulated(), 120, "the simulated VMs are gone")
 
     def simulated(self) -> set[str]:
         return {entry.name for entry in self.entries.within([self.column.name])

@@ -70,6 +70,8 @@ def mesh_authority(kube: Kube, folder: Path) -> pki.Pair:
 class Istiod:
     """One istiod process on an address of its own."""
 
+    environment: dict[str, str] = {}  # of all of them, for the whole run
+
     def __init__(self, kube: Kube, programs: Path, folder: Path, number: int, end: Endpoint,
                  trusted_gateway: str) -> None:
         self.kube = kube
@@ -87,7 +89,7 @@ class Istiod:
         env = {"POD_NAME": self.name, "POD_NAMESPACE": "istio-system", "SERVICE_ACCOUNT": "istiod",
                "REVISION": "default", "CLUSTER_ID": "Kubernetes", "PILOT_CERT_PROVIDER": "istiod",
                "INJECT_ENABLED": "false", "TRUSTED_GATEWAY_CIDR": f"{self.trusted_gateway}/32",
-               **STOCK_ENVOY, **knobs}
+               **STOCK_ENVOY, **self.environment, **knobs}
         self.process = Process(self.name, self._command(connection_age), netns=self.kube.netns,
                                env=env, cwd=self.folder, log=self.folder / "istiod.log")
         until(lambda: self.get(8080, "/ready") is not None, 60, f"{self.name} is ready")
