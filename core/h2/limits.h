@@ -37,5 +37,12 @@
 /** The time over which control frames are counted for frame_flood. */
 #define H2_FLOOD_WINDOW_S 10.0
 
+/** What a frame of a VM takes off the bytes that are read in one turn of the loop
+ * (WORKER_READ_BURST_BYTES), besides its own: any frame, and one that is counted for frame_flood or
+ * opens a stream. A quarter of a megabyte of small frames would keep the others waiting for
+ * milliseconds. */
+#define H2_FRAME_COST_BYTES 256
+#define H2_DEAR_FRAME_COST_BYTES 4096
+
 /** How long a finished connection waits for the peer's FIN. */
 #define H2_LINGER_S 2.0

@@ -353,6 +353,7 @@ void h2_count_flood(struct h2_session *s, uint32_t n)
         s->flood_count = 0;
     }
     s->flood_count += n;
+    conn_charge(s->conn, (size_t)n * H2_DEAR_FRAME_COST_BYTES);
     if (s->flood_count > s->limits.frame_flood && !s->ending) {
         s->ops->on_limit(s, COUNTER_LIMIT_FRAME_FLOOD);
         h2_session_end(s, H2_ENHANCE_YOUR_CALM, END_FLOOD);

@@ -24,6 +24,11 @@ static bool is_retry(int err)
     return err == EAGAIN || err == EWOULDBLOCK || err == EINTR;
 }
 
+void bio_charge(struct bio_link *l, size_t n)
+{
+    l->budget -= n < l->budget ? n : l->budget;
+}
+
 /* ---- what OpenSSL reads ---- */
 
 static void drop_kept(struct bio_link *l)
@@ -56,18 +61,12 @@ static ssize_t fill(struct bio_link *l)
     return got;
 }
 
-static void pay(struct bio_link *l, size_t n)
-{
-    size_t cost = n < READ_COST_MIN ? READ_COST_MIN : n;
-    l->budget -= cost < l->budget ? cost : l->budget;
-}
-
 void bio_take(struct bio_link *l, size_t n)
 {
     CHECK(n <= l->left);
     l->at += n;
     l->left -= n;
-    pay(l, n);
+    bio_charge(l, n < READ_COST_MIN ? READ_COST_MIN : n);
     if (l->left == 0) {
         drop_kept(l);
     }

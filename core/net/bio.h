@@ -51,6 +51,9 @@ enum rc bio_attach(SSL *ssl, struct bio_link *l) MUST_USE;
  * 512. Writing never waits: what the socket does not take is queued. */
 void bio_begin(struct bio_link *l, size_t budget);
 
+/** Take n bytes off the budget, as if they had been read. */
+void bio_charge(struct bio_link *l, size_t n);
+
 /**
  * Send what OpenSSL has written, keep what it has not read: bio_has_input() says whether there is
  * any. RC_OK; RC_NO_MEMORY; RC_FULL: the queue's cap; RC_RESET, RC_SYSTEM: the socket failed, as

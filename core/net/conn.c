@@ -384,6 +384,12 @@ bool conn_out_full(const struct conn *c)
     return c->link.out.len >= CONN_OUT_HIGH_BYTES;
 }
 
+void conn_charge(struct conn *c, size_t n)
+{
+    CHECK_MAGIC(c, CONN_MAGIC);
+    bio_charge(&c->link, n);
+}
+
 void conn_send(struct conn *c, const uint8_t *data, size_t n)
 {
     CHECK_MAGIC(c, CONN_MAGIC);

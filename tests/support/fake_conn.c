@@ -126,6 +126,12 @@ static size_t queued(const struct wire *w)
     return w->out_len > w->socket_bytes ? w->out_len - w->socket_bytes : 0;
 }
 
+void conn_charge(struct conn *c, size_t n)
+{
+    CHECK_MAGIC(c, CONN_MAGIC);
+    c->wire->charged += n;
+}
+
 void conn_send(struct conn *c, const uint8_t *data, size_t n)
 {
     struct wire *w = c->wire;

@@ -29,6 +29,7 @@ struct wire {
     size_t out_len;
     size_t out_cap;
     size_t taken;        /**< bytes taken since the last conn_line_moves() */
+    size_t charged;      /**< by conn_charge(), in all */
     size_t socket_bytes; /**< what the socket takes before bytes count as queued */
 };
 

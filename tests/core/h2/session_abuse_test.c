@@ -102,6 +102,36 @@ static void test_session__flood_of_any_kind__ends_it(void **state)
     }
 }
 
+static void test_session__suspicious_frames__cost_more_than_their_bytes(void **state)
+{
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct bench *b = for_kind(&kinds[i]);
+        size_t before = b->peer->wire->charged;
+        send_kind(b, &kinds[i], FLOOD / 2);
+        assert_true(b->peer->wire->charged - before >= FLOOD / 2 * H2_DEAR_FRAME_COST_BYTES);
+        bench_free(b);
+    }
+}
+
+static void test_session__new_stream_and_data__cost_by_the_frame(void **state)
+{
+    struct bench *b = accepted();
+    char data[256] = "";
+    size_t before = b->peer->wire->charged;
+    (void)state;
+
+    raw_request(b, 1, false);
+    raw_frame(b, NGHTTP2_DATA, 0, 1, data, 1);
+    raw_frame(b, NGHTTP2_DATA, 0, 1, data, sizeof(data));
+    run(b);
+
+    assert_int_equal(b->peer->wire->charged - before,
+                     H2_DEAR_FRAME_COST_BYTES + 2 * H2_FRAME_COST_BYTES);
+    bench_free(b);
+}
+
 static void test_session__many_frames_over_a_long_time__are_no_flood(void **state)
 {
     (void)state;
@@ -372,6 +402,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_session__flood_of_any_kind__ends_it),
+        cmocka_unit_test(test_session__suspicious_frames__cost_more_than_their_bytes),
+        cmocka_unit_test(test_session__new_stream_and_data__cost_by_the_frame),
         cmocka_unit_test(test_session__many_frames_over_a_long_time__are_no_flood),
         cmocka_unit_test(test_session__streams_opened_and_reset__end_it),
         cmocka_unit_test(test_session__frames_that_make_us_reset__end_it),

@@ -46,6 +46,7 @@ struct link {
     bool opened;
     uint8_t *got; /* owned; what the worker heard */
     size_t n_got;
+    size_t charge; /* for each call of on_bytes() */
     enum end_reason why;
     char detail[128];
     SSL *peer;
@@ -69,6 +70,7 @@ static void on_bytes(struct conn *c, const uint8_t *data, size_t n)
     assert_non_null(l->got);
     memcpy(l->got + l->n_got, data, n);
     l->n_got += n;
+    conn_charge(l->conn, l->charge);
 }
 
 static void on_drained(struct conn *c)
@@ -302,6 +304,24 @@ static void test_conn__bulk__no_more_than_a_burst_in_a_turn(void **state)
     worker_free(&w);
 }
 
+static void test_conn__what_came_is_dear__the_turn_ends_early(void **state)
+{
+    struct worker *w = start();
+    struct link l;
+    link_open(&l, *state, w, 0);
+    l.charge = WORKER_READ_BURST_BYTES / 4;
+    flood(&l, say_one_byte, FLOOD_RECORDS);
+
+    turn(w);
+
+    assert_int_equal(l.n_got, 4);
+    l.charge = 0;
+    assert_true(comes_to_rest(w));
+    assert_int_equal(l.n_got, FLOOD_RECORDS);
+    link_close(&l);
+    worker_free(&w);
+}
+
 /* ---- a peer that does not read ---- */
 
 static void test_conn__key_updates_requested_and_nothing_read__loop_rests(void **state)
@@ -427,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_conn__flood_of_key_updates__others_go_on),
         cmocka_unit_test(test_conn__flood_of_records_of_one_byte__others_go_on),
         cmocka_unit_test(test_conn__bulk__no_more_than_a_burst_in_a_turn),
+        cmocka_unit_test(test_conn__what_came_is_dear__the_turn_ends_early),
         cmocka_unit_test(test_conn__key_updates_requested_and_nothing_read__loop_rests),
         cmocka_unit_test(test_conn__key_update_requested_while_output_waits__all_arrives),
         cmocka_unit_test(test_conn__key_updates_requested_for_ever_and_nothing_read__ends),
