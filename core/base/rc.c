@@ -41,8 +41,9 @@ enum rc rc_from_errno(int err)
     case ENETUNREACH:
     case EHOSTUNREACH:
     case ENETDOWN:
-    case EADDRNOTAVAIL:
         return RC_UNREACHABLE;
+    case EADDRNOTAVAIL:
+        return RC_NO_ADDRESS;
     case ENOMEM:
     case ENOBUFS:
         return RC_NO_MEMORY;

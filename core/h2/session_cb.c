@@ -88,8 +88,8 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
         note_new_id(s, hd->stream_id);
     }
     if (s->role == H2_ACCEPTED) {
-        conn_charge(s->conn, hd->type == NGHTTP2_HEADERS ? H2_DEAR_FRAME_COST_BYTES
-                                                         : H2_FRAME_COST_BYTES);
+        conn_charge(s->conn,
+                    hd->type == NGHTTP2_HEADERS ? H2_DEAR_FRAME_COST_BYTES : H2_FRAME_COST_BYTES);
     }
     if (is_control_frame(s, hd)) {
         h2_count_flood(s, 1);

@@ -76,8 +76,8 @@ enum rc conn_dial(struct worker *w, const struct addr *peer, const struct addr *
  * connection. */
 void conn_send(struct conn *c, const uint8_t *data, size_t n);
 
-/** What came was dear: this turn of the loop reads n bytes less of c than it would. The rest is read
- * in the next turn, after the others had theirs. */
+/** What came was dear: this turn of the loop reads n bytes less of c than it would. The rest is
+ * read in the next turn, after the others had theirs. */
 void conn_charge(struct conn *c, size_t n);
 
 /** Is so much output queued that the user should not frame more? */

@@ -2,11 +2,13 @@
 #include "core/net/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h> /* tcpi_bytes_acked, which the C library does not know */
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +16,10 @@
 #define KEEPALIVE_IDLE_S 30
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES 3
+
+/* The part of the file descriptors that is reserved, and the least of it. */
+#define RESERVED_SHARE 16
+#define RESERVED_MIN 8
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
@@ -83,7 +89,8 @@ enum rc sock_connect(const struct addr *peer, const struct addr *source, int *ou
     }
     len = addr_to_sockaddr(peer, &ss);
     if (connect(fd, (struct sockaddr *)&ss, len) != 0 && errno != EINPROGRESS) {
-        return fail(fd, errno);
+        enum rc why = fail(fd, errno);
+        return why == RC_NO_ADDRESS ? RC_NO_PORT : why; /* connect(2) has the one errno for both */
     }
     *out = fd;
     return RC_OK;
@@ -151,4 +158,28 @@ void sock_sent(int fd, uint64_t *acknowledged, uint64_t *waiting)
         *acknowledged = info.tcpi_bytes_acked;
         *waiting = (uint64_t)queued;
     }
+}
+
+/* The kernel gives the lowest number that is free, so a number says how many are in use. */
+bool sock_is_of_reserve(int fd)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0) {
+        return false;
+    }
+    rlim_t reserved = l.rlim_cur / RESERVED_SHARE;
+    reserved = reserved < RESERVED_MIN ? RESERVED_MIN : reserved;
+    return (rlim_t)fd + reserved >= l.rlim_cur;
+}
+
+bool sock_has_files(int fd)
+{
+    int next = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (next < 0) {
+        return false;
+    }
+    close(next);
+    return !sock_is_of_reserve(next);
 }

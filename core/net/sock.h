@@ -21,7 +21,8 @@ enum rc sock_listen(const struct addr *bind_to, bool shared, int *out, const cha
 /**
  * Start to connect. source ADDR_NONE: the kernel chooses; else it is bound without claiming a port
  * yet (IP_BIND_ADDRESS_NO_PORT), so that ports run out per destination only. out: owned fd,
- * connecting. RC_OK (also while in progress) or an error.
+ * connecting. RC_OK (also while in progress) or an error: RC_NO_FILES; RC_NO_ADDRESS: source is not
+ * an address of this machine; RC_NO_PORT: none is free towards this peer.
  */
 enum rc sock_connect(const struct addr *peer, const struct addr *source, int *out) MUST_USE;
 
@@ -45,3 +46,13 @@ void sock_sent(int fd, uint64_t *acknowledged, uint64_t *waiting);
 
 /** Is the socket's own IP source (or source ADDR_NONE)? Asked before the first byte is sent. */
 bool sock_source_holds(int fd, const struct addr *source);
+
+/**
+ * Is an accepted socket one of the last sixteenth of the file descriptors (at least eight), which
+ * VMs' connections do not get? Without them no stream would find a connection to its upstream, and
+ * nobody could ask what is wrong.
+ */
+bool sock_is_of_reserve(int fd);
+
+/** Would a socket that is accepted now from the listening socket fd be none of the reserve? */
+bool sock_has_files(int fd);

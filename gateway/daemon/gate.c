@@ -50,21 +50,30 @@ static void count(struct gate *g, enum counter which, int64_t n)
 
 /* ---- accepting ---- */
 
+static void reopen_later(struct gate *g)
+{
+    ev_timer_stop(g->worker->loop, &g->reopen);
+    ev_timer_set(&g->reopen, REOPEN_S, 0.);
+    ev_timer_start(g->worker->loop, &g->reopen);
+}
+
 static void on_reopen(struct ev_loop *loop, ev_timer *t, int revents)
 {
     struct gate *g = t->data;
 
     (void)loop;
     (void)revents;
-    watch_doors(g);
+    if (list_empty(&g->doors) || sock_has_files(LIST_ENTRY(g->doors.next, struct door, node)->fd)) {
+        watch_doors(g);
+    } else {
+        reopen_later(g);
+    }
 }
 
 static void pause_accepting(struct gate *g, const char *why)
 {
     log_event(LOG_WARNING, "not accepting for a moment", LOG_S("reason", why));
-    ev_timer_stop(g->worker->loop, &g->reopen);
-    ev_timer_set(&g->reopen, REOPEN_S, 0.);
-    ev_timer_start(g->worker->loop, &g->reopen);
+    reopen_later(g);
     watch_doors(g);
 }
 
@@ -111,6 +120,10 @@ static bool accept_one(struct gate *g, struct door *d, const struct config_liste
         return true;
     }
     gate_hello_start(g, fd, &d->addr, &peer, place, l->limits.handshake_timeout);
+    if (sock_is_of_reserve(fd)) {
+        pause_accepting(g, rc_text(RC_NO_FILES));
+        return false;
+    }
     return true;
 }
 
