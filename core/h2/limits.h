@@ -37,6 +37,11 @@
 /** The time over which control frames are counted for frame_flood. */
 #define H2_FLOOD_WINDOW_S 10.0
 
+/** What a header block of a VM may have beyond its limit, decoded, and still be answered. HPACK
+ * makes 4 KB out of each byte, so a block of one frame can stand for 60 MB, all of which nghttp2
+ * looks at: a VM that sends such a thing is cut off. */
+#define H2_HEADER_EXCESS_BYTES (64 * 1024)
+
 /** What a frame of a VM takes off the bytes that are read in one turn of the loop
  * (WORKER_READ_BURST_BYTES), besides its own: any frame, and one that is counted for frame_flood or
  * opens a stream. A quarter of a megabyte of small frames would keep the others waiting for

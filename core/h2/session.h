@@ -78,7 +78,8 @@ struct h2_stream {
     bool blocked;     /**< nghttp2 waits for room in the connection */
     bool got_headers; /**< a final (not 1xx) block has come */
     bool got_end;
-    bool over_limit; /**< its header block was too large */
+    bool over_limit;       /**< its header block was too large */
+    uint32_t excess_bytes; /**< of headers that came after that, decoded */
     bool closed;
 };
 

@@ -114,6 +114,16 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     return 0;
 }
 
+/* A header of a block that is over the limits already. */
+static int on_excess(struct h2_session *s, struct h2_stream *st, size_t bytes)
+{
+    st->excess_bytes += (uint32_t)bytes;
+    if (s->role == H2_ACCEPTED && st->excess_bytes > H2_HEADER_EXCESS_BYTES) {
+        h2_session_end(s, H2_ENHANCE_YOUR_CALM, END_LIMIT);
+    }
+    return recv_verdict(s);
+}
+
 static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *user)
@@ -121,8 +131,11 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     struct h2_session *s = user;
     struct h2_stream *st = find(ng, frame->hd.stream_id);
 
-    if (st == NULL || frame->hd.type != NGHTTP2_HEADERS || st->over_limit) {
+    if (st == NULL || frame->hd.type != NGHTTP2_HEADERS) {
         return 0;
+    }
+    if (st->over_limit) {
+        return on_excess(s, st, name_len + value_len + 32);
     }
     size_t bytes = h2_headers_bytes(&st->in_headers) + name_len + value_len + 32;
     if (bytes > s->limits.header_bytes || st->in_headers.n >= s->limits.headers) {

@@ -355,6 +355,36 @@ static void test_session__header_limits__hold_to_the_byte_and_to_the_header(void
     bench_free(b);
 }
 
+/* One header of 2 KB, and n times a byte that repeats it. */
+static void send_bomb(struct bench *b, uint32_t id, size_t n)
+{
+    uint8_t f[9 + 4 + 2048 + 16384] = {0, 0, 0, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS};
+    static const uint8_t head[] = {0x40, 1, 'x', 0x7f, 0x81, 0x0f}; /* 127 + 1 + 15 * 128 */
+    const size_t size = sizeof(head) + 2048;
+
+    f[8] = (uint8_t)id;
+    memcpy(f + 9, head, sizeof(head));
+    memset(f + 9 + sizeof(head), 'y', 2048);
+    memset(f + 9 + size, 0x80 | 62, n);
+    f[1] = (uint8_t)((size + n) >> 8);
+    f[2] = (uint8_t)(size + n);
+    peer_raw(b->peer, f, 9 + size + n);
+}
+
+static void test_session__header_bomb__ends_it_early(void **state)
+{
+    struct bench *b = accepted();
+    (void)state;
+
+    send_block(b, 9, 4000); /* is only too large */
+    assert_non_null(b->s);
+    assert_true(b->notes[0].over_limit);
+    send_bomb(b, 3, 10000);
+
+    assert_ended(b, END_LIMIT, H2_ENHANCE_YOUR_CALM);
+    bench_free(b);
+}
+
 static void test_session__response_over_the_limit__resets_the_stream(void **state)
 {
     struct bench *b = dialled();
@@ -415,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_session__even_identifier__ends_it),
         cmocka_unit_test(test_session__one_stream_too_many__is_refused_and_the_others_stay),
         cmocka_unit_test(test_session__header_limits__hold_to_the_byte_and_to_the_header),
+        cmocka_unit_test(test_session__header_bomb__ends_it_early),
         cmocka_unit_test(test_session__response_over_the_limit__resets_the_stream),
         cmocka_unit_test(test_session__more_than_the_window__ends_it_there),
     };
