@@ -7,6 +7,7 @@
 #include "core/base/check.h"
 
 #define BUCKETS 4096
+#define CULPRITS 4096
 
 /* A listener with connections. */
 struct hall {
@@ -22,10 +23,17 @@ struct conn_place {
     uint32_t n;
 };
 
+/* A source that is to blame. IPv6: its /64, of which one host has all addresses. */
+struct culprit {
+    uint8_t ip[16];
+    double until; /* the blame is over; 0: nobody is here */
+};
+
 struct conn_limits {
     pthread_mutex_t lock;
     struct hall *halls;
     struct conn_place *buckets[BUCKETS];
+    struct culprit culprits[CULPRITS]; /* by hash; who has the place and more blame keeps it */
 };
 
 enum rc conn_limits_new(struct conn_limits **out)
@@ -60,15 +68,20 @@ static struct hall **find_hall(struct conn_limits *l, const char *listener)
     return link;
 }
 
+static uint32_t hash(const uint8_t ip[16])
+{
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < 16; i++) {
+        h = (h ^ ip[i]) * 16777619u;
+    }
+    return h;
+}
+
 /* The same for a source of a listener. */
 static struct conn_place **find_place(struct conn_limits *l, const struct hall *hall,
                                       const struct addr *source)
 {
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < sizeof(source->ip); i++) {
-        h = (h ^ source->ip[i]) * 16777619u;
-    }
-    struct conn_place **link = &l->buckets[h % BUCKETS];
+    struct conn_place **link = &l->buckets[hash(source->ip) % BUCKETS];
     while (*link != NULL && ((*link)->hall != hall || !addr_same_ip(&(*link)->source, source))) {
         link = &(*link)->next;
     }
@@ -149,6 +162,47 @@ enum conn_admission conn_limits_enter(struct conn_limits *l, const char *listene
     enum conn_admission a = enter(l, listener, source, max, max_source, place);
     pthread_mutex_unlock(&l->lock);
     return a;
+}
+
+/* The place of a source among those to blame, and the key under which it is there. */
+static struct culprit *find_culprit(struct conn_limits *l, const struct addr *source,
+                                    uint8_t key[16])
+{
+    memcpy(key, source->ip, 16);
+    if (source->family == ADDR_V6) {
+        memset(key + 8, 0, 8);
+    }
+    return &l->culprits[hash(key) % CULPRITS];
+}
+
+void conn_limits_blame(struct conn_limits *l, const struct conn_place *place, double seconds,
+                       double now)
+{
+    uint8_t key[16];
+
+    pthread_mutex_lock(&l->lock);
+    struct culprit *c = find_culprit(l, &place->source, key);
+    if (memcmp(c->ip, key, sizeof(key)) == 0) {
+        c->until = (c->until > now ? c->until : now) + seconds;
+    } else if (c->until <= now + seconds) {
+        memcpy(c->ip, key, sizeof(key));
+        c->until = now + seconds;
+    }
+    if (c->until > now + CONN_BLAME_END_S) {
+        c->until = now + CONN_BLAME_END_S;
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+bool conn_limits_bars(struct conn_limits *l, const struct addr *source, double now)
+{
+    uint8_t key[16];
+
+    pthread_mutex_lock(&l->lock);
+    const struct culprit *c = find_culprit(l, source, key);
+    bool bars = memcmp(c->ip, key, sizeof(key)) == 0 && c->until > now + CONN_BLAME_MAX_S;
+    pthread_mutex_unlock(&l->lock);
+    return bars;
 }
 
 void conn_limits_leave(struct conn_limits *l, struct conn_place **pp)

@@ -82,6 +82,14 @@ static bool admit_peer(struct gate *g, const struct config_listener *listener,
 {
     const struct listener_limits *l = &listener->limits;
     char text[ADDR_TEXT_BYTES];
+
+    if (conn_limits_bars(g->limits, peer, worker_now(g->worker))) {
+        count(g, COUNTER_LIMIT_BAD_CONNECTIONS, 1);
+        counter_add(&g->worker->counters->conn_ends[END_LIMIT], 1);
+        log_event(LOG_WARNING, "connection refused", LOG_S("peer", addr_format(peer, text)),
+                  LOG_S("limit", "bad_connections_per_second"));
+        return false;
+    }
     enum conn_admission a = conn_limits_enter(g->limits, listener->name, peer, l->connections,
                                               l->connections_per_source, place);
 

@@ -65,11 +65,14 @@ static void on_session_opened(void *arg)
     free_slot(arg);
 }
 
-static void on_session_over(void *arg, void *place, bool opened)
+static void on_session_over(void *arg, void *place, bool opened, double blame_s)
 {
     struct gate *g = arg;
     struct conn_place *p = place;
 
+    if (blame_s > 0) {
+        conn_limits_blame(g->limits, p, blame_s, worker_now(g->worker));
+    }
     conn_limits_leave(g->limits, &p);
     if (!opened) {
         free_slot(g);

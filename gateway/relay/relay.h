@@ -46,8 +46,9 @@ struct relay_route {
 
 /** Who is told about a connection; each at most once. */
 struct vm_session_owner {
-    void (*opened)(void *arg);                         /**< the handshake is done */
-    void (*over)(void *arg, void *place, bool opened); /**< it is gone; opened: after a handshake */
+    void (*opened)(void *arg); /**< the handshake is done */
+    /** It is gone. opened: after a handshake. blame_s: what to blame its source for, in seconds. */
+    void (*over)(void *arg, void *place, bool opened, double blame_s);
     void *arg;
     void *place; /**< what the connection occupies, for the owner */
 };

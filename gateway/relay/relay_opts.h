@@ -22,6 +22,7 @@ struct listener_limits {
     double stall_timeout;            /**< no progress at all; default 60s */
     uint32_t
         unauthenticated_streams_per_second; /**< of all VMs without a certificate; default 50 */
+    uint32_t bad_connections_per_second;    /**< of one source; default 100 */
     uint32_t frame_flood; /**< control frames a connection may send in 10 s; default 2000 */
 };
 

@@ -10,6 +10,9 @@
 
 #define VM_MAGIC 0x00a1157cu
 
+/* A flood, as a number of bad connections. */
+#define FLOOD_COUNTS 20
+
 const char *vm_session_identity(const struct vm_session *vm)
 {
     return vm->cert == NULL ? "" : cert_peer_identity(vm->cert);
@@ -68,6 +71,24 @@ static void count_end(struct vm_session *vm, struct counters *c, enum end_reason
     }
 }
 
+/* How many seconds of bad_connections_per_second this connection takes. */
+static double blame(const struct vm_session *vm, enum end_reason why)
+{
+    double per_second = (double)vm->route->limits->bad_connections_per_second;
+
+    switch (why) {
+    case END_FLOOD:
+    case END_LIMIT:
+        return FLOOD_COUNTS / per_second;
+    case END_PROTOCOL:
+    case END_HANDSHAKE:
+    case END_HANDSHAKE_TIMEOUT:
+        return 1 / per_second;
+    default:
+        return 0;
+    }
+}
+
 static void log_end(const struct vm_session *vm, enum end_reason why)
 {
     char peer[ADDR_TEXT_BYTES];
@@ -96,7 +117,7 @@ static void on_dead(struct h2_session *s, enum end_reason why)
     log_end(vm, why);
     list_del(&vm->node);
     pool_debt_forget(&vm->left);
-    vm->owner.over(vm->owner.arg, vm->owner.place, vm->opened);
+    vm->owner.over(vm->owner.arg, vm->owner.place, vm->opened, blame(vm, why));
     vm->route->release(vm->route->owner);
     cert_peer_free(&vm->cert);
     vm->magic = 0;

@@ -70,6 +70,7 @@ static const struct listener_limits default_limits = {
     .message_bytes = 4 * 1024 * 1024,
     .stall_timeout = 60,
     .unauthenticated_streams_per_second = 50,
+    .bad_connections_per_second = 50,
     .frame_flood = 2000,
 };
 
@@ -244,11 +245,12 @@ static void on_opened(void *arg)
     ((struct rig *)arg)->opened++;
 }
 
-static void on_over(void *arg, void *place, bool opened)
+static void on_over(void *arg, void *place, bool opened, double blame_s)
 {
     (void)place;
     (void)opened;
     ((struct rig *)arg)->over++;
+    ((struct rig *)arg)->blame_s += blame_s;
 }
 
 struct h2_peer *rig_vm(struct rig *r, const char *identity)

@@ -30,6 +30,7 @@ struct rig {
     int holds;       /**< of the route, by sessions */
     unsigned opened; /**< owner calls */
     unsigned over;
+    double blame_s; /* of all that are over */
     enum rig_dials dials;
     uint32_t istiod_max_streams; /**< SETTINGS of coming istiods; 0: not sent */
     bool istiod_takes_none;      /**< coming istiods' SETTINGS allow no stream */

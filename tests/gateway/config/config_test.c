@@ -96,6 +96,7 @@ static void assert_full_limits(const struct listener_limits *l)
     assert_true(same(l->stall_timeout, 3600));
     assert_int_equal(l->unauthenticated_streams_per_second, 1007);
     assert_int_equal(l->frame_flood, 1008);
+    assert_int_equal(l->bad_connections_per_second, 1009);
 }
 
 static void test_config__full_file__listener_as_written(void **state)

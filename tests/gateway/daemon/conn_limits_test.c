@@ -122,6 +122,79 @@ static void test_conn_limits__listeners__count_apart(void **state)
     leave_all(*state, p + 2, 2);
 }
 
+static void blame(struct conn_limits *l, const char *from, double seconds, double now)
+{
+    struct conn_place *p;
+
+    assert_int_equal(enter(l, "vms", from, &p), CONN_ADMITTED);
+    conn_limits_blame(l, p, seconds, now);
+    conn_limits_leave(l, &p);
+}
+
+static bool bars(struct conn_limits *l, const char *from, double now)
+{
+    struct addr a = source(from);
+    return conn_limits_bars(l, &a, now);
+}
+
+static void test_conn_limits__blamed_for_too_much__barred_until_it_has_passed(void **state)
+{
+    for (double s = 1; s <= CONN_BLAME_MAX_S; s++) {
+        blame(*state, "192.0.2.1:1", 1, 100);
+        assert_false(bars(*state, "192.0.2.1:2", 100));
+    }
+    blame(*state, "192.0.2.1:1", 1, 100);
+
+    assert_true(bars(*state, "192.0.2.1:2", 100));
+    assert_false(bars(*state, "192.0.2.2:2", 100));
+    assert_true(bars(*state, "192.0.2.1:2", 100.9));
+    assert_false(bars(*state, "192.0.2.1:2", 101.1));
+    blame(*state, "192.0.2.1:1", 1, 101.1); /* the rest still counts */
+    assert_true(bars(*state, "192.0.2.1:2", 101.1));
+}
+
+static void test_conn_limits__blamed_now_and_then__never_barred(void **state)
+{
+    for (int i = 0; i < 1000; i++) {
+        blame(*state, "192.0.2.1:1", 1, 100 + i);
+        assert_false(bars(*state, "192.0.2.1:1", 100 + i));
+    }
+}
+
+static void test_conn_limits__blamed_for_ever__forgiven_after_a_minute(void **state)
+{
+    for (int i = 0; i < 1000; i++) {
+        blame(*state, "192.0.2.1:1", 10, 100);
+    }
+
+    assert_true(bars(*state, "192.0.2.1:1", 100 + CONN_BLAME_END_S - CONN_BLAME_MAX_S - 1));
+    assert_false(bars(*state, "192.0.2.1:1", 100 + CONN_BLAME_END_S - CONN_BLAME_MAX_S + 1));
+}
+
+static void test_conn_limits__blame__is_of_an_ipv6_network(void **state)
+{
+    blame(*state, "[2001:db8::1]:1", 11, 100);
+
+    assert_true(bars(*state, "[2001:db8::ffff:2]:1", 100));
+    assert_false(bars(*state, "[2001:db8:0:1::1]:1", 100));
+}
+
+static void test_conn_limits__more_to_blame_than_are_remembered__the_worst_stays(void **state)
+{
+    char text[32];
+    unsigned barred = 0;
+
+    blame(*state, "192.0.2.1:1", 60, 100);
+    for (unsigned i = 0; i < 20000; i++) {
+        snprintf(text, sizeof(text), "10.0.%u.%u:1", i / 250, i % 250);
+        blame(*state, text, 11, 100);
+        barred += bars(*state, text, 100);
+    }
+
+    assert_true(barred > 15000); /* the newest of equals is remembered */
+    assert_true(bars(*state, "192.0.2.1:1", 100));
+}
+
 static void test_conn_limits__name_is_copied__same_text_is_the_same_listener(void **state)
 {
     char name[] = "vms";
@@ -215,6 +288,11 @@ int main(void)
         TEST(test_conn_limits__one_source__stays_within_its_limit_whatever_its_port),
         TEST(test_conn_limits__many_sources__stay_within_the_total),
         TEST(test_conn_limits__listeners__count_apart),
+        TEST(test_conn_limits__blamed_for_too_much__barred_until_it_has_passed),
+        TEST(test_conn_limits__blamed_now_and_then__never_barred),
+        TEST(test_conn_limits__blamed_for_ever__forgiven_after_a_minute),
+        TEST(test_conn_limits__blame__is_of_an_ipv6_network),
+        TEST(test_conn_limits__more_to_blame_than_are_remembered__the_worst_stays),
         TEST(test_conn_limits__name_is_copied__same_text_is_the_same_listener),
         TEST(test_conn_limits__limit_lowered_by_a_reload__holds_for_the_next),
         TEST(test_conn_limits__more_sources_than_buckets__are_told_apart),

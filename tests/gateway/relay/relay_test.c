@@ -376,6 +376,59 @@ static void test_relay__connection_killed_with_streams__all_is_let_go(void **sta
     rig_stop(&r);
 }
 
+/* ---- what a source is blamed for ---- */
+
+static void assert_blamed(const struct rig *r, double bad_connections)
+{
+    double per_second = 50; /* of the rig */
+    assert_true(r->blame_s > (bad_connections - 0.01) / per_second &&
+                r->blame_s < (bad_connections + 0.01) / per_second);
+}
+
+static void test_relay__handshake_fails_or_http2_breaks__source_is_blamed(void **state)
+{
+    struct rig r;
+    (void)state;
+    start(&r);
+
+    wire_close(rig_vm(&r, NULL)->wire, END_HANDSHAKE);
+    rig_run(&r);
+    assert_blamed(&r, 1);
+    wire_close(rig_vm(&r, NULL)->wire, END_PROTOCOL);
+    rig_run(&r);
+    assert_blamed(&r, 2);
+    rig_stop(&r);
+}
+
+static void test_relay__flood__source_is_blamed_for_more(void **state)
+{
+    struct rig r;
+    (void)state;
+    start(&r);
+
+    wire_close(rig_vm(&r, NULL)->wire, END_FLOOD);
+    rig_run(&r);
+
+    assert_blamed(&r, 20);
+    rig_stop(&r);
+}
+
+static void test_relay__vm_leaves_or_has_to__nobody_is_blamed(void **state)
+{
+    struct rig r;
+    (void)state;
+    start(&r);
+
+    wire_close(rig_vm(&r, NULL)->wire, END_DOWN_CLOSED);
+    (void)rig_vm(&r, NULL);
+    vm_session_kill(LIST_ENTRY(r.sessions.next, struct vm_session, node), END_DRAIN);
+    rig_run(&r);
+
+    assert_true(r.over >= 1);
+    assert_blamed(&r, 0);
+    rig_stop(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +451,9 @@ int main(void)
         cmocka_unit_test(test_relay__drain__streams_end_one_by_one_then_the_connection),
         cmocka_unit_test(test_relay__drain_while_a_body_is_awaited__no_harm),
         cmocka_unit_test(test_relay__connection_killed_with_streams__all_is_let_go),
+        cmocka_unit_test(test_relay__handshake_fails_or_http2_breaks__source_is_blamed),
+        cmocka_unit_test(test_relay__flood__source_is_blamed_for_more),
+        cmocka_unit_test(test_relay__vm_leaves_or_has_to__nobody_is_blamed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
