@@ -55,7 +55,6 @@ HOMES: dict[str, set[str]] = {
     "openssl/": {"core/net", "certs", "gateway/upstream", "gateway/daemon"},
     "yaml.h": {"gateway/config"},
     "microhttpd.h": {"gateway/admin"},
-    "systemd/": {"gateway/daemon"},
     "grpc/": {"integration/sandbox"},
     "protobuf-c/": {"integration/sandbox"},
 }

@@ -16,12 +16,12 @@
 #include <sys/resource.h>
 
 #include <ev.h>
-#include <systemd/sd-daemon.h>
 
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "gateway/daemon/cli.h"
 #include "gateway/daemon/daemon_internal.h"
+#include "gateway/daemon/notify.h"
 
 #define STATUS_INTERVAL_S 5.0
 
@@ -217,8 +217,8 @@ static void tell_reload_begins(void)
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
-    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
-                     (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+    (void)notify_tell("RELOADING=1\nMONOTONIC_USEC=%lld",
+                      (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
 }
 
 static void follow_reload(struct daemon *d, const struct config *before)
@@ -256,7 +256,7 @@ static void reload(struct daemon *d, const char *why)
         log_event(LOG_ERROR, "the old configuration stays in force", LOG_S("reason", rc_text(rc)));
     }
     generation_unref(&before);
-    (void)sd_notify(0, "READY=1");
+    (void)notify_tell("READY=1");
 }
 
 /* While a new program starts, it reads the file itself. */
@@ -300,7 +300,7 @@ static void on_second(struct ev_loop *loop, ev_timer *t, int revents)
     }
 }
 
-/* ---- systemd ---- */
+/* ---- the service manager ---- */
 
 static void beat(struct worker *w, void *arg)
 {
@@ -320,10 +320,10 @@ static void on_status(struct ev_loop *loop, ev_timer *t, int revents)
     (void)revents;
     status_line(&d->status, status, sizeof(status));
     if (!d->draining) {
-        (void)sd_notifyf(0, "STATUS=%s", status);
+        (void)notify_tell("STATUS=%s", status);
     }
     if (__atomic_load_n(&d->beats, __ATOMIC_RELAXED) >= d->n_workers) {
-        (void)sd_notify(0, "WATCHDOG=1");
+        (void)notify_tell("WATCHDOG=1");
         __atomic_store_n(&d->beats, 0, __ATOMIC_RELAXED);
         for (unsigned i = 0; i < d->n_workers; i++) {
             if (worker_post(d->workers[i], beat, d) != RC_OK) {
@@ -335,13 +335,9 @@ static void on_status(struct ev_loop *loop, ev_timer *t, int revents)
 
 static double status_interval(void)
 {
-    uint64_t usec = 0;
+    double third = (double)notify_watchdog_usec() / 3e6;
 
-    if (sd_watchdog_enabled(0, &usec) > 0) {
-        double third = (double)usec / 3e6;
-        return third < STATUS_INTERVAL_S ? third : STATUS_INTERVAL_S;
-    }
-    return STATUS_INTERVAL_S;
+    return third > 0 && third < STATUS_INTERVAL_S ? third : STATUS_INTERVAL_S;
 }
 
 /* ---- start and end of the process ---- */
@@ -527,7 +523,7 @@ int daemon_run(const char *config_path, char *const *argv)
         d.beats = d.n_workers;
         log_event(LOG_INFO, "xdsgate is running", LOG_S("file", config_path),
                   LOG_I("workers", d.n_workers));
-        (void)sd_notify(0, "READY=1");
+        (void)notify_tell("READY=1");
         ev_run(d.loop, 0);
         log_event(LOG_INFO, "xdsgate has stopped");
     } else {

@@ -2,10 +2,9 @@
 /* How the daemon ends: gracefully, at once, or by giving its place to a new process. */
 #include <signal.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "core/base/log.h"
 #include "gateway/daemon/daemon_internal.h"
+#include "gateway/daemon/notify.h"
 
 #define DRAIN_LOOK_S 0.05
 
@@ -103,7 +102,7 @@ static void on_stop(struct ev_loop *loop, ev_signal *s, int revents)
     (void)revents;
     if (!d->draining) {
         handover_cancel(&d->handover);
-        (void)sd_notify(0, "STOPPING=1\nSTATUS=Ending the streams of VMs one by one");
+        (void)notify_tell("STOPPING=1\nSTATUS=Ending the streams of VMs one by one");
         log_event(LOG_INFO, "stopping",
                   LOG_S("because", s->signum == SIGINT ? "SIGINT" : "SIGTERM"),
                   LOG_I("drain_seconds", d->generation->config->drain_timeout));
@@ -131,7 +130,7 @@ static void on_serving(void *arg, pid_t pid)
 {
     struct daemon *d = arg;
 
-    (void)sd_notifyf(0, "MAINPID=%lld", (long long)pid);
+    (void)notify_tell("MAINPID=%lld", (long long)pid);
     log_event(LOG_INFO, "handed over; the streams end one by one", LOG_I("pid", pid),
               LOG_I("drain_seconds", d->generation->config->drain_timeout));
     drain(d);
