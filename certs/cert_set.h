@@ -86,6 +86,9 @@ int64_t cert_set_expiry(const struct cert_set *s);
 /** Load trust roots for an upstream. Errors as cert_set_load() with CERT_BLAME_ROOTS. */
 enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err) MUST_USE;
 
+/** Give the secrets of connections to fn, as cert_set_opts.on_secret. Before the first SSL. */
+void root_set_on_secret(struct root_set *s, void (*fn)(const SSL *ssl, const char *line));
+
 /** A fingerprint of its certificates: to see whether a reload changed them. */
 uint64_t root_set_print(const struct root_set *s);
 

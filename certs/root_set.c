@@ -61,6 +61,12 @@ enum rc root_set_load(const char *file, struct root_set **out, struct cert_error
     return RC_OK;
 }
 
+void root_set_on_secret(struct root_set *s, void (*fn)(const SSL *ssl, const char *line))
+{
+    CHECK_MAGIC(s, ROOT_SET_MAGIC);
+    SSL_CTX_set_keylog_callback(s->ctx, fn);
+}
+
 uint64_t root_set_print(const struct root_set *s)
 {
     CHECK_MAGIC(s, ROOT_SET_MAGIC);

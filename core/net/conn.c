@@ -160,7 +160,7 @@ static void on_handshake_done(struct conn *c)
         ev_feed_event(c->worker->loop, &c->io, EV_READ);
     }
     c->ops->on_open(c);
-    if (SSL_is_server(c->ssl) && tls13_take_over(c->ssl, &c->tls)) {
+    if (tls13_take_over(c->ssl, &c->tls)) {
         SSL_free(c->ssl);
         c->ssl = NULL;
     }
@@ -510,7 +510,7 @@ enum rc conn_dial(struct worker *w, const struct addr *peer, const struct addr *
     if (c == NULL) {
         return RC_NO_MEMORY;
     }
-    if (bio_attach(ssl, &c->link) != RC_OK) {
+    if (bio_attach(ssl, &c->link) != RC_OK || tls13_watch(ssl, &c->tls) != RC_OK) {
         free_early(c);
         return RC_NO_MEMORY;
     }

@@ -2,8 +2,8 @@
 /*
  * One TLS connection: a socket, its SSL, and what could not be written yet.
  *
- * OpenSSL does the handshake. After it, an accepted TLS 1.3 connection does its records by itself
- * (core/net/tls13.h) and OpenSSL's part is freed; others stay with OpenSSL.
+ * OpenSSL does the handshake. After it, a TLS 1.3 connection does its records by itself
+ * (core/net/tls13.h) and OpenSSL's part is freed; TLS 1.2 stays with OpenSSL.
  *
  * Reading never stops while the connection is open: backpressure is the business of HTTP/2 windows,
  * because a socket left unread for ten seconds is closed by agents and istiod (TCP_USER_TIMEOUT,

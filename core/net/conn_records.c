@@ -54,7 +54,7 @@ static void fail_record(struct conn *c, enum tls13_alert alert)
 
     ERR_clear_error();
     conn_set_detail(c, alert == TLS13_BAD_RECORD_MAC ? "decryption failed or bad record mac"
-                                                     : SSL_alert_desc_string_long(alert));
+                                                     : SSL_alert_desc_string_long((int)alert));
     (void)write_record(c, TLS13_ALERT, fatal, sizeof(fatal));
     conn_kill(c, END_IO);
 }

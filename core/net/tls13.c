@@ -12,8 +12,10 @@
 #include "core/base/check.h"
 
 #define TAG_BYTES 16
-#define KEY_UPDATE 24 /* RFC 8446 4: HandshakeType */
+#define MESSAGE_HEADER_BYTES 4
 #define KEY_UPDATE_BYTES 5
+
+enum { NEW_SESSION_TICKET = 4, KEY_UPDATE = 24 }; /* RFC 8446 4: HandshakeType */
 
 struct suite {
     uint16_t id; /* RFC 8446 B.4 */
@@ -169,17 +171,20 @@ void tls13_on_keylog(const SSL *ssl, const char *line)
 {
     static const char server[] = "SERVER_TRAFFIC_SECRET_0 ";
     static const char client[] = "CLIENT_TRAFFIC_SECRET_0 ";
+    bool is_server = SSL_is_server(ssl) == 1;
     struct tls13 *t = tls13_index >= 0 ? SSL_get_ex_data(ssl, tls13_index) : NULL;
 
     if (t == NULL) {
         return;
     }
-    if (strncmp(line, server, sizeof(server) - 1) == 0 &&
-        read_secret(line, t->out.secret, sizeof(t->out.secret))) {
-        t->secrets |= 1;
-    } else if (strncmp(line, client, sizeof(client) - 1) == 0 &&
-               read_secret(line, t->in.secret, sizeof(t->in.secret))) {
-        t->secrets |= 2;
+    bool is_servers = strncmp(line, server, sizeof(server) - 1) == 0;
+    if (!is_servers && strncmp(line, client, sizeof(client) - 1) != 0) {
+        return;
+    }
+    bool is_ours = is_servers == is_server;
+    struct tls13_side *side = is_ours ? &t->out : &t->in;
+    if (read_secret(line, side->secret, sizeof(side->secret))) {
+        t->secrets |= is_ours ? 1 : 2;
     }
 }
 
@@ -203,6 +208,7 @@ static uint8_t find_suite(const SSL *ssl)
 
 bool tls13_take_over(const SSL *ssl, struct tls13 *t)
 {
+    t->is_client = SSL_is_server(ssl) == 0;
     t->suite = SSL_version(ssl) == TLS1_3_VERSION ? find_suite(ssl) : 0;
     return t->suite != 0 && t->secrets == 3 && SSL_has_pending(ssl) == 0 &&
            make_key(&suites[t->suite], &t->in) && make_key(&suites[t->suite], &t->out);
@@ -298,7 +304,8 @@ enum rc tls13_open(struct tls13_ciphers *c, struct tls13 *t, const uint8_t *reco
     }
     uint8_t type = buf[n - 1];
     if ((type != TLS13_DATA && type != TLS13_HANDSHAKE && type != TLS13_ALERT) ||
-        (type != TLS13_DATA && n == 1) || (type != TLS13_HANDSHAKE && t->part_len > 0)) {
+        (type != TLS13_DATA && n == 1) ||
+        (type != TLS13_HANDSHAKE && (t->part_len > 0 || t->skip > 0))) {
         return malformed(r, TLS13_UNEXPECTED_MESSAGE);
     }
     r->type = (enum tls13_type)type;
@@ -307,32 +314,10 @@ enum rc tls13_open(struct tls13_ciphers *c, struct tls13 *t, const uint8_t *reco
     return RC_OK;
 }
 
-/* ---- KeyUpdate ---- */
+/* ---- handshake messages ---- */
 
-enum rc tls13_take_handshake(struct tls13 *t, const uint8_t *data, size_t n, bool *asked,
-                             enum tls13_alert *alert)
+static enum rc take_key_update(struct tls13 *t, bool *asked, enum tls13_alert *alert)
 {
-    static const uint8_t expected[] = {KEY_UPDATE, 0, 0, 1};
-    size_t take = KEY_UPDATE_BYTES - t->part_len;
-
-    *asked = false;
-    *alert = TLS13_UNEXPECTED_MESSAGE;
-    if (n > take) { /* the key changes here, so nothing may follow in this record (5.1) */
-        return RC_PEER_MALFORMED;
-    }
-    memcpy(t->part + t->part_len, data, n);
-    t->part_len = (uint8_t)(t->part_len + n);
-    size_t known = t->part_len < sizeof(expected) ? t->part_len : sizeof(expected);
-    if (t->part[0] != KEY_UPDATE) {
-        return RC_PEER_MALFORMED;
-    }
-    if (memcmp(t->part, expected, known) != 0) {
-        *alert = TLS13_DECODE_ERROR;
-        return RC_PEER_MALFORMED;
-    }
-    if (t->part_len < KEY_UPDATE_BYTES) {
-        return RC_OK;
-    }
     if (t->part[4] > 1) {
         *alert = TLS13_ILLEGAL_PARAMETER;
         return RC_PEER_MALFORMED;
@@ -340,6 +325,56 @@ enum rc tls13_take_handshake(struct tls13 *t, const uint8_t *data, size_t n, boo
     t->part_len = 0;
     *asked = t->part[4] == 1;
     return next_key(&suites[t->suite], &t->in) ? RC_OK : RC_NO_MEMORY;
+}
+
+/* The header of a message is complete. */
+static enum rc look_at_header(struct tls13 *t, enum tls13_alert *alert)
+{
+    uint32_t n = (uint32_t)t->part[1] << 16 | (uint32_t)t->part[2] << 8 | t->part[3];
+
+    if (t->part[0] == KEY_UPDATE ? n != 1 : n > TLS13_TICKET_MAX_BYTES) {
+        *alert = TLS13_DECODE_ERROR;
+        return RC_PEER_MALFORMED;
+    }
+    if (t->part[0] == NEW_SESSION_TICKET) {
+        t->skip = n;
+        t->part_len = 0;
+    }
+    return RC_OK;
+}
+
+static bool may_come(const struct tls13 *t, uint8_t message)
+{
+    return message == KEY_UPDATE || (message == NEW_SESSION_TICKET && t->is_client);
+}
+
+enum rc tls13_take_handshake(struct tls13 *t, const uint8_t *data, size_t n, bool *asked,
+                             enum tls13_alert *alert)
+{
+    *asked = false;
+    *alert = TLS13_UNEXPECTED_MESSAGE;
+    while (n > 0) {
+        if (t->skip > 0) {
+            uint32_t take = n < t->skip ? (uint32_t)n : t->skip;
+            t->skip -= take;
+            data += take;
+            n -= take;
+            continue;
+        }
+        t->part[t->part_len++] = *data++;
+        n--;
+        if (t->part_len == 1 && !may_come(t, t->part[0])) {
+            return RC_PEER_MALFORMED;
+        }
+        if (t->part_len == MESSAGE_HEADER_BYTES) {
+            TRY(look_at_header(t, alert));
+        }
+        if (t->part_len == KEY_UPDATE_BYTES) {
+            /* the key changes here, so nothing may follow in this record (5.1) */
+            return n > 0 ? RC_PEER_MALFORMED : take_key_update(t, asked, alert);
+        }
+    }
+    return RC_OK;
 }
 
 size_t tls13_update_key(struct tls13_ciphers *c, struct tls13 *t, uint8_t *out)

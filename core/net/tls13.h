@@ -7,7 +7,7 @@
  * and it is freed. What is left is a record's five bytes of header, one AEAD call, a sequence
  * number, KeyUpdate and alerts. Cipher contexts belong to the worker and are keyed for each record.
  *
- * Pure: bytes in, bytes out. Server side.
+ * Pure: bytes in, bytes out. Either side.
  */
 #pragma once
 
@@ -60,10 +60,12 @@ struct tls13_side {
 
 /** Embedded in a conn; all zero is the start. */
 struct tls13 {
-    uint8_t suite;    /**< row of the table of suites */
-    uint8_t secrets;  /**< which of the two have come */
-    uint8_t part_len; /**< bytes of an incomplete handshake message */
+    uint8_t suite;   /**< row of the table of suites */
+    uint8_t secrets; /**< which of the two have come */
+    bool is_client;
+    uint8_t part_len; /**< bytes of an incomplete handshake message: its header, or a KeyUpdate */
     uint8_t part[5];
+    uint32_t skip; /**< bytes that are left of one that is not for us */
     struct tls13_side in;
     struct tls13_side out;
 };
@@ -82,7 +84,7 @@ struct tls13_ciphers *tls13_ciphers_new(void);
 /** Free them and null the pointer. */
 void tls13_ciphers_free(struct tls13_ciphers **c);
 
-/** For SSL_CTX_set_keylog_callback() of server contexts: hands secrets to whoever watches ssl. The
+/** For SSL_CTX_set_keylog_callback(): hands secrets to whoever watches ssl. The
  * line goes nowhere else. */
 void tls13_on_keylog(const SSL *ssl, const char *line);
 
@@ -116,9 +118,13 @@ size_t tls13_record_bytes(const uint8_t header[TLS13_HEADER_BYTES]);
 enum rc tls13_open(struct tls13_ciphers *c, struct tls13 *t, const uint8_t *record, size_t n,
                    uint8_t *buf, struct tls13_record *r) MUST_USE;
 
+/** The longest ticket that a server may send (go crypto/tls: maxHandshake). */
+#define TLS13_TICKET_MAX_BYTES 65536
+
 /**
- * The peer's handshake record of n bytes: a KeyUpdate, or a part of one, is all that may come
- * (4.6.3). RC_OK; *asked: it wants one of ours; RC_PEER_MALFORMED with *alert; RC_NO_MEMORY.
+ * The peer's handshake record of n bytes: KeyUpdates, and from a server tickets, which are ignored,
+ * are all that may come (4.6), whole or in parts. RC_OK; *asked: it wants a KeyUpdate of ours;
+ * RC_PEER_MALFORMED with *alert; RC_NO_MEMORY.
  */
 enum rc tls13_take_handshake(struct tls13 *t, const uint8_t *data, size_t n, bool *asked,
                              enum tls13_alert *alert) MUST_USE;

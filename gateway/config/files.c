@@ -160,6 +160,9 @@ static void try_roots(struct report *r, struct node *n, struct root_set **out)
     if (rc == RC_INVALID) {
         report_file(r, n, &err);
     }
+    if (rc == RC_OK) {
+        root_set_on_secret(*out, tls13_on_keylog);
+    }
 }
 
 static void try_all(struct report *r, struct config *c, const struct node *tls)

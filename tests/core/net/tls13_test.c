@@ -24,6 +24,8 @@
 /* A connection after its handshake: OpenSSL on one end, t on the other. */
 struct rig {
     struct tls_pair pair;
+    SSL *ours;    /* borrowed: whose place t takes */
+    SSL *openssl; /* borrowed: its peer */
     struct tls13 t;
     struct tls13 peer; /* t as its peer sees it */
     struct tls13_ciphers *ciphers;
@@ -39,10 +41,10 @@ static SSL *make_end(const SSL_METHOD *method, const struct pki_cert *cert)
     SSL_CTX *ctx = SSL_CTX_new(method);
 
     assert_non_null(ctx);
+    SSL_CTX_set_keylog_callback(ctx, tls13_on_keylog);
     if (cert != NULL) {
         assert_int_equal(SSL_CTX_use_certificate(ctx, cert->x), 1);
         assert_int_equal(SSL_CTX_use_PrivateKey(ctx, cert->key), 1);
-        SSL_CTX_set_keylog_callback(ctx, tls13_on_keylog);
         assert_int_equal(SSL_CTX_set_num_tickets(ctx, 0), 1);
     }
     SSL *ssl = SSL_new(ctx);
@@ -56,8 +58,9 @@ static SSL *make_end(const SSL_METHOD *method, const struct pki_cert *cert)
     return ssl;
 }
 
-/* Both ends, hands shaken. suite: the only one that the client offers, NULL: TLS 1.2. */
-static struct rig *rig_new(const char *suite)
+/* Both ends, hands shaken. suite: the only one that the client offers, NULL: TLS 1.2. t takes the
+ * place of the server, or of the client. */
+static struct rig *rig_new(const char *suite, bool is_client)
 {
     struct rig *r = calloc(1, sizeof(*r));
     struct pki_cert cert = pki_make_server(NULL, "DNS:here");
@@ -70,7 +73,9 @@ static struct rig *rig_new(const char *suite)
     } else {
         assert_int_equal(SSL_set_max_proto_version(client, TLS1_2_VERSION), 1);
     }
-    assert_int_equal(tls13_watch(server, &r->t), RC_OK);
+    r->ours = is_client ? client : server;
+    r->openssl = is_client ? server : client;
+    assert_int_equal(tls13_watch(r->ours, &r->t), RC_OK);
     tls_pair_init(&r->pair, client, server);
     assert_true(tls_pair_handshake(&r->pair));
     r->ciphers = tls13_ciphers_new();
@@ -79,15 +84,23 @@ static struct rig *rig_new(const char *suite)
     return r;
 }
 
-static struct rig *rig_taken_over(const char *suite)
+static struct rig *take_over(struct rig *r)
 {
-    struct rig *r = rig_new(suite);
-
-    assert_true(tls13_take_over(r->pair.server, &r->t));
+    assert_true(tls13_take_over(r->ours, &r->t));
     r->peer = r->t;
     r->peer.in = r->t.out;
     r->peer.out = r->t.in;
     return r;
+}
+
+static struct rig *rig_taken_over(const char *suite)
+{
+    return take_over(rig_new(suite, false));
+}
+
+static struct rig *rig_client_taken_over(const char *suite)
+{
+    return take_over(rig_new(suite, true));
 }
 
 static void rig_free(struct rig *r)
@@ -98,10 +111,10 @@ static void rig_free(struct rig *r)
     free(r);
 }
 
-/* What the client has sent: one record, opened. */
+/* What OpenSSL has sent: one record, opened. */
 static enum rc open_next(struct rig *r, struct tls13_record *out)
 {
-    BIO *in = SSL_get_rbio(r->pair.server);
+    BIO *in = SSL_get_rbio(r->ours);
 
     assert_int_equal(BIO_read(in, r->record, TLS13_HEADER_BYTES), TLS13_HEADER_BYTES);
     size_t n = tls13_record_bytes(r->record);
@@ -114,16 +127,16 @@ static enum rc open_next(struct rig *r, struct tls13_record *out)
 static void send_record(struct rig *r, size_t n)
 {
     assert_true(n > 0);
-    assert_int_equal(BIO_write(SSL_get_wbio(r->pair.server), r->record, (int)n), (int)n);
+    assert_int_equal(BIO_write(SSL_get_wbio(r->ours), r->record, (int)n), (int)n);
 }
 
-static void check_client_hears(struct rig *r, const uint8_t *data, size_t n)
+static void check_openssl_hears(struct rig *r, const uint8_t *data, size_t n)
 {
     static uint8_t heard[TLS13_PLAIN_MAX_BYTES + 1];
 
     send_record(r, tls13_seal(r->ciphers, &r->t, TLS13_DATA, data, n, r->record));
     if (n > 0) {
-        assert_int_equal(SSL_read(r->pair.client, heard, sizeof(heard)), (int)n);
+        assert_int_equal(SSL_read(r->openssl, heard, sizeof(heard)), (int)n);
         assert_memory_equal(heard, data, n);
     }
 }
@@ -132,7 +145,7 @@ static void check_we_hear(struct rig *r, const uint8_t *data, size_t n)
 {
     struct tls13_record got;
 
-    assert_int_equal(SSL_write(r->pair.client, data, (int)n), (int)n);
+    assert_int_equal(SSL_write(r->openssl, data, (int)n), (int)n);
     assert_int_equal(open_next(r, &got), RC_OK);
     assert_int_equal(got.type, TLS13_DATA);
     assert_int_equal(got.n, n);
@@ -152,10 +165,10 @@ static void test_tls13__every_suite__both_ways(void **state)
         struct rig *r = rig_taken_over(all_suites[i]);
         for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
             check_we_hear(r, data, sizes[k]);
-            check_client_hears(r, data, sizes[k]);
+            check_openssl_hears(r, data, sizes[k]);
         }
-        check_client_hears(r, data, 0);
-        check_client_hears(r, data, 1);
+        check_openssl_hears(r, data, 0);
+        check_openssl_hears(r, data, 1);
         rig_free(r);
     }
 }
@@ -171,9 +184,9 @@ static void test_tls13__connections_in_turns__contexts_are_keyed_again(void **st
     for (int i = 0; i < 3; i++) {
         check_we_hear(a, (const uint8_t *)"a", 1);
         check_we_hear(b, (const uint8_t *)"b", 1);
-        check_client_hears(a, (const uint8_t *)"a", 1);
-        check_client_hears(b, (const uint8_t *)"b", 1);
-        check_client_hears(b, (const uint8_t *)"b", 1);
+        check_openssl_hears(a, (const uint8_t *)"a", 1);
+        check_openssl_hears(b, (const uint8_t *)"b", 1);
+        check_openssl_hears(b, (const uint8_t *)"b", 1);
     }
     b->ciphers = NULL;
     rig_free(a);
@@ -190,10 +203,10 @@ static void test_tls13__key_updates__both_ways(void **state)
             struct tls13_record got;
             bool asks = k % 2 == 1;
             bool asked;
-            assert_int_equal(SSL_key_update(r->pair.client, asks ? SSL_KEY_UPDATE_REQUESTED
-                                                                 : SSL_KEY_UPDATE_NOT_REQUESTED),
+            assert_int_equal(SSL_key_update(r->openssl, asks ? SSL_KEY_UPDATE_REQUESTED
+                                                             : SSL_KEY_UPDATE_NOT_REQUESTED),
                              1);
-            assert_int_equal(SSL_do_handshake(r->pair.client), 1);
+            assert_int_equal(SSL_do_handshake(r->openssl), 1);
             assert_int_equal(open_next(r, &got), RC_OK);
             assert_int_equal(got.type, TLS13_HANDSHAKE);
             assert_int_equal(tls13_take_handshake(&r->t, got.data, got.n, &asked, &got.alert),
@@ -201,8 +214,33 @@ static void test_tls13__key_updates__both_ways(void **state)
             assert_true(asked == asks);
             check_we_hear(r, (const uint8_t *)"new key", 7);
             send_record(r, tls13_update_key(r->ciphers, &r->t, r->record));
-            check_client_hears(r, (const uint8_t *)"new key", 7);
+            check_openssl_hears(r, (const uint8_t *)"new key", 7);
         }
+        rig_free(r);
+    }
+}
+
+static void test_tls13__client__takes_data_and_ignores_tickets(void **state)
+{
+    static uint8_t data[TLS13_PLAIN_MAX_BYTES];
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(all_suites) / sizeof(all_suites[0]); i++) {
+        struct rig *r = rig_client_taken_over(all_suites[i]);
+        for (int k = 0; k < 2; k++) {
+            struct tls13_record got;
+            bool asked;
+            assert_int_equal(SSL_new_session_ticket(r->openssl), 1);
+            assert_int_equal(SSL_do_handshake(r->openssl), 1);
+            assert_int_equal(open_next(r, &got), RC_OK);
+            assert_int_equal(got.type, TLS13_HANDSHAKE);
+            assert_int_equal(tls13_take_handshake(&r->t, got.data, got.n, &asked, &got.alert),
+                             RC_OK);
+            assert_false(asked);
+        }
+        check_we_hear(r, data, sizeof(data));
+        check_openssl_hears(r, data, sizeof(data));
+        check_we_hear(r, data, 1);
         rig_free(r);
     }
 }
@@ -216,7 +254,7 @@ static void test_tls13__alert__reaches_openssl(void **state)
 
     send_record(r, tls13_seal(r->ciphers, &r->t, TLS13_ALERT, close_notify, 2, r->record));
 
-    assert_int_equal(SSL_get_error(r->pair.client, SSL_read(r->pair.client, &byte, 1)),
+    assert_int_equal(SSL_get_error(r->openssl, SSL_read(r->openssl, &byte, 1)),
                      SSL_ERROR_ZERO_RETURN);
     rig_free(r);
 }
@@ -225,35 +263,35 @@ static void test_tls13__alert__reaches_openssl(void **state)
 
 static void test_tls13__tls12__is_not_taken_over(void **state)
 {
-    struct rig *r = rig_new(NULL);
+    struct rig *r = rig_new(NULL, false);
     (void)state;
 
-    assert_false(tls13_take_over(r->pair.server, &r->t));
+    assert_false(tls13_take_over(r->ours, &r->t));
     rig_free(r);
 }
 
 static void test_tls13__no_secrets__is_not_taken_over(void **state)
 {
-    struct rig *r = rig_new(all_suites[0]);
+    struct rig *r = rig_new(all_suites[0], false);
     struct tls13 unwatched = {0};
     (void)state;
 
-    assert_false(tls13_take_over(r->pair.server, &unwatched));
+    assert_false(tls13_take_over(r->ours, &unwatched));
     unwatched.secrets = 1;
-    assert_false(tls13_take_over(r->pair.server, &unwatched));
+    assert_false(tls13_take_over(r->ours, &unwatched));
     rig_free(r);
 }
 
 static void test_tls13__openssl_has_read_ahead__is_not_taken_over(void **state)
 {
-    struct rig *r = rig_new(all_suites[0]);
+    struct rig *r = rig_new(all_suites[0], false);
     uint8_t byte;
     (void)state;
 
-    assert_int_equal(SSL_write(r->pair.client, "ab", 2), 2);
-    assert_int_equal(SSL_read(r->pair.server, &byte, 1), 1);
+    assert_int_equal(SSL_write(r->openssl, "ab", 2), 2);
+    assert_int_equal(SSL_read(r->ours, &byte, 1), 1);
 
-    assert_false(tls13_take_over(r->pair.server, &r->t));
+    assert_false(tls13_take_over(r->ours, &r->t));
     rig_free(r);
 }
 
@@ -380,6 +418,43 @@ static void test_tls13__key_update__in_any_two_pieces(void **state)
     }
 }
 
+static void test_tls13__tickets_and_a_key_update__in_any_two_pieces(void **state)
+{
+    static const uint8_t messages[] = {4, 0, 0, 3, 'a', 'b', 'c', 4, 0, 0, 0, 24, 0, 0, 1, 1};
+    (void)state;
+
+    for (size_t cut = 1; cut < sizeof(messages); cut++) {
+        struct rig *r = rig_client_taken_over(all_suites[0]);
+        enum tls13_alert alert;
+        bool asked;
+        assert_int_equal(tls13_take_handshake(&r->t, messages, cut, &asked, &alert), RC_OK);
+        assert_false(asked);
+        assert_int_equal(
+            tls13_take_handshake(&r->t, messages + cut, sizeof(messages) - cut, &asked, &alert),
+            RC_OK);
+        assert_true(asked);
+        rig_free(r);
+    }
+}
+
+static void test_tls13__longest_ticket__and_one_byte_more(void **state)
+{
+    struct rig *r = rig_client_taken_over(all_suites[0]);
+    struct tls13_record got;
+    bool asked;
+    (void)state;
+
+    assert_int_equal(
+        tls13_take_handshake(&r->t, (const uint8_t *)"\4\1\0\1", 4, &asked, &got.alert),
+        RC_PEER_MALFORMED);
+    assert_int_equal(got.alert, TLS13_DECODE_ERROR);
+    r->t.part_len = 0;
+    assert_int_equal(
+        tls13_take_handshake(&r->t, (const uint8_t *)"\4\1\0\0", 4, &asked, &got.alert), RC_OK);
+    assert_int_equal(open_sealed(r, TLS13_DATA, "x", 1, &got), RC_PEER_MALFORMED); /* in between */
+    rig_free(r);
+}
+
 static void test_tls13__data_within_a_handshake_message__is_refused(void **state)
 {
     struct rig *r = rig_taken_over(all_suites[0]);
@@ -406,7 +481,7 @@ static void test_tls13__handshake_message_that_may_not_come__is_refused(void **s
         {"\13", 1, TLS13_UNEXPECTED_MESSAGE},            /* Certificate, its first byte */
         {"\30\0\0\1\0\30", 6, TLS13_UNEXPECTED_MESSAGE}, /* something behind the key's change */
         {"\30\0\0\2\0", 5, TLS13_DECODE_ERROR},
-        {"\30\1", 2, TLS13_DECODE_ERROR},
+        {"\30\1\0\1", 4, TLS13_DECODE_ERROR},
         {"\30\0\0\1\2", 5, TLS13_ILLEGAL_PARAMETER},
     };
     (void)state;
@@ -429,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_tls13__every_suite__both_ways),
         cmocka_unit_test(test_tls13__connections_in_turns__contexts_are_keyed_again),
         cmocka_unit_test(test_tls13__key_updates__both_ways),
+        cmocka_unit_test(test_tls13__client__takes_data_and_ignores_tickets),
         cmocka_unit_test(test_tls13__alert__reaches_openssl),
         cmocka_unit_test(test_tls13__tls12__is_not_taken_over),
         cmocka_unit_test(test_tls13__no_secrets__is_not_taken_over),
@@ -439,6 +515,8 @@ int main(void)
         cmocka_unit_test(test_tls13__content_that_may_not_come__is_refused),
         cmocka_unit_test(test_tls13__longest_record__and_one_byte_more),
         cmocka_unit_test(test_tls13__key_update__in_any_two_pieces),
+        cmocka_unit_test(test_tls13__tickets_and_a_key_update__in_any_two_pieces),
+        cmocka_unit_test(test_tls13__longest_ticket__and_one_byte_more),
         cmocka_unit_test(test_tls13__data_within_a_handshake_message__is_refused),
         cmocka_unit_test(test_tls13__handshake_message_that_may_not_come__is_refused),
     };
