@@ -131,17 +131,18 @@ class Fleet:
                 for name in self.names if now[name] != before[name]}
         tries = [count - tried[name] for name, count in self._tries().items() if name in anew]
         when = [moment - mark for moment in anew.values()] or [0.0]
+        deleted = {event.entry.name for event in events if event.kind == "DELETED"}
+        unhealthy = {event.entry.name for event in events
+                     if event.kind != "DELETED" and event.entry.healthy != "True"}
+        assert unhealthy <= deleted, f"lost their health only: {sorted(unhealthy - deleted)[:5]}"
         return Loss(
-            what, len(self.names),
-            deleted=len({event.entry.name for event in events if event.kind == "DELETED"}),
-            unhealthy=len({event.entry.name for event in events
-                           if event.kind != "DELETED" and event.entry.healthy != "True"}),
-            again=len(anew), tries=sum(tries) / max(1, len(tries)), ended_s=ended - mark,
-            half_s=median(when), back_s=max(0.0, self._last_change(mark) - mark))
+            what, len(self.names), len(deleted), len(unhealthy), again=len(anew),
+            tries=sum(tries) / max(1, len(tries)), ended_s=ended - mark, half_s=median(when),
+            back_s=max(0.0, self._last_change(mark) - mark))
 
     def _record(self, loss: Loss, mark: float) -> None:
         """For whoever wants to know more than the table says: what the VMs were told, and when
-        the real ones were back, which have to be like the others."""
+        the real ones were back, which do not share one process and its CPU."""
         events = self._events(mark)
         real = {vm.node: max((event.when - mark for event in events
                               if event.entry.name == vm.entry_name), default=0.0)
