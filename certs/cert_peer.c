@@ -3,8 +3,8 @@
  * What is kept of a VM's certificate: its identity as text and its chain as DER, in one block. DER
  * knows its own length, so the certificates stand one after the other.
  *
- * Self-signed certificates of the chain stay out: such a one counts only when it is an anchor, and
- * then it is in the roots. Agents show their root, half of what they show.
+ * A root that was shown stays out: it counts only as an anchor, and then it is in the roots. Agents
+ * show theirs, half of what they show.
  */
 #include "certs/cert_peer.h"
 
@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include <openssl/err.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "certs/cert_internal.h"
 #include "core/base/check.h"
@@ -28,11 +28,26 @@ struct cert_peer {
     unsigned char bytes[]; /* the identity, then the certificates, the leaf first */
 };
 
+/* The anchor of the chain that was verified; NULL: there is none. Borrowed from ssl. */
+static X509 *find_anchor(const SSL *ssl)
+{
+    STACK_OF(X509) *verified = SSL_get0_verified_chain(ssl);
+    return sk_X509_num(verified) > 0 ? sk_X509_value(verified, sk_X509_num(verified) - 1) : NULL;
+}
+
+/* Shown, but of no use without the roots, which have it anyway. */
+static bool is_known_root(X509 *x, const X509 *anchor)
+{
+    return (X509_get_extension_flags(x) & EXFLAG_SS) != 0 && anchor != NULL &&
+           X509_cmp(x, anchor) == 0;
+}
+
 /* The certificates to keep, in order. Borrowed from ssl. NULL: out of memory. */
 static STACK_OF(X509) * collect(const SSL *ssl, X509 *leaf)
 {
     STACK_OF(X509) *shown = SSL_get_peer_cert_chain(ssl);
     STACK_OF(X509) *kept = sk_X509_new_null();
+    const X509 *anchor = find_anchor(ssl);
 
     if (kept == NULL || sk_X509_push(kept, leaf) <= 0) {
         sk_X509_free(kept);
@@ -40,7 +55,7 @@ static STACK_OF(X509) * collect(const SSL *ssl, X509 *leaf)
     }
     for (int i = 0; i < sk_X509_num(shown); i++) {
         X509 *x = sk_X509_value(shown, i);
-        if (X509_self_signed(x, 1) != 1 && sk_X509_push(kept, x) <= 0) {
+        if (!is_known_root(x, anchor) && sk_X509_push(kept, x) <= 0) {
             sk_X509_free(kept);
             return NULL;
         }

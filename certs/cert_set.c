@@ -207,6 +207,22 @@ static enum rc check_dates(X509 *leaf, int64_t *expiry, struct cert_error *err)
     return RC_OK;
 }
 
+/*
+ * What the file does not have of the chain may be among the client roots: looked up once. By
+ * default OpenSSL does so, with a signature to verify, in every handshake.
+ */
+static enum rc complete_chain(SSL_CTX *ctx, bool has_more)
+{
+    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
+    if (has_more) {
+        return RC_OK;
+    }
+    long built = SSL_CTX_build_cert_chain(ctx, SSL_BUILD_CHAIN_FLAG_NO_ROOT |
+                                                   SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
+                                                   SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+    return built > 0 ? RC_OK : RC_NO_MEMORY;
+}
+
 static enum rc use_chain(SSL_CTX *ctx, STACK_OF(X509) * chain, int64_t *expiry,
                          struct cert_error *err)
 {
@@ -226,7 +242,7 @@ static enum rc use_chain(SSL_CTX *ctx, STACK_OF(X509) * chain, int64_t *expiry,
                              cert_openssl_reason());
         }
     }
-    return RC_OK;
+    return complete_chain(ctx, sk_X509_num(chain) > 1);
 }
 
 static enum rc load_chain(SSL_CTX *ctx, const char *path, int64_t *expiry, struct cert_error *err)
