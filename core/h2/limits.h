@@ -49,5 +49,17 @@
 #define H2_FRAME_COST_BYTES 256
 #define H2_DEAR_FRAME_COST_BYTES 4096
 
+/** The same for each header, which may be a byte of a frame. */
+#define H2_HEADER_COST_BYTES 64
+
+/** Bytes that nghttp2 ignores (DATA of a stream that is over) and of which no callback hears, or of
+ * headers beyond the limit: so many count as one frame for frame_flood. A window may be on its way
+ * when a stream is reset. What one of them costs in a turn: they may be frames of a byte. */
+#define H2_IGNORED_BYTES 1024
+#define H2_IGNORED_COST_BYTES (H2_FRAME_COST_BYTES / 10)
+
+/** RFC 9113 4.1. */
+#define H2_FRAME_HEAD_BYTES 9
+
 /** How long a finished connection waits for the peer's FIN. */
 #define H2_LINGER_S 2.0

@@ -224,6 +224,23 @@ static void on_conn_open(struct conn *c)
     }
 }
 
+/* What was read and was no frame that we were told of. */
+static void count_ignored(struct h2_session *s, size_t n)
+{
+    s->read_bytes += n;
+    if (s->role != H2_ACCEPTED || s->read_bytes <= s->framed_bytes) {
+        return;
+    }
+    uint64_t ignored = s->read_bytes - s->framed_bytes;
+    s->framed_bytes = s->read_bytes;
+    s->ignored_bytes += (uint32_t)ignored;
+    conn_charge(s->conn, (size_t)ignored * H2_IGNORED_COST_BYTES);
+    if (s->ignored_bytes >= H2_IGNORED_BYTES) {
+        h2_count_flood(s, s->ignored_bytes / H2_IGNORED_BYTES);
+        s->ignored_bytes %= H2_IGNORED_BYTES;
+    }
+}
+
 static void on_conn_bytes(struct conn *c, const uint8_t *data, size_t n)
 {
     struct h2_session *s = conn_user(c);
@@ -250,6 +267,7 @@ static void on_conn_bytes(struct conn *c, const uint8_t *data, size_t n)
         }
         return;
     }
+    count_ignored(s, n);
     if (s->role == H2_ACCEPTED &&
         nghttp2_session_get_outbound_queue_size(s->ng) > H2_MAX_QUEUED_FRAMES) {
         s->ops->on_limit(s, COUNTER_LIMIT_FRAME_FLOOD);

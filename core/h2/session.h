@@ -135,9 +135,12 @@ struct h2_session {
     uint8_t why;       /**< enum end_reason of our ending */
     uint32_t flood_count;
     double flood_since;
-    int32_t last_peer_id; /**< highest stream identifier of the peer */
-    uint64_t skipped_ids; /**< bit n: last_peer_id - 2n was never opened */
-    size_t out_len;       /**< bytes in worker->out during a flush */
+    uint64_t read_bytes;    /**< that nghttp2 was fed */
+    uint64_t framed_bytes;  /**< of them, or soon of them: in frames that we were told of */
+    uint32_t ignored_bytes; /**< in none, and not counted yet */
+    int32_t last_peer_id;   /**< highest stream identifier of the peer */
+    uint64_t skipped_ids;   /**< bit n: last_peer_id - 2n was never opened */
+    size_t out_len;         /**< bytes in worker->out during a flush */
 };
 
 /** conn_ops that drive a session: give them to conn_accept() or conn_dial() with the session as

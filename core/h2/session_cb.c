@@ -72,6 +72,7 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
     struct h2_session *s = user;
 
     (void)ng;
+    s->framed_bytes += H2_FRAME_HEAD_BYTES + hd->length;
     if (!s->got_frame) {
         s->got_frame = true;
         h2_arm_ping(s, H2_PING_INTERVAL_S);
@@ -117,7 +118,10 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 /* A header of a block that is over the limits already. */
 static int on_excess(struct h2_session *s, struct h2_stream *st, size_t bytes)
 {
+    uint32_t before = st->excess_bytes;
+
     st->excess_bytes += (uint32_t)bytes;
+    h2_count_flood(s, st->excess_bytes / H2_IGNORED_BYTES - before / H2_IGNORED_BYTES);
     if (s->role == H2_ACCEPTED && st->excess_bytes > H2_HEADER_EXCESS_BYTES) {
         h2_session_end(s, H2_ENHANCE_YOUR_CALM, END_LIMIT);
     }
@@ -133,6 +137,9 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 
     if (st == NULL || frame->hd.type != NGHTTP2_HEADERS) {
         return 0;
+    }
+    if (s->role == H2_ACCEPTED) {
+        conn_charge(s->conn, H2_HEADER_COST_BYTES);
     }
     if (st->over_limit) {
         return on_excess(s, st, name_len + value_len + 32);

@@ -13,6 +13,12 @@
 #include "core/base/check.h"
 #include "core/net/sock.h"
 
+/* KeyUpdates of a peer in this time; more end the connection. Keys last for millions of records
+ * (RFC 8446 5.5). What one takes off the bytes of a turn. */
+#define KEY_UPDATES_MAX 100
+#define KEY_UPDATES_WINDOW_S 10.0
+#define KEY_UPDATE_COST_BYTES 4096
+
 static void on_io(struct ev_loop *loop, ev_io *io, int revents);
 
 void conn_set_detail(struct conn *c, const char *text)
@@ -105,6 +111,34 @@ static void fail_ssl(struct conn *c, int ssl_error, int saved_errno)
         conn_set_detail(c, strerror(saved_errno));
     }
     conn_kill(c, why);
+}
+
+void conn_count_key_update(struct conn *c)
+{
+    double now = worker_now(c->worker);
+
+    conn_charge(c, KEY_UPDATE_COST_BYTES);
+    if (now - c->key_updates_since > KEY_UPDATES_WINDOW_S) {
+        c->key_updates_since = now;
+        c->key_updates = 0;
+    }
+    if (++c->key_updates > KEY_UPDATES_MAX) {
+        conn_set_detail(c, "KeyUpdates");
+        conn_kill(c, END_FLOOD);
+    }
+}
+
+/* OpenSSL has read or written a message of the handshake protocol, or something else. */
+static void on_message(int written, int version, int type, const void *data, size_t n, SSL *ssl,
+                       void *arg)
+{
+    const uint8_t *m = data;
+
+    (void)version;
+    (void)ssl;
+    if (!written && type == SSL3_RT_HANDSHAKE && n > 0 && m[0] == SSL3_MT_KEY_UPDATE) {
+        conn_count_key_update(arg);
+    }
 }
 
 /* The socket is watched for what it is needed for. */
@@ -323,6 +357,12 @@ static void discard(struct conn *c)
     }
 }
 
+/* It has its turn already, for input that is at hand. */
+static bool reads_by_timer(struct conn *c)
+{
+    return ev_is_active(&c->timer) || ev_is_pending(&c->timer);
+}
+
 static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct conn *c = io->data;
@@ -353,7 +393,7 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
             write_queued(c);
             tell_drained(c);
         }
-        if ((revents & EV_READ) && c->state == CONN_OPEN) {
+        if ((revents & EV_READ) && c->state == CONN_OPEN && !reads_by_timer(c)) {
             read_burst(c);
         }
         return;
@@ -486,6 +526,8 @@ enum rc conn_accept(struct worker *w, int fd, const struct addr *peer, SSL *ssl,
     sock_local_addr(fd, &c->local);
     c->state = CONN_HANDSHAKE;
     SSL_set_accept_state(ssl);
+    SSL_set_msg_callback(ssl, on_message);
+    SSL_set_msg_callback_arg(ssl, c);
     start_timer(c, timeout);
     *out = c;
     /* The prefix is at hand and no event will announce it: start from the loop, not from our

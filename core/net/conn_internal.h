@@ -33,6 +33,8 @@ struct conn {
     struct addr bind;      /**< the configured source of a dialled connection */
     char *detail;          /**< owned; NULL mostly */
     uint64_t acknowledged; /**< at the last conn_line_moves() */
+    uint32_t key_updates;  /**< of the peer, since then: */
+    double key_updates_since;
 };
 
 /** Say why, unless it was said before. text is copied. */
@@ -40,6 +42,9 @@ void conn_set_detail(struct conn *c, const char *text);
 
 /** The end reason of a socket that failed with this errno. */
 enum end_reason conn_io_reason(int saved_errno);
+
+/** The peer has sent a KeyUpdate, which costs what many small records do; too many end it. */
+void conn_count_key_update(struct conn *c);
 
 /** Open the records that came, until there are no more or the budget is used up. Between
  * bio_begin() and bio_end(). */

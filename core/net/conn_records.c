@@ -93,8 +93,8 @@ static void take_record(struct conn *c, struct tls13_record *r)
         conn_kill(c, END_MEMORY);
     } else if (rc != RC_OK) {
         fail_record(c, r->alert);
-    } else if (asked) {
-        (void)write_key_update(c);
+    } else if (!asked || write_key_update(c)) {
+        conn_count_key_update(c);
     }
 }
 

@@ -105,6 +105,9 @@ static void refuse_bytes(struct relay *r, enum rc rc)
     }
 }
 
+/* A piece from the middle of a message that is shorter was made so on purpose. */
+#define TINY_BYTES 32
+
 static void on_down_data(struct h2_stream *st, const uint8_t *data, size_t n)
 {
     struct relay *r = st->user;
@@ -114,10 +117,14 @@ static void on_down_data(struct h2_stream *st, const uint8_t *data, size_t n)
         h2_stream_credit(st, n);
         return;
     }
+    bool tiny = n < TINY_BYTES && r->open_message.len > 0;
     r->bytes_up += n;
     counter_add(&r->worker->counters->v[COUNTER_BYTES_UP], (int64_t)n);
     enum rc rc = r->is_agent ? take_framed(r, data, n) : push_up(r, data, n);
     relay_count_held(r);
+    if (tiny && r->open_message.len > 0) {
+        h2_count_flood(st->session, 1);
+    }
     if (rc == RC_OK && holds_too_much(r)) {
         counter_add(&r->worker->counters->v[COUNTER_LIMIT_HELD], 1);
         rc = RC_FULL;

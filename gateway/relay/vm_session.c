@@ -10,8 +10,8 @@
 
 #define VM_MAGIC 0x00a1157cu
 
-/* A flood, as a number of bad connections. */
-#define FLOOD_COUNTS 20
+/* A flood, as a number of bad connections: at the default rate two a second are let in. */
+#define FLOOD_COUNTS 50
 
 const char *vm_session_identity(const struct vm_session *vm)
 {

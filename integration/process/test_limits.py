@@ -9,8 +9,8 @@ import pytest
 
 from conftest import Rig
 from rig.gateway import Gateway
-from rig.http2 import ADS, CSR, RST_STREAM, Http2, header_block, message
-from rig.upstream import connect
+from rig.http2 import ADS, CSR, RST_STREAM, Http2, frame, header_block, integer, message
+from rig.upstream import connect, end_of
 from rig.wait import until
 
 NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, ENHANCE_YOUR_CALM = 0, 1, 7, 11  # RFC 9113, 7
@@ -246,6 +246,49 @@ def test_flood_of_frames__connection_ends(rig: Rig, kind: str) -> None:
 
     assert vm.read_until_closed() in (None, ENHANCE_YOUR_CALM, PROTOCOL_ERROR)
     site.gateway.await_at_least('xdsgate_limit_reached_total{limit="frame_flood"}', 1)
+    site.assert_others_unharmed()
+
+
+def test_bad_connections__their_source_is_closed_at_the_door(rig: Rig) -> None:
+    site = Site(rig, bad_connections_per_second=1, frame_flood=10)
+    bad = Http2(rig.port, site.token, source="127.0.0.9").begin()
+    rig.sockets.append(bad.tls)
+
+    bad.send_raw(b"\0\0\0\x04\0\0\0\0\0" * 50)
+    bad.read_until_closed()
+    bad.close()
+    site.gateway.await_at_least('xdsgate_connections_ended_total{reason="frame_flood"}', 1)
+
+    assert end_of(rig.connect("127.0.0.9")) in ("fin", "reset")
+    site.await_counted("bad_connections_per_second")
+    site.gateway.await_log("connection refused", limit="bad_connections_per_second")
+    late = rig.vms("--no-csr", "--name-prefix", "late", "--ip-base", "10.99.2.1")
+    site.istiod.await_synced(2)
+    assert late.status()[0]["streams_opened"] == 1
+    site.assert_others_unharmed()
+
+
+def test_header_bomb__connection_ends(rig: Rig) -> None:
+    site = Site(rig)
+    vm = site.attacker()
+    value = b"y" * 3900
+
+    vm.send(1, 4, 1, b"\x40\x01x" + integer(len(value), 7) + value + b"\xbe" * 12000)
+
+    assert vm.read_until_closed() == ENHANCE_YOUR_CALM
+    site.await_counted("header_bytes")
+    site.assert_others_unharmed()
+
+
+def test_message_in_tiny_frames__connection_ends(rig: Rig) -> None:
+    site = Site(rig, frame_flood=100)
+    vm = site.attacker()
+
+    vm.request(1)
+    vm.send_raw(b"".join(frame(0, 0, 1, bytes([byte])) for byte in message(b"x" * 200)))
+
+    assert vm.read_until_closed() == ENHANCE_YOUR_CALM
+    site.await_counted("frame_flood")
     site.assert_others_unharmed()
 
 

@@ -128,7 +128,7 @@ static void test_session__new_stream_and_data__cost_by_the_frame(void **state)
     run(b);
 
     assert_int_equal(b->peer->wire->charged - before,
-                     H2_DEAR_FRAME_COST_BYTES + 2 * H2_FRAME_COST_BYTES);
+                     H2_DEAR_FRAME_COST_BYTES + 4 * H2_HEADER_COST_BYTES + 2 * H2_FRAME_COST_BYTES);
     bench_free(b);
 }
 
@@ -146,6 +146,28 @@ static void test_session__many_frames_over_a_long_time__are_no_flood(void **stat
         assert_int_equal(b->limits[COUNTER_LIMIT_FRAME_FLOOD], 0);
         bench_free(b);
     }
+}
+
+static void test_session__data_of_a_stream_that_is_over__ends_it(void **state)
+{
+    struct bench *b = accepted();
+    (void)state;
+    struct peer_stream *st = peer_request(b->peer, plain_request, false);
+    run(b);
+    h2_stream_reset(b->notes[0].st, H2_CANCEL);
+    run(b);
+    assert_true(st->closed);
+
+    const size_t frame_bytes = H2_FRAME_HEAD_BYTES + 1;
+    size_t n = 0;
+    for (; b->s != NULL && n < 2 * FLOOD * H2_IGNORED_BYTES / frame_bytes; n++) {
+        raw_frame(b, NGHTTP2_DATA, 0, (uint32_t)st->id, "x", 1);
+        run(b);
+    }
+
+    assert_true(n * frame_bytes > (FLOOD - 5) * H2_IGNORED_BYTES);
+    assert_ended(b, END_FLOOD, H2_ENHANCE_YOUR_CALM);
+    bench_free(b);
 }
 
 static void test_session__streams_opened_and_reset__end_it(void **state)
@@ -373,8 +395,11 @@ static void send_bomb(struct bench *b, uint32_t id, size_t n)
 
 static void test_session__header_bomb__ends_it_early(void **state)
 {
-    struct bench *b = accepted();
+    struct h2_limits patient = default_limits;
+    patient.frame_flood = 1000;
+    struct bench *b = bench_new(H2_ACCEPTED, &patient, NULL, 0);
     (void)state;
+    run(b);
 
     send_block(b, 9, 4000); /* is only too large */
     assert_non_null(b->s);
@@ -435,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_session__suspicious_frames__cost_more_than_their_bytes),
         cmocka_unit_test(test_session__new_stream_and_data__cost_by_the_frame),
         cmocka_unit_test(test_session__many_frames_over_a_long_time__are_no_flood),
+        cmocka_unit_test(test_session__data_of_a_stream_that_is_over__ends_it),
         cmocka_unit_test(test_session__streams_opened_and_reset__end_it),
         cmocka_unit_test(test_session__frames_that_make_us_reset__end_it),
         cmocka_unit_test(test_session__ordinary_stream__its_window_updates_are_no_flood),

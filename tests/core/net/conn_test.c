@@ -29,6 +29,9 @@
 /* Records of a flood: small enough for a socket's buffer, far too many for one turn. */
 #define FLOOD_RECORDS 2000
 
+/* KeyUpdates that are no flood yet. */
+#define KEY_UPDATES 100
+
 /* Turns in which anything here that moves at all has come to rest. */
 #define TURNS_MAX 1000
 
@@ -265,9 +268,28 @@ static void check_shares_the_loop(const struct cert_fixture *f, void (*make_reco
     worker_free(&w);
 }
 
-static void test_conn__flood_of_key_updates__others_go_on(void **state)
+static void test_conn__flood_of_key_updates__ends_it_and_others_go_on(void **state)
 {
-    check_shares_the_loop(*state, update_key, 0);
+    struct worker *w = start();
+    struct link bad;
+    struct link good;
+    size_t turns = 0;
+    link_open(&bad, *state, w, 0);
+    link_open(&good, *state, w, 0);
+    flood(&bad, update_key, FLOOD_RECORDS);
+
+    for (; turns < TURNS_MAX && bad.conn != NULL; turns++) {
+        say(&good, "y");
+        turn(w);
+        assert_int_equal(good.n_got, turns + 1);
+    }
+
+    assert_true(turns > 1);
+    assert_int_equal(bad.why, END_FLOOD);
+    assert_string_equal(bad.detail, "KeyUpdates");
+    link_close(&bad);
+    link_close(&good);
+    worker_free(&w);
 }
 
 static void test_conn__flood_of_records_of_one_byte__others_go_on(void **state)
@@ -330,7 +352,7 @@ static void test_conn__key_updates_requested_and_nothing_read__loop_rests(void *
     struct link l;
     uint8_t buf[64];
     link_open(&l, *state, w, 4096);
-    flood(&l, request_key_update, FLOOD_RECORDS);
+    flood(&l, request_key_update, KEY_UPDATES);
 
     assert_true(comes_to_rest(w));
     assert_non_null(l.conn);
@@ -444,7 +466,7 @@ static void test_conn__peer_leaves__vm_closed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conn__flood_of_key_updates__others_go_on),
+        cmocka_unit_test(test_conn__flood_of_key_updates__ends_it_and_others_go_on),
         cmocka_unit_test(test_conn__flood_of_records_of_one_byte__others_go_on),
         cmocka_unit_test(test_conn__bulk__no_more_than_a_burst_in_a_turn),
         cmocka_unit_test(test_conn__what_came_is_dear__the_turn_ends_early),
