@@ -193,8 +193,10 @@ static void on_handshake_done(struct conn *c)
     if (bio_has_input(&c->link)) {
         ev_feed_event(c->worker->loop, &c->io, EV_READ);
     }
+    c->opening = true;
     c->ops->on_open(c);
-    if (tls13_take_over(c->ssl, &c->tls)) {
+    c->opening = false;
+    if (c->state == CONN_OPEN && tls13_take_over(c->ssl, &c->tls)) {
         SSL_free(c->ssl);
         c->ssl = NULL;
     }
@@ -434,6 +436,7 @@ void conn_send(struct conn *c, const uint8_t *data, size_t n)
 {
     CHECK_MAGIC(c, CONN_MAGIC);
     CHECK(worker_is_current(c->worker));
+    CHECK(!c->opening); /* a record of OpenSSL's would have the number of our first one */
     if (c->state != CONN_OPEN) {
         return;
     }

@@ -37,7 +37,7 @@ struct conn;
 
 /** What the user of a connection is told. Every callback may call conn_kill(). */
 struct conn_ops {
-    /** The handshake is done. */
+    /** The handshake is done. Nothing may be sent before this call has returned. */
     void (*on_open)(struct conn *c);
     /** n bytes came, 1 or more; borrowed during the call, to be used up. */
     void (*on_bytes)(struct conn *c, const uint8_t *data, size_t n);

@@ -19,6 +19,7 @@ struct conn {
     bool out_was_full; /**< on_drained is owed */
     bool fin_sent;
     bool alpn_is_h2;
+    bool opening;          /**< on_open() is being called: nothing may be sent yet */
     struct worker *worker; /**< borrowed */
     const struct conn_ops *ops;
     void *user;           /**< borrowed until on_dead */
