@@ -10,7 +10,7 @@
 
 /* Of a connection's life, how much retiring all of them may take at most, and of the pacer's rate,
  * how much their VMs may take when they come back. */
-#define LIFE_SHARE 0.75
+#define LIFE_SHARE 0.3
 #define PACE_SHARE 0.7
 
 /* Near its end a connection gets no new streams while there is another: they would not stay long.
