@@ -84,6 +84,12 @@ static double blame(const struct vm_session *vm, enum end_reason why)
     case END_HANDSHAKE:
     case END_HANDSHAKE_TIMEOUT:
         return 1 / per_second;
+    case END_DOWN_CLOSED:
+    case END_IO: /* a part of a flood, and gone before it was one */
+        return worker_now(vm->h2->worker) - vm->h2->flood_since > H2_FLOOD_WINDOW_S
+                   ? 0
+                   : (double)vm->h2->flood_count / (double)vm->route->limits->frame_flood *
+                         FLOOD_COUNTS / per_second;
     default:
         return 0;
     }

@@ -433,6 +433,22 @@ static void test_relay__flood__source_is_blamed_for_more(void **state)
     rig_stop(&r);
 }
 
+static void test_relay__half_a_flood_and_gone__source_is_blamed_for_half(void **state)
+{
+    struct rig r;
+    (void)state;
+    start(&r);
+    struct h2_peer *vm = rig_vm(&r, NULL);
+    struct h2_session *s = LIST_ENTRY(r.sessions.next, struct vm_session, node)->h2;
+
+    h2_count_flood(s, 1000 - s->flood_count); /* of 2000 */
+    wire_close(vm->wire, END_DOWN_CLOSED);
+    rig_run(&r);
+
+    assert_blamed(&r, 25);
+    rig_stop(&r);
+}
+
 static void test_relay__vm_leaves_or_has_to__nobody_is_blamed(void **state)
 {
     struct rig r;
@@ -473,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_relay__connection_killed_with_streams__all_is_let_go),
         cmocka_unit_test(test_relay__handshake_fails_or_http2_breaks__source_is_blamed),
         cmocka_unit_test(test_relay__flood__source_is_blamed_for_more),
+        cmocka_unit_test(test_relay__half_a_flood_and_gone__source_is_blamed_for_half),
         cmocka_unit_test(test_relay__vm_leaves_or_has_to__nobody_is_blamed),
         cmocka_unit_test(test_relay__message_in_tiny_pieces__is_a_flood),
     };
