@@ -163,7 +163,7 @@ static void test_retire__more_than_fit_one_by_one__each_takes_less_time(void **s
     (void)until_retired(s, 64, 26 * MINUTE);
 
     double end = worker_now(s->r.worker) - s->began;
-    assert_true(first > 15 * MINUTE); /* whatever their number, most of a life is quiet */
+    assert_true(first > 15 * MINUTE);      /* whatever their number, most of a life is quiet */
     assert_true(end - first > 5 * MINUTE); /* spread nevertheless */
     assert_true(end < 25.5 * MINUTE);
     scene_free(s);
