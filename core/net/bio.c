@@ -109,13 +109,18 @@ static enum rc fail(struct bio_link *l, enum rc why, int err)
     return why;
 }
 
+static enum rc socket_failed(int err)
+{
+    return err == EPIPE || err == ECONNRESET ? RC_RESET : RC_SYSTEM;
+}
+
 /* How much of n bytes the socket took; 0 when it is full, or failed. */
 static size_t send_some(struct bio_link *l, const uint8_t *data, size_t n)
 {
     ssize_t done = send(l->fd, data, n, MSG_NOSIGNAL);
 
     if (done < 0 && !is_retry(errno)) {
-        (void)fail(l, errno == EPIPE || errno == ECONNRESET ? RC_RESET : RC_SYSTEM, errno);
+        (void)fail(l, socket_failed(errno), errno);
     }
     return done > 0 ? (size_t)done : 0;
 }
@@ -268,7 +273,7 @@ enum rc bio_need(struct bio_link *l, size_t n)
         }
         if (got < 0 && !is_retry(errno)) {
             l->error = errno;
-            return errno == ECONNRESET ? RC_RESET : RC_SYSTEM;
+            return socket_failed(l->error);
         }
         if (got < 0) {
             break;

@@ -86,7 +86,7 @@ void conn_kill(struct conn *c, enum end_reason why)
     worker_reap_later(c->worker, &c->reap);
 }
 
-enum end_reason conn_io_reason(int saved_errno)
+static enum end_reason io_reason(int saved_errno)
 {
     return saved_errno == EPIPE || saved_errno == ECONNRESET ? END_DOWN_CLOSED : END_IO;
 }
@@ -107,7 +107,7 @@ static void fail_ssl(struct conn *c, int ssl_error, int saved_errno)
     } else if (ssl_error == SSL_ERROR_ZERO_RETURN || saved_errno == 0) {
         why = END_DOWN_CLOSED;
     } else {
-        why = conn_io_reason(saved_errno);
+        why = io_reason(saved_errno);
         conn_set_detail(c, strerror(saved_errno));
     }
     conn_kill(c, why);
@@ -147,8 +147,7 @@ static void watch_as_needed(struct conn *c)
     watch(c, EV_READ | (c->link.out.len > 0 ? EV_WRITE : 0));
 }
 
-/* Sending failed, or so much waits that the peer must be flooding us. */
-static void fail_out(struct conn *c, enum rc why)
+void conn_fail_link(struct conn *c, enum rc why)
 {
     if (why == RC_RESET || why == RC_SYSTEM) {
         conn_set_detail(c, strerror(c->link.error));
@@ -166,7 +165,7 @@ static bool end_io(struct conn *c)
     enum rc rc = bio_end(&c->link);
 
     if (c->state != CONN_DEAD && rc != RC_OK) {
-        fail_out(c, rc);
+        conn_fail_link(c, rc);
     }
     if (c->state == CONN_DEAD) {
         return false;
@@ -326,7 +325,7 @@ static void write_queued(struct conn *c)
     enum rc rc = bio_drain(&c->link);
 
     if (rc != RC_OK) {
-        fail_out(c, rc);
+        conn_fail_link(c, rc);
         return;
     }
     watch_as_needed(c);

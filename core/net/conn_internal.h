@@ -41,8 +41,8 @@ struct conn {
 /** Say why, unless it was said before. text is copied. */
 void conn_set_detail(struct conn *c, const char *text);
 
-/** The end reason of a socket that failed with this errno. */
-enum end_reason conn_io_reason(int saved_errno);
+/** The link failed, as it said: the socket, memory, or its queue, which only a flood fills. */
+void conn_fail_link(struct conn *c, enum rc why);
 
 /** The peer has sent a KeyUpdate, which costs what many small records do; too many end it. */
 void conn_count_key_update(struct conn *c);

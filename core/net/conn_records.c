@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A conn's TLS 1.3 records, after OpenSSL has done the handshake and gone. */
 #include <stdio.h>
-#include <string.h>
 
 #include <openssl/err.h>
 
 #include "core/net/conn_internal.h"
 
-/* False: sending is over, or the connection died. */
-static bool write_record(struct conn *c, enum tls13_type type, const uint8_t *data, size_t n)
+/* A record of len bytes was put into room. False: there was no room, because sending is over, or no
+ * memory for the record, and the connection died. */
+static bool put_record(struct conn *c, const uint8_t *room, size_t len)
 {
-    uint8_t *room = bio_room(&c->link, n + TLS13_OVERHEAD_BYTES);
-    size_t len = room == NULL ? 0 : tls13_seal(c->worker->ciphers, &c->tls, type, data, n, room);
-
     if (room != NULL && len == 0) {
         conn_kill(c, END_MEMORY);
     }
@@ -20,16 +17,20 @@ static bool write_record(struct conn *c, enum tls13_type type, const uint8_t *da
     return len > 0;
 }
 
+static bool write_record(struct conn *c, enum tls13_type type, const uint8_t *data, size_t n)
+{
+    uint8_t *room = bio_room(&c->link, n + TLS13_OVERHEAD_BYTES);
+    size_t len = room == NULL ? 0 : tls13_seal(c->worker->ciphers, &c->tls, type, data, n, room);
+
+    return put_record(c, room, len);
+}
+
 static bool write_key_update(struct conn *c)
 {
     uint8_t *room = bio_room(&c->link, TLS13_UPDATE_BYTES);
     size_t len = room == NULL ? 0 : tls13_update_key(c->worker->ciphers, &c->tls, room);
 
-    if (room != NULL && len == 0) {
-        conn_kill(c, END_MEMORY);
-    }
-    bio_wrote(&c->link, len);
-    return len > 0;
+    return put_record(c, room, len);
 }
 
 void conn_write_records(struct conn *c, const uint8_t *data, size_t n)
@@ -113,8 +114,7 @@ static void fail_read(struct conn *c, enum rc why)
     } else if (why == RC_EOF) {
         conn_kill(c, END_DOWN_CLOSED);
     } else {
-        conn_set_detail(c, strerror(c->link.error));
-        conn_kill(c, conn_io_reason(c->link.error));
+        conn_fail_link(c, why);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/hash.h"
 
 #define BUCKETS 4096
 #define CULPRITS 4096
@@ -68,20 +69,12 @@ static struct hall **find_hall(struct conn_limits *l, const char *listener)
     return link;
 }
 
-static uint32_t hash(const uint8_t ip[16])
-{
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < 16; i++) {
-        h = (h ^ ip[i]) * 16777619u;
-    }
-    return h;
-}
-
 /* The same for a source of a listener. */
 static struct conn_place **find_place(struct conn_limits *l, const struct hall *hall,
                                       const struct addr *source)
 {
-    struct conn_place **link = &l->buckets[hash(source->ip) % BUCKETS];
+    struct conn_place **link =
+        &l->buckets[hash_bytes(HASH_START, source->ip, sizeof(source->ip)) % BUCKETS];
     while (*link != NULL && ((*link)->hall != hall || !addr_same_ip(&(*link)->source, source))) {
         link = &(*link)->next;
     }
@@ -172,7 +165,7 @@ static struct culprit *find_culprit(struct conn_limits *l, const struct addr *so
     if (source->family == ADDR_V6) {
         memset(key + 8, 0, 8);
     }
-    return &l->culprits[hash(key) % CULPRITS];
+    return &l->culprits[hash_bytes(HASH_START, key, 16) % CULPRITS];
 }
 
 void conn_limits_blame(struct conn_limits *l, const struct conn_place *place, double seconds,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/hash.h"
 #include "core/h2/limits.h"
 #include "gateway/relay/relay_internal.h"
 
@@ -194,22 +195,12 @@ static void on_failed(struct pool_ticket *t, const char *why)
     relay_finish(r, GRPC_UNAVAILABLE, text, END_UP_UNAVAILABLE);
 }
 
-static uint32_t mix(uint32_t key, const void *data, size_t n)
-{
-    const uint8_t *p = data;
-
-    for (size_t i = 0; i < n; i++) {
-        key = (key ^ p[i]) * 16777619u;
-    }
-    return key;
-}
-
 /* A VM is its address and its identity, however many connections it makes. */
 static uint32_t fairness_key(const struct vm_session *vm)
 {
     const char *id = vm_session_identity(vm);
 
-    return mix(mix(2166136261u, vm->peer.ip, sizeof(vm->peer.ip)), id, strlen(id));
+    return hash_bytes(hash_bytes(HASH_START, vm->peer.ip, sizeof(vm->peer.ip)), id, strlen(id));
 }
 
 void relay_ask(struct relay *r, double pause)

@@ -40,8 +40,8 @@ static void on_request(struct h2_session *s, struct h2_stream *st, struct h2_hea
 
 static void on_goaway(struct h2_session *s, uint32_t error, const char *text, size_t n)
 {
-    (void)s, (void)error, (void)text,
-        (void)n; /* the VM opens no more streams; nothing to do for us */
+    /* the VM opens no more streams; nothing to do for us */
+    (void)s, (void)error, (void)text, (void)n;
 }
 
 static void on_limit(struct h2_session *s, enum counter which)

@@ -297,14 +297,23 @@ static void ask_other(struct scene *s, struct pool *other, size_t i)
     s->pool = own;
 }
 
-static void test_retire__two_workers__one_at_a_time(void **state)
+/* Streams 0 to 3 are of the scene's pool, 4 to 7 of the other, which the caller frees. */
+static struct scene *scene_of_two_workers(struct pool **other)
 {
     struct scene *s = scene_of(50, 4);
-    struct pool *other = second_pool(s);
-    (void)state;
+
+    *other = second_pool(s);
     for (size_t i = 4; i < 8; i++) {
-        ask_other(s, other, i);
+        ask_other(s, *other, i);
     }
+    return s;
+}
+
+static void test_retire__two_workers__one_at_a_time(void **state)
+{
+    struct pool *other;
+    struct scene *s = scene_of_two_workers(&other);
+    (void)state;
 
     (void)until_retired(s, 1, 26 * MINUTE);
     size_t first = s->a[0].retired + s->a[1].retired + s->a[2].retired + s->a[3].retired;
@@ -323,12 +332,9 @@ static void test_retire__two_workers__one_at_a_time(void **state)
 
 static void test_retire__worker_with_the_turn_dies__another_has_it(void **state)
 {
-    struct scene *s = scene_of(50, 4);
-    struct pool *other = second_pool(s);
+    struct pool *other;
+    struct scene *s = scene_of_two_workers(&other);
     (void)state;
-    for (size_t i = 4; i < 8; i++) {
-        ask_other(s, other, i);
-    }
 
     (void)until_retired(s, 1, 26 * MINUTE);
     bool mine = s->a[4].retired + s->a[5].retired + s->a[6].retired + s->a[7].retired == 0;
