@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-import random
 import re
 import signal
-import socket
 import string
 import subprocess
 import sys
@@ -21,6 +19,8 @@ from certs import SERVER_NAME
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.append(str(ROOT / "integration/process"))
+from rig.process import free_port  # noqa: E402
 BUILD = Path(os.environ.get("XDSGATE_BUILD") or ROOT / "build/release").resolve()
 
 START_S = 20.0
@@ -75,19 +75,6 @@ def version_of(name: str) -> str:
     said = subprocess.run([kind.path(), *kind.version], capture_output=True, text=True)
     found = re.search(r"\d+\.\d+\.\d+[-+.~\w]*", said.stdout + said.stderr)
     return found[0] if found else "?"
-
-
-def free_port() -> int:
-    """Below the range from which the kernel takes ports for connections, so it stays free."""
-    while True:
-        port = random.randrange(22000, 32000)
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def listens(port: int) -> bool:

@@ -117,14 +117,19 @@ def row_memory(peer: str, sizes: Sizes, _round: int) -> Samples:
         return samples
 
 
+def measured(s: Scene, times: int, action: Callable[[], Answer]) -> tuple[list[float], list[Answer]]:
+    """The relay's CPU seconds for each time, and what the VMs saw."""
+    answers: list[Answer] = []
+    cpu = [cpu_of(s.pid, lambda: answers.append(action())) for _ in range(times)]
+    return cpu, answers
+
+
 def row_push(peer: str, sizes: Sizes, _round: int) -> Samples:
     """The same message to all; the first ones, with cold TCP windows, are kept apart."""
     with scene(peer) as s:
         count = sizes.push_vms
         s.vms.open(count, IN_FLIGHT)
-        cpu, times = [], []
-        for _ in range(sizes.pushes):
-            cpu.append(cpu_of(s.pid, lambda: times.append(s.push_all(PUSH_BYTES))))
+        cpu, times = measured(s, sizes.pushes, lambda: s.push_all(PUSH_BYTES))
         s.vms.must_be_up(count)
         per_gb = [used / (count * PUSH_BYTES / 1e9) for used in cpu]
         warm = times[sizes.cold_pushes:]
@@ -135,9 +140,8 @@ def row_push(peer: str, sizes: Sizes, _round: int) -> Samples:
 
 def ping(s: Scene, count: int, seconds: float, rate: int = 0) -> tuple[float, Answer]:
     """CPU microseconds of the relay for each round trip, and what the VMs saw."""
-    answers: list[Answer] = []
-    cpu = cpu_of(s.pid, lambda: answers.append(s.vms.ping(count, seconds, MESSAGE_BYTES, rate)))
-    return cpu / max(1, answers[0]["messages"]) * 1e6, answers[0]
+    [cpu], [answer] = measured(s, 1, lambda: s.vms.ping(count, seconds, MESSAGE_BYTES, rate))
+    return cpu / max(1, answer["messages"]) * 1e6, answer
 
 
 def row_messages(peer: str, sizes: Sizes, _round: int) -> Samples:
@@ -160,9 +164,7 @@ def row_storm(peer: str, sizes: Sizes, _round: int) -> Samples:
     with scene(peer) as s:
         count = sizes.storm_vms
         s.vms.open(count, IN_FLIGHT)
-        cpu, times = [], []
-        for _ in range(sizes.storms):
-            cpu.append(cpu_of(s.pid, lambda: times.append(s.vms.reconnect(count))))
+        cpu, times = measured(s, sizes.storms, lambda: s.vms.reconnect(count))
         s.vms.must_be_up(count)
         return {"cpu_us": [used / count * 1e6 for used in cpu],
                 "p50_ms": [t["p50_ms"] for t in times],
