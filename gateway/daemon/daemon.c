@@ -18,8 +18,8 @@
 #include <ev.h>
 
 #include "core/base/check.h"
+#include "core/base/exit_code.h"
 #include "core/base/log.h"
-#include "gateway/daemon/cli.h"
 #include "gateway/daemon/daemon_internal.h"
 #include "gateway/daemon/notify.h"
 
@@ -504,18 +504,18 @@ int daemon_run(const char *config_path, char *const *argv)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGUSR2, SIG_IGN); /* until it can be handed over */
     if (receive_sockets(&d) != RC_OK) {
-        return CLI_EXIT_NO;
+        return EXIT_CODE_NO;
     }
     enum rc rc = read_config(&d, true, &c);
     if (rc != RC_OK) {
         sockets_fini(&d.sockets);
-        return rc == RC_INVALID ? CLI_EXIT_USAGE : CLI_EXIT_NO;
+        return rc == RC_INVALID ? EXIT_CODE_USAGE : EXIT_CODE_NO;
     }
     d.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (d.loop == NULL) {
         config_free(&c);
         sockets_fini(&d.sockets);
-        return CLI_EXIT_NO;
+        return EXIT_CODE_NO;
     }
     start_watching(&d); /* before somebody can know that we serve; looked at when the loop runs */
     rc = start(&d, c);
@@ -530,5 +530,5 @@ int daemon_run(const char *config_path, char *const *argv)
         log_event(LOG_ERROR, "cannot start", LOG_S("reason", rc_text(rc)));
     }
     stop(&d);
-    return rc == RC_OK ? CLI_EXIT_OK : CLI_EXIT_NO;
+    return rc == RC_OK ? EXIT_CODE_OK : EXIT_CODE_NO;
 }

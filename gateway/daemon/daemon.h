@@ -7,6 +7,6 @@
  *
  * config_path  borrowed; errors of the file go to standard error.
  * argv         of main(), borrowed: what SIGUSR2 starts as the new process.
- * Returns the exit code of the process: one of enum cli_exit.
+ * Returns the exit code of the process: one of enum exit_code.
  */
 int daemon_run(const char *config_path, char *const *argv);

@@ -5,7 +5,7 @@
 
 #include "core/base/clock.h"
 #include "gateway/admin/metrics.h"
-#include "gateway/daemon/cli.h"
+#include "gateway/daemon/version.h"
 
 void status_init(struct status *r, struct worker *const *workers, unsigned n)
 {
@@ -168,7 +168,7 @@ static void metrics(void *arg, FILE *out)
 static void version(void *arg, FILE *out)
 {
     (void)arg;
-    cli_write_version(out, true);
+    version_write(out, true);
 }
 
 struct admin_source status_source(struct status *r)
