@@ -247,6 +247,9 @@ static void on_conn_bytes(struct conn *c, const uint8_t *data, size_t n)
 
     CHECK_MAGIC(s, H2_SESSION_MAGIC);
     s->heard = true;
+    if (n < H2_FRAME_HEAD_BYTES) {
+        h2_count_flood(s, 1); /* a record that is no frame, and costs as much as a large one */
+    }
     if (s->ending) {
         return; /* CVE-2026-27135: nothing is fed after nghttp2_session_terminate_session() */
     }

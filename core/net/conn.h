@@ -39,7 +39,7 @@ struct conn;
 struct conn_ops {
     /** The handshake is done. Nothing may be sent before this call has returned. */
     void (*on_open)(struct conn *c);
-    /** n bytes came, 1 or more; borrowed during the call, to be used up. */
+    /** A record came, n bytes; 0 of an empty one. Borrowed during the call, to be used up. */
     void (*on_bytes)(struct conn *c, const uint8_t *data, size_t n);
     /** conn_out_full() was true and is not any more. */
     void (*on_drained)(struct conn *c);

@@ -80,9 +80,7 @@ static void take_record(struct conn *c, struct tls13_record *r)
     bool asked = false;
 
     if (r->type == TLS13_DATA) {
-        if (r->n > 0) {
-            c->ops->on_bytes(c, r->data, r->n);
-        }
+        c->ops->on_bytes(c, r->data, r->n);
         return;
     }
     if (r->type == TLS13_ALERT) {

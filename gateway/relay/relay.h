@@ -60,6 +60,7 @@ struct vm_session {
     struct h2_session *h2;     /**< borrowed until on_dead */
     struct relay_route *route; /**< held */
     bool opened;               /**< the handshake is done */
+    bool asked;                /**< a request came */
     bool draining;
     uint8_t leaving;        /**< enum end_reason: it has to go, whatever its streams do */
     struct cert_peer *cert; /**< owned; NULL: has not shown a certificate */

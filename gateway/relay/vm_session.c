@@ -10,8 +10,10 @@
 
 #define VM_MAGIC 0x00a1157cu
 
-/* A flood, as a number of bad connections: at the default rate two a second are let in. */
+/* A flood, as a number of bad connections: at the default rate two a second are let in. An error of
+ * HTTP/2 comes after a handshake and perhaps some thousand frames. */
 #define FLOOD_COUNTS 50
+#define PROTOCOL_COUNTS 10
 
 const char *vm_session_identity(const struct vm_session *vm)
 {
@@ -35,7 +37,10 @@ static void on_open(struct h2_session *s)
 
 static void on_request(struct h2_session *s, struct h2_stream *st, struct h2_headers *h, bool end)
 {
-    relay_open(s->user, st, h, end);
+    struct vm_session *vm = s->user;
+
+    vm->asked = true;
+    relay_open(vm, st, h, end);
 }
 
 static void on_goaway(struct h2_session *s, uint32_t error, const char *text, size_t n)
@@ -71,28 +76,43 @@ static void count_end(struct vm_session *vm, struct counters *c, enum end_reason
     }
 }
 
-/* How many seconds of bad_connections_per_second this connection takes. */
-static double blame(const struct vm_session *vm, enum end_reason why)
+/* What a VM that went by itself has cost, in bad connections: a handshake that was for nothing, and
+ * a part of a flood. */
+static double bad_of_gone(const struct vm_session *vm)
 {
-    double per_second = (double)vm->route->limits->bad_connections_per_second;
+    const struct h2_session *h2 = vm->h2;
+    double bad = vm->asked ? 0 : 1;
 
+    if (worker_now(h2->worker) - h2->flood_since <= H2_FLOOD_WINDOW_S) {
+        bad += (double)h2->flood_count / (double)vm->route->limits->frame_flood * FLOOD_COUNTS;
+    }
+    return bad;
+}
+
+/* How many bad connections this one counts as. */
+static double bad_of(const struct vm_session *vm, enum end_reason why)
+{
     switch (why) {
     case END_FLOOD:
     case END_LIMIT:
-        return FLOOD_COUNTS / per_second;
+        return FLOOD_COUNTS;
     case END_PROTOCOL:
+        return PROTOCOL_COUNTS;
     case END_HANDSHAKE:
     case END_HANDSHAKE_TIMEOUT:
-        return 1 / per_second;
+        return 1;
     case END_DOWN_CLOSED:
-    case END_IO: /* a part of a flood, and gone before it was one */
-        return worker_now(vm->h2->worker) - vm->h2->flood_since > H2_FLOOD_WINDOW_S
-                   ? 0
-                   : (double)vm->h2->flood_count / (double)vm->route->limits->frame_flood *
-                         FLOOD_COUNTS / per_second;
+    case END_IO:
+        return bad_of_gone(vm);
     default:
         return 0;
     }
+}
+
+/* How many seconds of bad_connections_per_second this connection takes. */
+static double blame(const struct vm_session *vm, enum end_reason why)
+{
+    return bad_of(vm, why) / (double)vm->route->limits->bad_connections_per_second;
 }
 
 static void log_end(const struct vm_session *vm, enum end_reason why)

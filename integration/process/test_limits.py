@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from collections.abc import Callable
 
 import pytest
 
@@ -249,16 +251,38 @@ def test_flood_of_frames__connection_ends(rig: Rig, kind: str) -> None:
     site.assert_others_unharmed()
 
 
-def test_bad_connections__their_source_is_closed_at_the_door(rig: Rig) -> None:
-    site = Site(rig, bad_connections_per_second=1, frame_flood=10)
-    bad = Http2(rig.port, site.token, source="127.0.0.9").begin()
-    rig.sockets.append(bad.tls)
+def flood_it(vm: Http2) -> None:
+    vm.send_raw(b"\0\0\0\x04\0\0\0\0\0" * 1100)
+    vm.read_until_closed()
 
-    bad.send_raw(b"\0\0\0\x04\0\0\0\0\0" * 50)
-    bad.read_until_closed()
-    bad.close()
-    site.gateway.await_at_least('xdsgate_connections_ended_total{reason="frame_flood"}', 1)
 
+def break_the_protocol(vm: Http2) -> None:
+    vm.send_raw(b"\0\0\x01\x06\0\0\0\0\0x")  # a PING of one octet
+    vm.read_until_closed()
+
+
+def ask_nothing(vm: Http2) -> None:
+    vm.tls.shutdown(socket.SHUT_WR)
+    vm.read_until_closed()
+
+
+@pytest.mark.parametrize("bad,most", [(flood_it, 3), (break_the_protocol, 4), (ask_nothing, 40)])
+def test_bad_connections__their_source_is_closed_at_the_door(
+        rig: Rig, bad: Callable[[Http2], None], most: int) -> None:
+    site = Site(rig, bad_connections_per_second=1, frame_flood=1000)
+
+    done = 0
+    while not site.gateway.has_logged("connection refused") and done <= most:
+        try:
+            vm = Http2(rig.port, site.token, source="127.0.0.9").begin()
+        except OSError:
+            break
+        rig.sockets.append(vm.tls)
+        bad(vm)
+        vm.close()
+        done += 1
+
+    assert 1 <= done <= most
     assert end_of(rig.connect("127.0.0.9")) in ("fin", "reset")
     site.await_counted("bad_connections_per_second")
     site.gateway.await_log("connection refused", limit="bad_connections_per_second")

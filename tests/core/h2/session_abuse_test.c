@@ -102,6 +102,34 @@ static void test_session__flood_of_any_kind__ends_it(void **state)
     }
 }
 
+/* The octets of one frame, each in a record of its own: its header's nine, and then so many. */
+static void send_in_tiny_records(struct bench *b, size_t payload)
+{
+    uint8_t head[9] = {0, 0, (uint8_t)payload, NGHTTP2_DATA, 0, 0, 0, 0, 1};
+
+    for (size_t i = 0; i < sizeof(head) + payload; i++) {
+        const uint8_t *octet = i < sizeof(head) ? &head[i] : (const uint8_t *)"x";
+        wire_feed(b->peer->wire, octet, 1);
+        run(b);
+    }
+}
+
+static void test_session__records_smaller_than_a_frame__are_a_flood(void **state)
+{
+    static const struct kind data = {"DATA", NGHTTP2_DATA, 0, "", 0, true, false};
+    struct bench *b = for_kind(&data);
+    (void)state;
+
+    send_in_tiny_records(b, FLOOD - 9);
+    assert_non_null(b->s);
+    assert_int_equal(b->notes[0].bytes, FLOOD - 9);
+    wire_feed(b->peer->wire, (const uint8_t *)"x", 1);
+
+    assert_ended(b, END_FLOOD, H2_ENHANCE_YOUR_CALM);
+    assert_int_equal(b->limits[COUNTER_LIMIT_FRAME_FLOOD], 1);
+    bench_free(b);
+}
+
 static void test_session__suspicious_frames__cost_more_than_their_bytes(void **state)
 {
     (void)state;
@@ -457,6 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_session__flood_of_any_kind__ends_it),
+        cmocka_unit_test(test_session__records_smaller_than_a_frame__are_a_flood),
         cmocka_unit_test(test_session__suspicious_frames__cost_more_than_their_bytes),
         cmocka_unit_test(test_session__new_stream_and_data__cost_by_the_frame),
         cmocka_unit_test(test_session__many_frames_over_a_long_time__are_no_flood),

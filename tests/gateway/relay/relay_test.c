@@ -416,7 +416,7 @@ static void test_relay__handshake_fails_or_http2_breaks__source_is_blamed(void *
     assert_blamed(&r, 1);
     wire_close(rig_vm(&r, NULL)->wire, END_PROTOCOL);
     rig_run(&r);
-    assert_blamed(&r, 2);
+    assert_blamed(&r, 1 + 10);
     rig_stop(&r);
 }
 
@@ -440,6 +440,8 @@ static void test_relay__half_a_flood_and_gone__source_is_blamed_for_half(void **
     start(&r);
     struct h2_peer *vm = rig_vm(&r, NULL);
     struct h2_session *s = LIST_ENTRY(r.sessions.next, struct vm_session, node)->h2;
+    (void)peer_request(vm, rig_ads_request, false);
+    rig_run(&r);
 
     h2_count_flood(s, 1000 - s->flood_count); /* of 2000 */
     wire_close(vm->wire, END_DOWN_CLOSED);
@@ -449,13 +451,29 @@ static void test_relay__half_a_flood_and_gone__source_is_blamed_for_half(void **
     rig_stop(&r);
 }
 
-static void test_relay__vm_leaves_or_has_to__nobody_is_blamed(void **state)
+static void test_relay__handshake_and_gone__source_is_blamed(void **state)
 {
     struct rig r;
     (void)state;
     start(&r);
 
     wire_close(rig_vm(&r, NULL)->wire, END_DOWN_CLOSED);
+    rig_run(&r);
+
+    assert_blamed(&r, 1);
+    rig_stop(&r);
+}
+
+static void test_relay__vm_leaves_or_has_to__nobody_is_blamed(void **state)
+{
+    struct rig r;
+    (void)state;
+    start(&r);
+
+    struct h2_peer *vm = rig_vm(&r, NULL);
+    (void)peer_request(vm, rig_ads_request, false);
+    rig_advance(&r, H2_FLOOD_WINDOW_S + 1); /* what the start cost is forgotten */
+    wire_close(vm->wire, END_DOWN_CLOSED);
     (void)rig_vm(&r, NULL);
     vm_session_kill(LIST_ENTRY(r.sessions.next, struct vm_session, node), END_DRAIN);
     rig_run(&r);
@@ -490,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_relay__handshake_fails_or_http2_breaks__source_is_blamed),
         cmocka_unit_test(test_relay__flood__source_is_blamed_for_more),
         cmocka_unit_test(test_relay__half_a_flood_and_gone__source_is_blamed_for_half),
+        cmocka_unit_test(test_relay__handshake_and_gone__source_is_blamed),
         cmocka_unit_test(test_relay__vm_leaves_or_has_to__nobody_is_blamed),
         cmocka_unit_test(test_relay__message_in_tiny_pieces__is_a_flood),
     };
