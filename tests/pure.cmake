@@ -6,6 +6,8 @@ target_link_libraries(test_cert_fixture PUBLIC certs test_tls PkgConfig::CMOCKA)
 
 xdsgate_test(core/base/bufq_test.c core_base)
 xdsgate_test(core/base/log_test.c core_base)
+xdsgate_test(core/doc/doc_json_test.c core_doc)
+xdsgate_test(core/doc/doc_yaml_test.c core_doc)
 xdsgate_test(core/net/addr_test.c core_net)
 xdsgate_test(core/net/client_hello_test.c core_net)
 xdsgate_test(core/net/conn_test.c test_cert_fixture core_net)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML text to nodes by libyaml's events. The only file that knows libyaml.
+ * YAML text to nodes by libyaml's events. Other YAML than ours is read by core/doc, which keeps no
+ * places.
  *
  * A node hangs on the tree before it is filled, so that whatever goes wrong is freed with the tree.
  */
