@@ -5,6 +5,7 @@ add_library(test_cert_fixture STATIC certs/cert_fixture.c)
 target_link_libraries(test_cert_fixture PUBLIC certs test_tls PkgConfig::CMOCKA)
 
 xdsgate_test(core/base/bufq_test.c core_base)
+xdsgate_test(core/base/file_put_test.c core_base)
 xdsgate_test(core/base/log_test.c core_base)
 xdsgate_test(core/doc/doc_json_test.c core_doc)
 xdsgate_test(core/doc/doc_yaml_test.c core_doc)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * New content for files that belong together, such as a certificate and its key. Nobody ever reads
+ * half a file: each is written beside its place under another name and put there by rename(2), all
+ * of them only after all are on the disk. So what fails, but for a rename, changes nothing.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "core/base/rc.h"
+
+/** So many files at once. */
+#define FILE_PUT_MAX 16
+
+struct file_put {
+    const char *path; /**< borrowed; a link at this place is replaced, not followed */
+    const void *data; /**< borrowed */
+    size_t n;         /**< bytes */
+    mode_t mode;      /**< permissions, whatever the umask is */
+};
+
+/**
+ * Put them in place, in this order.
+ *
+ * files    borrowed.
+ * n        1 .. FILE_PUT_MAX.
+ * failed   gets the index of the file that could not be written.
+ * Returns  RC_OK; RC_NO_MEMORY; RC_SYSTEM with errno set.
+ */
+enum rc file_put_all(const struct file_put *files, size_t n, size_t *failed) MUST_USE;
