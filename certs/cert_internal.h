@@ -11,8 +11,11 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "certs/ca.h"
+#include "certs/cert_bytes.h"
 #include "certs/cert_peer.h"
 #include "certs/cert_set.h"
+#include "certs/cert_time.h"
 #include "certs/spiffe.h"
 #include "core/base/rc.h"
 
@@ -43,10 +46,84 @@ enum rc cert_load_chain(const char *path, STACK_OF(X509) * *out, struct cert_err
  */
 enum rc cert_load_key(const char *path, EVP_PKEY **out, struct cert_error *err) MUST_USE;
 
+/** What is wrong with a key that needs a passphrase when there is none. */
+#define CERT_ENCRYPTED "is encrypted; write the key without a passphrase"
+
+/** All certificates of a PEM text, in order, at least one. As cert_load_chain(); pem is borrowed.
+ */
+enum rc cert_parse_chain(const struct cert_bytes *pem, STACK_OF(X509) * *out,
+                         struct cert_error *err) MUST_USE;
+
+/**
+ * The first private key of a PEM text.
+ *
+ * passphrase  borrowed; of an encrypted key. NULL: there is none. Nobody is ever asked for it.
+ * out         owned by the caller: EVP_PKEY_free().
+ * Returns     RC_OK; RC_INVALID with err->text filled; RC_NO_MEMORY.
+ */
+enum rc cert_parse_key(const struct cert_bytes *pem, const char *passphrase, EVP_PKEY **out,
+                       struct cert_error *err) MUST_USE;
+
 /** Add all certificates of a PEM file as trust anchors; *print is another number for other ones. As
  * above. */
 enum rc cert_load_roots(const char *path, X509_STORE *store, uint64_t *print,
                         struct cert_error *err) MUST_USE;
+
+/* ---- cert_time.c ---- */
+
+/** A date of a certificate as seconds since 1970. RC_INVALID: it is malformed. */
+enum rc cert_read_time(const ASN1_TIME *t, int64_t *out) MUST_USE;
+
+/* ---- cert_chain.c ---- */
+
+/** Who is asked whether a certificate is believed, and as what. */
+struct cert_question {
+    X509 *leaf;               /**< borrowed */
+    STACK_OF(X509) * between; /**< borrowed; what may lie between it and a root, or NULL */
+    STACK_OF(X509) * roots;   /**< borrowed; each is an anchor, as in Go */
+    bool server;              /**< as that of a server; else it may be of any kind */
+};
+
+/**
+ * Verify a chain: signatures, dates, constraints, strength of keys and hashes.
+ *
+ * out        NULL, or gets the chain from the leaf to its anchor; owned by the caller:
+ *            sk_X509_pop_free(out, X509_free).
+ * why, size  get the reason of a refusal.
+ * Returns    RC_OK; RC_PEER_DENIED; RC_NO_MEMORY.
+ */
+enum rc cert_chain_verify(const struct cert_question *q, STACK_OF(X509) * *out, char *why,
+                          size_t size) MUST_USE;
+
+/* ---- cert_make.c: new keys and certificates ---- */
+
+/** A new key. NULL: out of memory. */
+EVP_PKEY *cert_make_key(enum ca_key kind);
+
+/** What a new certificate says before its extensions. */
+struct cert_outline {
+    const char *organization; /**< borrowed; O= of the subject */
+    const char *common_name;  /**< borrowed; CN=, or NULL */
+    EVP_PKEY *key;            /**< borrowed */
+    const X509 *issuer;       /**< borrowed; NULL: itself */
+    int64_t from;             /**< seconds since 1970 */
+    int64_t to;               /**< seconds since 1970 */
+};
+
+/** An unsigned certificate with a random serial number of 128 bits. NULL: out of memory. */
+X509 *cert_make(const struct cert_outline *o);
+
+/** Add an extension in the notation of openssl.cnf. RC_NO_MEMORY when that does not work. */
+enum rc cert_add_extension(X509 *x, X509 *issuer, int nid, const char *value) MUST_USE;
+
+/** Sign with the hash that goes with the key. RC_NO_MEMORY when that does not work. */
+enum rc cert_sign(X509 *x, EVP_PKEY *key) MUST_USE;
+
+/** PEM of certificates, into out: cert_bytes_fini(). RC_NO_MEMORY. */
+enum rc cert_write_chain(STACK_OF(X509) * certs, struct cert_bytes *out) MUST_USE;
+
+/** PEM of a key in the clear, into out: cert_bytes_fini(). RC_NO_MEMORY. */
+enum rc cert_write_key(const EVP_PKEY *key, struct cert_bytes *out) MUST_USE;
 
 /* ---- cert_peer.c ---- */
 

@@ -51,18 +51,13 @@ const char *cert_openssl_reason(void)
 
 /* ---- bytes of a file ---- */
 
-struct file_bytes {
-    uint8_t *data; /* owned */
-    size_t n;
-};
-
-static void free_bytes(struct file_bytes *b)
+void cert_bytes_fini(struct cert_bytes *b)
 {
     OPENSSL_clear_free(b->data, b->n);
-    *b = (struct file_bytes){NULL, 0};
+    *b = (struct cert_bytes){NULL, 0};
 }
 
-static enum rc read_all(int fd, struct file_bytes *b, struct cert_error *err)
+static enum rc read_all(int fd, struct cert_bytes *b, struct cert_error *err)
 {
     size_t done = 0;
 
@@ -82,7 +77,7 @@ static enum rc read_all(int fd, struct file_bytes *b, struct cert_error *err)
     return RC_OK;
 }
 
-static enum rc read_fd(int fd, struct file_bytes *out, struct cert_error *err)
+static enum rc read_fd(int fd, struct cert_bytes *out, struct cert_error *err)
 {
     struct stat st;
 
@@ -98,20 +93,20 @@ static enum rc read_fd(int fd, struct file_bytes *out, struct cert_error *err)
     if (st.st_size > FILE_MAX_BYTES) {
         return cert_fail(err, "is larger than 1 MiB");
     }
-    struct file_bytes b = {OPENSSL_malloc((size_t)st.st_size), (size_t)st.st_size};
+    struct cert_bytes b = {OPENSSL_malloc((size_t)st.st_size), (size_t)st.st_size};
     if (b.data == NULL) {
         return RC_NO_MEMORY;
     }
     enum rc rc = read_all(fd, &b, err);
     if (rc != RC_OK) {
-        free_bytes(&b);
+        cert_bytes_fini(&b);
         return rc;
     }
     *out = b;
     return RC_OK;
 }
 
-static enum rc read_file(const char *path, struct file_bytes *out, struct cert_error *err)
+enum rc cert_bytes_read(const char *path, struct cert_bytes *out, struct cert_error *err)
 {
     /* Without O_NONBLOCK, opening a pipe would wait for its writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -125,14 +120,36 @@ static enum rc read_file(const char *path, struct file_bytes *out, struct cert_e
 
 /* ---- PEM ---- */
 
-/* Never ask at a terminal. Says in *u that a passphrase was wanted. */
-static int refuse_passphrase(char *buf, int size, int rwflag, void *u)
+struct asked {
+    const char *passphrase; /* borrowed; NULL: there is none */
+    bool was_asked;
+};
+
+/* Never ask at a terminal. */
+static int give_passphrase(char *buf, int size, int rwflag, void *u)
 {
-    (void)buf;
-    (void)size;
+    struct asked *asked = u;
+
     (void)rwflag;
-    *(bool *)u = true;
-    return -1;
+    asked->was_asked = true;
+    size_t n = asked->passphrase != NULL ? strlen(asked->passphrase) : 0;
+    if (n == 0 || n > (size_t)size) {
+        return -1;
+    }
+    memcpy(buf, asked->passphrase, n);
+    return (int)n;
+}
+
+static enum rc open_pem(const struct cert_bytes *pem, BIO **out, struct cert_error *err)
+{
+    if (pem->n == 0) {
+        return cert_fail(err, "is empty");
+    }
+    if (pem->n > FILE_MAX_BYTES) {
+        return cert_fail(err, "is larger than 1 MiB");
+    }
+    *out = BIO_new_mem_buf(pem->data, (int)pem->n);
+    return *out != NULL ? RC_OK : RC_NO_MEMORY;
 }
 
 /* Is the last error only that no further PEM block follows? */
@@ -144,11 +161,11 @@ static bool at_pem_end(void)
 
 static enum rc read_certs(BIO *bio, STACK_OF(X509) * certs, struct cert_error *err)
 {
-    bool asked = false;
+    struct asked asked = {.passphrase = NULL};
 
     for (;;) {
         ERR_clear_error();
-        X509 *x = PEM_read_bio_X509(bio, NULL, refuse_passphrase, &asked);
+        X509 *x = PEM_read_bio_X509(bio, NULL, give_passphrase, &asked);
         if (x == NULL) {
             break;
         }
@@ -165,16 +182,15 @@ static enum rc read_certs(BIO *bio, STACK_OF(X509) * certs, struct cert_error *e
     return sk_X509_num(certs) > 0 ? RC_OK : cert_fail(err, "has no PEM certificate in it");
 }
 
-enum rc cert_load_chain(const char *path, STACK_OF(X509) * *out, struct cert_error *err)
+enum rc cert_parse_chain(const struct cert_bytes *pem, STACK_OF(X509) * *out,
+                         struct cert_error *err)
 {
-    struct file_bytes bytes = {0};
+    BIO *bio;
 
-    TRY(read_file(path, &bytes, err));
-    BIO *bio = BIO_new_mem_buf(bytes.data, (int)bytes.n);
+    TRY(open_pem(pem, &bio, err));
     STACK_OF(X509) *certs = sk_X509_new_null();
-    enum rc rc = bio == NULL || certs == NULL ? RC_NO_MEMORY : read_certs(bio, certs, err);
+    enum rc rc = certs == NULL ? RC_NO_MEMORY : read_certs(bio, certs, err);
     BIO_free(bio);
-    free_bytes(&bytes);
     if (rc != RC_OK) {
         ERR_clear_error();
         sk_X509_pop_free(certs, X509_free);
@@ -184,32 +200,54 @@ enum rc cert_load_chain(const char *path, STACK_OF(X509) * *out, struct cert_err
     return RC_OK;
 }
 
-static enum rc read_key(BIO *bio, EVP_PKEY **out, struct cert_error *err)
+enum rc cert_load_chain(const char *path, STACK_OF(X509) * *out, struct cert_error *err)
 {
-    bool asked = false;
+    struct cert_bytes bytes = {0};
+
+    TRY(cert_bytes_read(path, &bytes, err));
+    enum rc rc = cert_parse_chain(&bytes, out, err);
+    cert_bytes_fini(&bytes);
+    return rc;
+}
+
+static enum rc read_key(BIO *bio, const char *passphrase, EVP_PKEY **out, struct cert_error *err)
+{
+    struct asked asked = {.passphrase = passphrase};
 
     ERR_clear_error();
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, &asked);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, give_passphrase, &asked);
     if (key != NULL) {
         *out = key;
         return RC_OK;
     }
-    if (asked) {
-        return cert_fail(err, "is encrypted; write the key without a passphrase");
+    if (asked.was_asked && passphrase == NULL) {
+        return cert_fail(err, CERT_ENCRYPTED);
+    }
+    if (asked.was_asked) {
+        return cert_fail(err, "cannot be decrypted: the passphrase is wrong, or the file damaged");
     }
     return cert_fail(err, "has no readable PEM private key in it: %s", cert_openssl_reason());
 }
 
+enum rc cert_parse_key(const struct cert_bytes *pem, const char *passphrase, EVP_PKEY **out,
+                       struct cert_error *err)
+{
+    BIO *bio;
+
+    TRY(open_pem(pem, &bio, err));
+    enum rc rc = read_key(bio, passphrase, out, err);
+    BIO_free(bio);
+    ERR_clear_error();
+    return rc;
+}
+
 enum rc cert_load_key(const char *path, EVP_PKEY **out, struct cert_error *err)
 {
-    struct file_bytes bytes = {0};
+    struct cert_bytes bytes = {0};
 
-    TRY(read_file(path, &bytes, err));
-    BIO *bio = BIO_new_mem_buf(bytes.data, (int)bytes.n);
-    enum rc rc = bio == NULL ? RC_NO_MEMORY : read_key(bio, out, err);
-    BIO_free(bio);
-    free_bytes(&bytes);
-    ERR_clear_error();
+    TRY(cert_bytes_read(path, &bytes, err));
+    enum rc rc = cert_parse_key(&bytes, NULL, out, err);
+    cert_bytes_fini(&bytes);
     return rc;
 }
 

@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -101,11 +100,11 @@ static enum rc take(const SSL *ssl, X509 *leaf, struct cert_peer **out)
 {
     struct spiffe_id id;
     char uri[SPIFFE_URI_BYTES];
-    struct tm tm;
+    int64_t expiry = 0;
 
     /* It has passed verification, so only memory can be missing. */
     if (cert_read_identity(leaf, &id) != NULL ||
-        ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &tm) != 1) {
+        cert_read_time(X509_get0_notAfter(leaf), &expiry) != RC_OK) {
         return RC_NO_MEMORY;
     }
     STACK_OF(X509) *kept = collect(ssl, leaf);
@@ -114,7 +113,7 @@ static enum rc take(const SSL *ssl, X509 *leaf, struct cert_peer **out)
     if (p == NULL) {
         return RC_NO_MEMORY;
     }
-    p->expiry = (int64_t)timegm(&tm);
+    p->expiry = expiry;
     *out = p;
     return RC_OK;
 }

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -166,41 +165,22 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 
 /* ---- loading ---- */
 
-static enum rc read_time(const ASN1_TIME *t, int64_t *out, struct cert_error *err)
-{
-    struct tm tm;
-
-    if (ASN1_TIME_to_tm(t, &tm) != 1) {
-        return cert_fail(err, "the certificate has a malformed date");
-    }
-    *out = (int64_t)timegm(&tm);
-    return RC_OK;
-}
-
-static void format_time(int64_t at, char buf[32])
-{
-    time_t t = (time_t)at;
-    struct tm tm;
-
-    if (gmtime_r(&t, &tm) == NULL || strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
-        snprintf(buf, 32, "an unknown date");
-    }
-}
-
 static enum rc check_dates(X509 *leaf, int64_t *expiry, struct cert_error *err)
 {
     int64_t start = 0;
     int64_t end = 0;
-    char text[32];
+    char text[CERT_TIME_BYTES];
 
-    TRY(read_time(X509_get0_notBefore(leaf), &start, err));
-    TRY(read_time(X509_get0_notAfter(leaf), &end, err));
+    if (cert_read_time(X509_get0_notBefore(leaf), &start) != RC_OK ||
+        cert_read_time(X509_get0_notAfter(leaf), &end) != RC_OK) {
+        return cert_fail(err, "the certificate has a malformed date");
+    }
     if (X509_cmp_current_time(X509_get0_notAfter(leaf)) <= 0) {
-        format_time(end, text);
+        cert_format_time(end, text);
         return cert_fail(err, "the certificate expired at %s", text);
     }
     if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0) {
-        format_time(start, text);
+        cert_format_time(start, text);
         return cert_fail(err, "the certificate is not valid before %s", text);
     }
     *expiry = end;

@@ -41,11 +41,18 @@ struct cert_set_opts {
 };
 
 /** Which input was wrong, for an error with line and column. */
-enum cert_blame { CERT_BLAME_CERTIFICATE, CERT_BLAME_PRIVATE_KEY, CERT_BLAME_ROOTS };
+enum cert_blame {
+    CERT_BLAME_CERTIFICATE,
+    CERT_BLAME_PRIVATE_KEY,
+    CERT_BLAME_ROOTS,
+    CERT_BLAME_CHAIN,    /**< of an authority: what lies between it and its root */
+    CERT_BLAME_NAME,     /**< a name for a new certificate */
+    CERT_BLAME_VALIDITY, /**< how long a new certificate is to be valid */
+};
 
 struct cert_error {
     enum cert_blame blame;
-    size_t index;   /**< which pair or root file */
+    size_t index;   /**< which pair, root file or name */
     char text[256]; /**< what is wrong; no secrets, no newline */
 };
 
