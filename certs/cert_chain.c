@@ -41,6 +41,9 @@ static enum rc ask(X509_STORE_CTX *sctx, X509_STORE *store, const struct cert_qu
     }
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(sctx);
     X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
+    if (q->any_time && X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME) != 1) {
+        return RC_NO_MEMORY;
+    }
     if (q->server && X509_STORE_CTX_set_purpose(sctx, X509_PURPOSE_SSL_SERVER) != 1) {
         return RC_NO_MEMORY;
     }

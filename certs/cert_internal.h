@@ -49,6 +49,10 @@ enum rc cert_load_key(const char *path, EVP_PKEY **out, struct cert_error *err) 
 /** What is wrong with a key that needs a passphrase when there is none. */
 #define CERT_ENCRYPTED "is encrypted; write the key without a passphrase"
 
+/** All certificates of a PEM text, in order; there may be none. Otherwise as below. */
+enum rc cert_parse_some(const struct cert_bytes *pem, STACK_OF(X509) * *out,
+                        struct cert_error *err) MUST_USE;
+
 /** All certificates of a PEM text, in order, at least one. As cert_load_chain(); pem is borrowed.
  */
 enum rc cert_parse_chain(const struct cert_bytes *pem, STACK_OF(X509) * *out,
@@ -82,6 +86,7 @@ struct cert_question {
     STACK_OF(X509) * between; /**< borrowed; what may lie between it and a root, or NULL */
     STACK_OF(X509) * roots;   /**< borrowed; each is an anchor, as in Go */
     bool server;              /**< as that of a server; else it may be of any kind */
+    bool any_time;            /**< its dates, and those above it, do not matter */
 };
 
 /**

@@ -179,11 +179,10 @@ static enum rc read_certs(BIO *bio, STACK_OF(X509) * certs, struct cert_error *e
                          cert_openssl_reason());
     }
     ERR_clear_error();
-    return sk_X509_num(certs) > 0 ? RC_OK : cert_fail(err, "has no PEM certificate in it");
+    return RC_OK;
 }
 
-enum rc cert_parse_chain(const struct cert_bytes *pem, STACK_OF(X509) * *out,
-                         struct cert_error *err)
+enum rc cert_parse_some(const struct cert_bytes *pem, STACK_OF(X509) * *out, struct cert_error *err)
 {
     BIO *bio;
 
@@ -195,6 +194,20 @@ enum rc cert_parse_chain(const struct cert_bytes *pem, STACK_OF(X509) * *out,
         ERR_clear_error();
         sk_X509_pop_free(certs, X509_free);
         return rc;
+    }
+    *out = certs;
+    return RC_OK;
+}
+
+enum rc cert_parse_chain(const struct cert_bytes *pem, STACK_OF(X509) * *out,
+                         struct cert_error *err)
+{
+    STACK_OF(X509) * certs;
+
+    TRY(cert_parse_some(pem, &certs, err));
+    if (sk_X509_num(certs) == 0) {
+        sk_X509_free(certs);
+        return cert_fail(err, "has no PEM certificate in it");
     }
     *out = certs;
     return RC_OK;

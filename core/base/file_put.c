@@ -31,6 +31,16 @@ static enum rc write_fd(int fd, const struct file_put *f)
     return fchmod(fd, f->mode) == 0 && fsync(fd) == 0 ? RC_OK : RC_SYSTEM;
 }
 
+/* An older file's owner stays the owner, as far as we may: who reads a key reads the next one. */
+static void keep_owner(int fd, const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && fchown(fd, st.st_uid, st.st_gid) != 0) {
+        return; /* only root may */
+    }
+}
+
 /* Write the new content beside its place. temporary: gets its name; NULL on failure. */
 static enum rc prepare(const struct file_put *f, char **temporary)
 {
@@ -44,6 +54,7 @@ static enum rc prepare(const struct file_put *f, char **temporary)
         free(name);
         return RC_SYSTEM;
     }
+    keep_owner(fd, f->path);
     enum rc rc = write_fd(fd, f);
     if (close(fd) != 0 && rc == RC_OK) {
         rc = RC_SYSTEM;

@@ -22,7 +22,7 @@ struct file_put {
 };
 
 /**
- * Put them in place, in this order.
+ * Put them in place, in this order. A file that is replaced keeps its owner, as far as we may.
  *
  * files    borrowed.
  * n        1 .. FILE_PUT_MAX.

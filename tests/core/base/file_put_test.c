@@ -92,6 +92,24 @@ static void test_file_put__older_files__are_replaced(void **state)
     assert_content(f->b, "2", 0644);
 }
 
+static void test_file_put__older_file_of_another_owner__stays_theirs(void **state)
+{
+    const struct fixture *f = *state;
+    struct stat st;
+
+    if (geteuid() != 0) {
+        skip(); /* nobody else may give files away */
+    }
+    put(f, "one", "two");
+    assert_int_equal(chown(f->a, 1234, 5678), 0);
+    put(f, "new", "two");
+
+    assert_int_equal(stat(f->a, &st), 0);
+    assert_int_equal(st.st_uid, 1234);
+    assert_int_equal(st.st_gid, 5678);
+    assert_content(f->a, "new", 0600);
+}
+
 static void test_file_put__link_at_the_place__its_target_is_untouched(void **state)
 {
     const struct fixture *f = *state;
@@ -147,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PUT_TEST(test_file_put__new_files__have_content_and_mode),
         PUT_TEST(test_file_put__older_files__are_replaced),
+        PUT_TEST(test_file_put__older_file_of_another_owner__stays_theirs),
         PUT_TEST(test_file_put__link_at_the_place__its_target_is_untouched),
         PUT_TEST(test_file_put__one_cannot_be_written__none_is_changed),
         PUT_TEST(test_file_put__folder_at_the_place__is_an_error_that_leaves_nothing),
