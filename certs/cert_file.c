@@ -332,3 +332,36 @@ enum rc cert_file_verify(const struct cert_file *f, size_t i, const struct cert_
     sk_X509_pop_free(chain, X509_free);
     return rc;
 }
+
+static bool has(STACK_OF(X509) * certs, const X509 *x)
+{
+    for (int i = 0; i < sk_X509_num(certs); i++) {
+        if (X509_cmp(sk_X509_value(certs, i), x) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum rc cert_file_join(const struct cert_file *a, const struct cert_file *b, struct cert_bytes *out,
+                       size_t *added)
+{
+    CHECK_MAGIC(a, CERT_FILE_MAGIC);
+    CHECK_MAGIC(b, CERT_FILE_MAGIC);
+    STACK_OF(X509) *all = sk_X509_dup(a->certs); /* of borrowed certificates */
+    enum rc rc = all != NULL ? RC_OK : RC_NO_MEMORY;
+
+    *added = 0;
+    for (int i = 0; rc == RC_OK && i < sk_X509_num(b->certs); i++) {
+        X509 *x = sk_X509_value(b->certs, i);
+        if (!has(all, x)) {
+            rc = sk_X509_push(all, x) > 0 ? RC_OK : RC_NO_MEMORY;
+            (*added)++;
+        }
+    }
+    if (rc == RC_OK && *added > 0) {
+        rc = cert_write_chain(all, out);
+    }
+    sk_X509_free(all);
+    return rc;
+}

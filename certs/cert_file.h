@@ -85,3 +85,13 @@ bool cert_file_fits(const struct cert_file *key, const struct cert_file *f, size
  */
 enum rc cert_file_verify(const struct cert_file *f, size_t i, const struct cert_file *roots,
                          char *anchor, char *why, size_t size) MUST_USE;
+
+/**
+ * All certificates of a, then those of b that a has not, as PEM.
+ *
+ * out      fill; cert_bytes_fini(). Untouched when there is nothing to add.
+ * added    gets how many of b were added.
+ * Returns  RC_OK; RC_NO_MEMORY.
+ */
+enum rc cert_file_join(const struct cert_file *a, const struct cert_file *b, struct cert_bytes *out,
+                       size_t *added) MUST_USE;

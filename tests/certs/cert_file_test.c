@@ -245,6 +245,30 @@ static void test_cert_file__roots__vouch_for_their_own_whatever_the_date(void **
     pki_free(&other);
 }
 
+static void test_cert_file__joined__has_each_certificate_once(void **state)
+{
+    struct ca_fixture *f = *state;
+    struct pki_cert other = pki_make_root("other");
+    const struct pki_cert *const both[] = {&other, &f->root};
+    struct cert_file *one = parse(ca_fixture_pem_of(f, &f->root));
+    struct cert_file *two = parse(ca_fixture_pem(f, both, 2));
+    struct cert_bytes pem = {NULL, 0};
+    size_t added = 9;
+
+    assert_int_equal(cert_file_join(two, one, &pem, &added), RC_OK);
+    assert_int_equal(added, 0);
+    assert_null(pem.data);
+    assert_int_equal(cert_file_join(one, two, &pem, &added), RC_OK);
+    assert_int_equal(added, 1);
+    struct cert_file *joined = parse(pem);
+    assert_int_equal(cert_file_count(joined), 2);
+
+    cert_file_free(&one);
+    cert_file_free(&two);
+    cert_file_free(&joined);
+    pki_free(&other);
+}
+
 static void test_cert_file__text_cut_anywhere__is_an_error_or_what_is_whole(void **state)
 {
     struct ca_fixture *f = *state;
@@ -298,6 +322,7 @@ int main(void)
         FILE_TEST(test_cert_file__malformed_names__are_an_error),
         FILE_TEST(test_cert_file__kinds_of_files__are_told_apart),
         FILE_TEST(test_cert_file__roots__vouch_for_their_own_whatever_the_date),
+        FILE_TEST(test_cert_file__joined__has_each_certificate_once),
         FILE_TEST(test_cert_file__text_cut_anywhere__is_an_error_or_what_is_whole),
         cmocka_unit_test(test_cert_file__nothing_of_use_in_it__is_an_error),
     };

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`xdsgate cert`: what it signs is judged by openssl, by Python's TLS and by the daemon."""
+
+from __future__ import annotations
+
+import os
+import pty
+import ssl
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import Rig
+from rig.gateway import BINARY
+from rig.pki import NEW_KEY, SERVER_NAME, Pair, openssl
+from rig.upstream import connect
+
+CA = "keyUsage=critical,keyCertSign,cRLSign"
+
+
+def cert(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([BINARY, "cert", *map(str, arguments)], capture_output=True, text=True,
+                          timeout=60, stdin=subprocess.DEVNULL)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def make_root(folder: Path, name: str = "root", *more: str) -> Pair:
+    pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
+    openssl("req", "-x509", *NEW_KEY, "-subj", f"/O=cluster.local/CN={name}", "-days", "365",
+            "-keyout", pair.private_key, "-out", pair.certificate, "-addext", CA, *more)
+    return pair
+
+
+def make_below(folder: Path, above: Pair, name: str, days: int = 300) -> Pair:
+    pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
+    request, settings = folder / f"{name}.csr", folder / f"{name}.cnf"
+    settings.write_text(f"basicConstraints=critical,CA:true\n{CA}\n"
+                        "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+    openssl("req", *NEW_KEY, "-subj", f"/O=cluster.local/CN={name}", "-keyout", pair.private_key,
+            "-out", request)
+    openssl("x509", "-req", "-in", request, "-CA", above.certificate, "-CAkey",
+            above.private_key, "-days", str(days), "-extfile", settings, "-out", pair.certificate)
+    return pair
+
+
+def of(ca: Pair) -> list[object]:
+    return ["--ca-cert", ca.certificate, "--ca-key", ca.private_key]
+
+
+def verify(folder: Path, name: str = SERVER_NAME, roots: Path | None = None) -> str:
+    """As strict as openssl can be, with what the file has besides the certificate."""
+    return openssl("verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname", name,
+                   "-CAfile", roots or folder / "root-cert.pem", "-untrusted", folder / "tls.crt",
+                   folder / "tls.crt")
+
+
+def certificates_in(path: Path) -> int:
+    return path.read_text().count("BEGIN CERTIFICATE")
+
+
+def names_of(certificate: Path) -> str:
+    return openssl("x509", "-in", certificate, "-noout", "-ext", "subjectAltName").splitlines()[1]
+
+
+# ---- cert issue ----
+
+
+def test_root_of_the_mesh__openssl_and_files_are_content(tmp_path: Path) -> None:
+    root = make_root(tmp_path)
+    out = tmp_path / "out"
+
+    done = cert("issue", *of(root), "--output", out, "--revision", "canary", "--name",
+                "gw.example.test,10.0.0.9")
+
+    assert str(out / "tls.crt") in done.stdout and done.stderr == ""
+    for name in (SERVER_NAME, "istiod-canary.istio-system.svc", "gw.example.test"):
+        verify(out, name)
+    assert "IP Address:10.0.0.9" in names_of(out / "tls.crt")
+    openssl("verify", "-x509_strict", "-verify_ip", "10.0.0.9", "-CAfile", out / "root-cert.pem",
+            out / "tls.crt")
+    assert stat.S_IMODE((out / "tls.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((out / "tls.crt").stat().st_mode) == 0o644
+    assert sorted(path.name for path in out.iterdir()) == ["root-cert.pem", "tls.crt", "tls.key"]
+
+
+@pytest.mark.parametrize("key", ["ecdsa-p256", "rsa-2048", "rsa-3072"])
+def test_each_key__openssl_and_the_daemon_take_it(tmp_path: Path, key: str) -> None:
+    out = tmp_path / "out"
+    cert("issue", *of(make_root(tmp_path)), "--output", out, "--key", key)
+    verify(out)
+    openssl("pkey", "-in", out / "tls.key", "-noout", "-check")
+
+
+def test_plug_in_ca__chain_without_the_root(tmp_path: Path) -> None:
+    root = make_root(tmp_path)
+    upper = make_below(tmp_path, root, "upper")
+    lower = make_below(tmp_path, upper, "lower", days=30)
+    chain = tmp_path / "cert-chain.pem"
+    chain.write_text("".join(pair.certificate.read_text() for pair in (lower, upper, root)))
+    out = tmp_path / "out"
+
+    done = cert("issue", *of(lower), "--cert-chain", chain, "--root-cert", root.certificate,
+                "--output", out)
+
+    verify(out, roots=root.certificate)
+    assert certificates_in(out / "tls.crt") == 3
+    assert (out / "root-cert.pem").read_text() == root.certificate.read_text()
+    assert "sooner than was asked" in done.stdout  # 90 days; the authority has 30
+
+
+def test_encrypted_key__passphrase_from_a_file_and_never_a_question(tmp_path: Path) -> None:
+    root = make_root(tmp_path)
+    locked, word = tmp_path / "locked.key", tmp_path / "word"
+    openssl("pkey", "-in", root.private_key, "-aes256", "-passout", "pass:hunter2 ", "-out", locked)
+    arguments = ["issue", "--ca-cert", root.certificate, "--ca-key", locked, "--output",
+                 tmp_path / "out"]
+
+    asked = cert(*arguments, code=1).stderr
+    assert "is encrypted: give its passphrase by --passphrase-file FILE" in asked
+
+    main, terminal = pty.openpty()  # at a terminal it asks no more than without one
+    at_terminal = subprocess.run([BINARY, "cert", *map(str, arguments)], stdin=terminal,
+                                 capture_output=True, text=True, timeout=60,
+                                 start_new_session=True)
+    os.close(main)
+    os.close(terminal)
+    assert at_terminal.returncode == 1 and at_terminal.stderr == asked
+
+    word.write_text("wrong\n")
+    assert "passphrase is wrong" in cert(*arguments, "--passphrase-file", word, code=1).stderr
+    word.write_text("\n")
+    assert "no passphrase" in cert(*arguments, "--passphrase-file", word, code=1).stderr
+    word.write_text("hunter2 \nand a second line\n")
+    cert(*arguments, "--passphrase-file", word)
+    verify(tmp_path / "out")
+
+
+def test_own_authority__made_once_and_used_again(tmp_path: Path) -> None:
+    ca, first, second = tmp_path / "ca", tmp_path / "first", tmp_path / "second"
+
+    cert("issue", "--self-signed-ca", ca, "--output", first)
+    assert stat.S_IMODE((ca / "ca-key.pem").stat().st_mode) == 0o600
+    assert stat.S_IMODE(ca.stat().st_mode) == 0o700
+    cert("issue", "--self-signed-ca", ca, "--output", second, "--names-only", "--name", "gw.test")
+
+    verify(first)
+    verify(second, "gw.test")
+    assert names_of(second / "tls.crt").strip() == "DNS:gw.test"
+    assert (first / "root-cert.pem").read_text() == (second / "root-cert.pem").read_text()
+    (ca / "ca-key.pem").unlink()
+    assert "is missing" in cert("issue", "--self-signed-ca", ca, "--output", tmp_path / "third",
+                                code=1).stderr
+
+
+def test_renew__same_names_new_key_and_no_root_is_lost(tmp_path: Path) -> None:
+    old, new = make_root(tmp_path, "old"), make_root(tmp_path, "new")
+    out = tmp_path / "out"
+    cert("issue", *of(old), "--output", out, "--name", "gw.test")
+    before = {path.name: path.read_text() for path in out.iterdir()}
+    names = names_of(out / "tls.crt")
+    os.chmod(out / "tls.key", 0o640)
+
+    again = cert("issue", *of(new), "--output", out, code=1).stderr
+    assert "is there already" in again and "--renew" in again
+    assert "other names" in cert("issue", *of(new), "--output", out, "--renew", "--name", "x.test",
+                                 code=1).stderr
+    assert {path.name: path.read_text() for path in out.iterdir()} == before
+
+    cert("issue", *of(new), "--output", out, "--renew")  # the root of the mesh has changed
+
+    assert names_of(out / "tls.crt") == names
+    assert (out / "tls.key").read_text() != before["tls.key"]
+    assert stat.S_IMODE((out / "tls.key").stat().st_mode) == 0o640
+    assert certificates_in(out / "root-cert.pem") == 2
+    assert before["root-cert.pem"] in (out / "root-cert.pem").read_text()
+    verify(out, roots=new.certificate)
+
+    written = (out / "root-cert.pem").stat().st_mtime_ns
+    cert("issue", *of(new), "--output", out, "--renew", "--name", "GW.test")
+    assert (out / "root-cert.pem").stat().st_mtime_ns == written
+    cert("issue", *of(new), "--output", out, "--force", "--name", "x.test")
+    assert certificates_in(out / "root-cert.pem") == 1
+    assert cert("issue", *of(new), "--output", tmp_path / "none", "--renew", code=1).stderr
+
+
+@pytest.mark.parametrize(("arguments", "code", "text"), [
+    (["--output", "out"], 2, "either --ca-cert"),
+    (["--output", "out", "--ca-cert", "root.pem"], 2, "go together"),
+    (["--output", "out", "--self-signed-ca", "ca", "--root-cert", "root.pem"], 2, "go with"),
+    (["--output", "out", "--self-signed-ca", "ca", "--ca-key", "x"], 2, "either"),
+    (["--output", "out", "--ca-cert", "none", "--ca-key", "root.key"], 1, "none cannot be opened"),
+    (["--output", "out", "--ca-cert", "root.key", "--ca-key", "root.key"], 1, "root.key has no PEM"),
+    (["--output", "out", "--ca-cert", "root.pem", "--ca-key", "other.key"], 1, "other.key is not"),
+    (["--output", "out", "--ca-cert", "old.pem", "--ca-key", "old.key"], 1, "has expired"),
+    (["--output", "no/out", "--self-signed-ca", "ca"], 1, "no/out cannot be made"),
+    (["--output", "out", "--self-signed-ca", "ca", "--name", "b\u00fccher.test"], 2, "xn--"),
+    (["--output", "out", "--self-signed-ca", "ca", "--revision", "a_b"], 2, "istiod-a_b."),
+    (["--output", "out", "--self-signed-ca", "ca", "--validity", "500d"], 2, "--validity"),
+    (["--output", "out", "--self-signed-ca", "ca", "--names-only"], 2, "needs a --name"),
+    (["--output", "out", "--self-signed-ca", "ca", "more"], 2, "more"),
+])
+def test_what_cannot_be_done__is_said_and_nothing_written(
+        tmp_path: Path, arguments: list[str], code: int, text: str) -> None:
+    make_root(tmp_path)
+    make_root(tmp_path, "other")
+    expire(tmp_path)
+    done = subprocess.run([BINARY, "cert", "issue", *arguments], cwd=tmp_path, text=True,
+                          capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+
+    assert done.returncode == code, done.stderr
+    assert text in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def expire(folder: Path) -> None:
+    """old.pem: a root that has expired."""
+    key, request = folder / "old.key", folder / "old.csr"
+    settings = folder / "old.cnf"
+    settings.write_text(f"basicConstraints=critical,CA:true\n{CA}\n")
+    openssl("req", *NEW_KEY, "-subj", "/CN=old", "-keyout", key, "-out", request)
+    openssl("x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-extfile", settings,
+            "-out", folder / "old.pem")
+
+
+def test_daemon_serves_what_was_issued(rig: Rig, tmp_path: Path) -> None:
+    istiod = rig.istiod()
+    out = tmp_path / "tls"
+    cert("issue", "--self-signed-ca", tmp_path / "ca", "--output", out)
+    rig.gateway(rig.terminate(istiod, pair=Pair(out / "tls.crt", out / "tls.key")))
+    context = ssl.create_default_context(cafile=str(out / "root-cert.pem"))
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    context.set_alpn_protocols(["h2"])
+
+    with connect(rig.port) as s, context.wrap_socket(s, server_hostname=SERVER_NAME) as tls:
+        assert tls.selected_alpn_protocol() == "h2"
+        assert ("DNS", SERVER_NAME) in tls.getpeercert()["subjectAltName"]
