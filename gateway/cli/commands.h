@@ -9,3 +9,4 @@ extern const struct command command_run;
 extern const struct command command_check;
 extern const struct command command_version;
 extern const struct command command_cert_issue;
+extern const struct command command_cert_show;

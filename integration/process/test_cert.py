@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import ssl
@@ -223,6 +224,141 @@ def expire(folder: Path) -> None:
     openssl("req", *NEW_KEY, "-subj", "/CN=old", "-keyout", key, "-out", request)
     openssl("x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-extfile", settings,
             "-out", folder / "old.pem")
+
+
+# ---- cert show ----
+
+
+def show(*arguments: object, code: int = 0) -> list[dict]:
+    """The rows; the answer for people has the same exit code."""
+    cert("show", *arguments, code=code)
+    answer = json.loads(cert("show", *arguments, "-o", "json", code=code).stdout)
+    assert answer["good"] is (code == 0)
+    assert answer["good"] is not any(row["problems"] for row in answer["certificates"])
+    return answer["certificates"]
+
+
+def test_show__says_what_openssl_says(tmp_path: Path) -> None:
+    root = make_root(tmp_path)
+    out = tmp_path / "out"
+    cert("issue", *of(root), "--output", out, "--name", "10.0.0.9,gw.test", "--key", "rsa-2048")
+
+    rows = show(out / "tls.crt", out / "tls.key", out / "root-cert.pem")
+
+    assert [row["file"] for row in rows] == [str(out / "tls.crt"), str(out / "root-cert.pem")]
+    row = rows[0]
+    assert row["names"] == [SERVER_NAME, "10.0.0.9", "gw.test"]
+    assert row["use"] == ["server"] and row["key"] == "RSA 2048"
+    assert row["days_left"] in (89, 90)  # a new day may begin
+    assert row["private_key"] == str(out / "tls.key")
+    assert row["chains_to"] == [{"file": str(out / "root-cert.pem"),
+                                 "subject": "CN=root,O=cluster.local"}]
+    said = openssl("x509", "-in", out / "tls.crt", "-noout", "-serial", "-fingerprint", "-sha256",
+                   "-subject", "-issuer", "-nameopt", "RFC2253", "-enddate", "-dateopt", "iso_8601")
+    fields = dict(line.split("=", 1) for line in said.splitlines())
+    assert row["serial"] == fields["serial"].lower()
+    assert row["sha256"] == fields["sha256 Fingerprint"].replace(":", "").lower()
+    assert row["subject"] == fields["subject"] and row["issuer"] == fields["issuer"]
+    assert row["not_after"] == fields["notAfter"].replace(" ", "T")
+    assert rows[1]["authority"] and rows[1]["self_signed"] and rows[1]["chains_to"] == []
+
+    text = cert("show", out / "tls.crt", out / "tls.key", out / "root-cert.pem").stdout
+    for part in (SERVER_NAME, " days left", "RSA 2048", row["sha256"], "chains to"):
+        assert part in text
+
+
+def test_show__what_nobody_would_accept_is_named(tmp_path: Path) -> None:
+    root, other = make_root(tmp_path), make_root(tmp_path, "other")
+    out = tmp_path / "out"
+    cert("issue", *of(root), "--output", out)
+    expire(tmp_path)
+    locked = tmp_path / "locked.key"
+    openssl("pkey", "-in", out / "tls.key", "-aes256", "-passout", "pass:x", "-out", locked)
+
+    def problems(*arguments: object) -> list[str]:
+        return [text for row in show(*arguments, code=1) for text in row["problems"]]
+
+    assert problems(tmp_path / "old.pem") == ["it has expired"]
+    assert problems(out / "tls.crt", other.private_key) == [
+        "none of the private keys given is its own"]
+    assert problems(out / "tls.crt", other.certificate) == [
+        "none of the roots given vouches for it: unable to get local issuer certificate"]
+    assert problems(tmp_path / "none", out / "tls.crt") == [
+        "the file cannot be opened: No such file or directory"]
+    assert problems(locked) == ["its private key is encrypted: the daemon cannot read it"]
+    assert show(out / "tls.crt")[0]["problems"] == []
+    assert "no certificate" in cert("show", out / "tls.key", code=1).stderr
+    assert "either files or --config" in cert("show", code=2).stderr
+    assert "either files or --config" in cert("show", out / "tls.crt", "-c", "x", code=2).stderr
+
+
+def test_show__odd_names__reach_no_terminal(tmp_path: Path) -> None:
+    root = make_root(tmp_path, "root", "-addext", "subjectAltName=DNS:a\x1b[31mb")
+    odd = tmp_path / "o\x1b[31m\ndd.pem"
+    odd.write_bytes(root.certificate.read_bytes())
+    latin = os.fsencode(tmp_path) + b"/\xe9.pem"  # no UTF-8
+    Path(os.fsdecode(latin)).write_bytes(root.certificate.read_bytes())
+    done = subprocess.run([BINARY, "cert", "show", latin, "-o", "json"], capture_output=True)
+
+    assert json.loads(done.stdout)["certificates"][0]["file"] == f"{tmp_path}/?.pem"
+    text = cert("show", odd).stdout
+
+    assert "\x1b" not in text and "a\\x1b[31mb" in text
+    assert text.splitlines()[0] == str(tmp_path / "o\\x1b[31m\\x0add.pem")
+
+
+def config_of(folder: Path, certificate: Path, key: Path, roots: Path) -> Path:
+    path = folder / "xdsgate.yaml"
+    path.write_text(f"""
+version: 1
+listeners:
+- name: edge
+  bind: ["127.0.0.1:15012"]
+  tls:
+    certificates: [{{certificate: {certificate}, private_key: {key}}}]
+    client_roots: [{roots}]
+  vm_identities: ["ns/vms/sa/*"]
+  routes: [{{sni: ["*"], mode: terminate, upstream: up}}]
+upstreams:
+- name: up
+  endpoints: ["10.0.0.11:15012"]
+  identity: forward
+  tls: {{server_name: {SERVER_NAME}, roots: [{roots}]}}
+""")
+    return path
+
+
+def test_show__configuration__each_certificate_with_its_place(tmp_path: Path) -> None:
+    root, out = make_root(tmp_path), tmp_path / "out"
+    cert("issue", *of(root), "--output", out)
+    config = config_of(tmp_path, out / "tls.crt", out / "tls.key", root.certificate)
+
+    rows = show("--config", config)
+
+    assert [(row["role"], row.get("listener"), row.get("upstream")) for row in rows] == [
+        ("serving", "edge", None), ("client_roots", "edge", None), ("roots", None, "up")]
+    assert rows[0]["private_key"] == str(out / "tls.key")
+    assert [to["file"] for to in rows[0]["chains_to"]] == [str(root.certificate)]
+
+
+def test_show__configuration_that_the_daemon_refuses__is_shown(tmp_path: Path) -> None:
+    root, out, other = make_root(tmp_path), tmp_path / "out", make_root(tmp_path, "other")
+    cert("issue", *of(root), "--output", out)
+    expire(tmp_path)
+
+    config = config_of(tmp_path, tmp_path / "old.pem", tmp_path / "old.key", tmp_path / "old.pem")
+    rows = show("--config", config, code=1)
+    assert "the daemon refuses it: the certificate expired at 20" in rows[0]["problems"][0]
+    assert [row["problems"] for row in rows[1:]] == [["it has expired"]] * 2
+
+    config = config_of(tmp_path, out / "tls.crt", other.private_key, other.certificate)
+    rows = show("--config", config, code=1)
+    assert [len(row["problems"]) for row in rows] == [1, 0, 0]  # VMs may have another root
+    assert str(other.private_key) in rows[0]["problems"][0]
+
+    config.write_text("listeners: [")
+    assert f"{config}:2:" in cert("show", "--config", config, code=2).stderr
+    assert "cannot be read" in cert("show", "--config", tmp_path / "none", code=2).stderr
 
 
 def test_daemon_serves_what_was_issued(rig: Rig, tmp_path: Path) -> None:
