@@ -3,8 +3,8 @@
 # steps without Docker.
 FROM debian:12 AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        build-essential cmake ninja-build pkg-config libev-dev libjansson-dev libmicrohttpd-dev \
-        libnghttp2-dev libssl-dev libyaml-dev && \
+        build-essential cmake ninja-build pkg-config libcurl4-openssl-dev libev-dev \
+        libjansson-dev libmicrohttpd-dev libnghttp2-dev libssl-dev libyaml-dev && \
     rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -14,7 +14,7 @@ RUN cmake --preset release -DXDSGATE_SANDBOX=OFF -DXDSGATE_TESTS=OFF && \
 
 FROM debian:12-slim
 RUN apt-get update && apt-get upgrade -y && apt-get install -y --no-install-recommends \
-        libev4 libjansson4 libmicrohttpd12 libnghttp2-14 libssl3 libyaml-0-2 && \
+        libcurl4 libev4 libjansson4 libmicrohttpd12 libnghttp2-14 libssl3 libyaml-0-2 && \
     rm -rf /var/lib/apt/lists/* && \
     useradd --system --uid 65532 --no-create-home --shell /usr/sbin/nologin xdsgate && \
     install -d -o 65532 -g 65532 /run/xdsgate

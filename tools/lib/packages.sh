@@ -3,7 +3,8 @@
 
 packages_build=(
     build-essential cmake ninja-build pkg-config
-    libev-dev libjansson-dev libmicrohttpd-dev libnghttp2-dev libssl-dev libyaml-dev
+    libcurl4-openssl-dev libev-dev libjansson-dev libmicrohttpd-dev libnghttp2-dev libssl-dev
+    libyaml-dev
 )
 packages_sandbox=(libgrpc-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev)
 packages_bench=(haproxy nghttp2-proxy openssl python3 python3-venv util-linux)

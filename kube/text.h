@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Texts for people: errors, and what an API server says. One line, bounded, without control
+ * characters and without anything that looks like a token. And the wiping of secrets. Pure.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "core/base/rc.h"
+
+/** Room for an error text and its zero. */
+#define KUBE_TEXT_BYTES 640
+
+/** What is wrong and what to do about it: names a file, a key or a server, never a secret. */
+struct kube_error {
+    char text[KUBE_TEXT_BYTES];
+};
+
+/** Write err->text and return rc, so that a caller can say `return kube_fail(...)`. */
+enum rc kube_fail(struct kube_error *err, enum rc rc, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/**
+ * Append text of somebody else to a text for people: at most max bytes of it, control characters
+ * and bytes beyond ASCII as "?", JSON web tokens and the word secret (may be NULL) as "[token]".
+ *
+ * out    holds a zero-terminated text; size is that of the array.
+ * text   borrowed.
+ */
+void kube_text_append(char *out, size_t size, const char *text, size_t max, const char *secret);
+
+/** Overwrite and free a zero-terminated secret, and set the pointer to NULL. NULL is fine. */
+void kube_text_wipe(char **secret);
