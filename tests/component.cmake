@@ -28,3 +28,9 @@ target_sources(relay_alloc_test PRIVATE support/failing_malloc.c)
 target_link_options(relay_alloc_test PRIVATE
   -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
   -Wl,--wrap=nghttp2_option_new,--wrap=nghttp2_session_callbacks_new)
+
+# The client of Kubernetes against a server of its own on loopback.
+add_library(fake_api STATIC support/fake_api.c kube/api_fixture.c)
+target_link_libraries(fake_api PUBLIC kube test_tls Threads::Threads PkgConfig::CMOCKA)
+xdsgate_test(kube/kube_test.c fake_api)
+xdsgate_test(kube/kube_credentials_test.c fake_api)
