@@ -42,6 +42,7 @@ static void free_upstream(struct config_upstream *u)
     free(o->name);
     free(o->server_name);
     free(o->roots_file);
+    free(o->cluster_id);
     schema_free_texts(&o->token_audiences);
     root_set_unref(&u->roots);
 }
@@ -62,6 +63,9 @@ void config_free(struct config **c)
     }
     free(config->listeners);
     free(config->upstreams);
+    free(config->kubernetes.kubeconfig);
+    free(config->kubernetes.context);
+    free(config->kubernetes.cluster_id);
     free(config->admin.socket);
     free(config->log_file);
     free(config->path);

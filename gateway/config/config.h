@@ -56,6 +56,14 @@ struct config_admin {
     struct addr metrics_bind; /**< ADDR_NONE: none */
 };
 
+/** How the daemon reaches the Kubernetes API. */
+struct config_kubernetes {
+    bool on;          /**< a `kubernetes:` block is there */
+    char *kubeconfig; /**< owned; NULL: as a pod */
+    char *context;    /**< owned; NULL: the file's own */
+    char *cluster_id; /**< owned; NULL: none is sent */
+};
+
 struct config {
     uint32_t magic;
     char *path;                        /**< owned; as given */
@@ -65,6 +73,7 @@ struct config {
     size_t n_upstreams;
     uint32_t workers;     /**< 1 .. 64 */
     double drain_timeout; /**< seconds */
+    struct config_kubernetes kubernetes;
     struct config_admin admin;
     struct log_opts log;
     char *log_file;       /**< owned; log.file points here */

@@ -121,6 +121,43 @@ static const struct schema_key log_keys[] = {
 };
 static const struct schema_map log_map = {"`log`", log_keys, COUNT_OF(log_keys)};
 
+/* ---- kubernetes ---- */
+
+static const char *check_cluster_id(char *text)
+{
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~') {
+            return "is no cluster ID: write the name that istiod calls the cluster by, Kubernetes";
+        }
+    }
+    return strlen(text) <= 253 ? NULL : "is too long: at most 253 characters";
+}
+
+static const struct schema_text kubeconfig_text = {.check = keys_check_path,
+                                                   .example = "/etc/xdsgate/kubeconfig"};
+static const struct schema_text context_text = {.check = keys_check_path, .example = "mesh"};
+static const struct schema_text cluster_id_text = {.check = check_cluster_id,
+                                                   .example = "Kubernetes"};
+
+static const struct schema_key kubernetes_keys[] = {
+    {"kubeconfig", schema_read_text, offsetof(struct config_kubernetes, kubeconfig),
+     .more = &kubeconfig_text},
+    {"context", schema_read_text, offsetof(struct config_kubernetes, context),
+     .more = &context_text},
+    {"cluster_id", schema_read_text, offsetof(struct config_kubernetes, cluster_id),
+     .more = &cluster_id_text},
+};
+static const struct schema_map kubernetes_map = {"`kubernetes`", kubernetes_keys,
+                                                 COUNT_OF(kubernetes_keys)};
+
+static void read_kubernetes(struct report *r, struct node *n, const struct schema_key *key,
+                            void *base)
+{
+    struct config_kubernetes *k = (void *)((char *)base + key->offset);
+    k->on = true;
+    schema_read_map(r, n, key, base);
+}
+
 /* ---- the top ---- */
 
 static void read_version(struct report *r, struct node *n, const struct schema_key *key, void *base)
@@ -166,6 +203,7 @@ static const struct schema_key top_keys[] = {
 #define PARAM_TOP(name, kind, def, low, high, text) \
     {#name, READ_##kind, offsetof(struct config, name), .min = (low), .max = (high)},
 #include "gateway/config/params.def"
+    {"kubernetes", read_kubernetes, offsetof(struct config, kubernetes), .more = &kubernetes_map},
     {"admin", schema_read_map, offsetof(struct config, admin), .more = &admin_map},
     {"metrics", schema_read_map, 0, .more = &metrics_map},
     {"log", schema_read_map, 0, .more = &log_map},

@@ -209,7 +209,7 @@ static const char *check_audience(char *text)
 }
 
 static const struct schema_word identity_words[] = {
-    {"forward", UPSTREAM_FORWARD}, {"xfcc", UPSTREAM_XFCC}, {NULL, 0}};
+    {"forward", UPSTREAM_FORWARD}, {"xfcc", UPSTREAM_XFCC}, {"token", UPSTREAM_TOKEN}, {NULL, 0}};
 static const struct schema_word proxy_words[] = {{"off", 0}, {"v2", 1}, {NULL, 0}};
 static const struct schema_text name_text = {.check = keys_check_name, .example = "istiod"};
 static const struct schema_text audiences_text = {

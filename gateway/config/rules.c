@@ -134,13 +134,39 @@ static void check_endpoints(struct report *r, const struct node *n, const struct
     }
 }
 
-static void check_upstream(struct report *r, const struct node *n, const struct upstream_opts *o)
+static void check_upstream(struct report *r, const struct node *root, const struct node *n,
+                           const struct upstream_opts *o)
 {
     struct node *identity = node_get(n, "identity");
+    const char *word = o->identity == UPSTREAM_XFCC ? "xfcc" : "token";
     check_endpoints(r, n, o);
-    if (o->identity == UPSTREAM_XFCC && node_get(n, "tls") == NULL) {
+    if (o->identity != UPSTREAM_FORWARD && node_get(n, "tls") == NULL) {
         node_error(r, identity,
-                   "`identity: xfcc` needs the upstream's `tls` with server_name and roots");
+                   "`identity: %s` needs the upstream's `tls` with server_name and roots", word);
+    }
+    if (o->identity == UPSTREAM_TOKEN && node_get(root, "kubernetes") == NULL) {
+        node_error(r, identity,
+                   "`identity: token` needs `kubernetes` at the top of the file, where the tokens "
+                   "come from: write `kubernetes: {kubeconfig: /etc/xdsgate/kubeconfig}`, or "
+                   "`kubernetes: {}` in a pod");
+    }
+}
+
+/* The header goes with the tokens. */
+static void give_cluster_id(struct report *r, const struct config *c, struct upstream_opts *o)
+{
+    if (o->identity == UPSTREAM_TOKEN && c->kubernetes.cluster_id != NULL) {
+        o->cluster_id = schema_copy(r, c->kubernetes.cluster_id);
+    }
+}
+
+static void check_kubernetes(struct report *r, const struct node *root)
+{
+    const struct node *n = node_get(root, "kubernetes");
+    struct node *context = node_get(n, "context");
+    if (context != NULL && !context->bad && node_get(n, "kubeconfig") == NULL) {
+        node_error(r, context,
+                   "`context` names an entry of a kubeconfig: add `kubeconfig`, or leave it out");
     }
 }
 
@@ -364,8 +390,10 @@ void rules_check(struct report *r, const struct node *root, struct config *c)
     check_unique_names(r, root, "upstreams", c->n_upstreams);
     check_unique_binds(r, root, c);
     check_admin(r, root, c);
+    check_kubernetes(r, root);
     for (size_t i = 0; i < c->n_upstreams; i++) {
-        check_upstream(r, element(root, "upstreams", i), &c->upstreams[i].opts);
+        check_upstream(r, root, element(root, "upstreams", i), &c->upstreams[i].opts);
+        give_cluster_id(r, c, &c->upstreams[i].opts);
     }
     for (size_t i = 0; i < c->n_listeners; i++) {
         check_listener(r, root, c, i);

@@ -65,6 +65,7 @@ void relay_drop_up(struct relay *r)
 {
     struct h2_stream *up = r->up;
 
+    relay_drop_token(r);
     if (r->ticket.pool != NULL) {
         pool_cancel(&r->ticket);
         counter_add(&r->worker->counters->v[COUNTER_STREAMS_WAITING], -1);

@@ -21,6 +21,7 @@
 #include "certs/cert_set.h"
 #include "core/h2/session.h"
 #include "gateway/relay/relay_opts.h"
+#include "gateway/tokens/tokens.h"
 #include "gateway/upstream/bucket.h"
 #include "gateway/upstream/pool.h"
 
@@ -38,6 +39,7 @@ struct relay_route {
     const struct listener_limits *limits; /**< borrowed */
     struct pool *pool;                    /**< borrowed */
     struct relay_shared *shared;          /**< borrowed */
+    struct token_clerk *tokens;           /**< borrowed; there when the upstream wants tokens */
     struct list *sessions;                /**< vm_session list of the worker; borrowed */
     void *owner;
     void (*hold)(void *owner);

@@ -104,8 +104,9 @@ static enum rc add_pseudo(struct relay *r, const struct h2_headers *h, struct h2
 
 enum rc relay_request_headers(struct relay *r, const struct h2_headers *h, struct h2_headers *out)
 {
-    bool speaks =
-        r->vm->cert != NULL && pool_upstream(r->vm->route->pool)->opts.identity == UPSTREAM_XFCC;
+    const struct upstream_opts *up = &pool_upstream(r->vm->route->pool)->opts;
+    bool speaks = r->vm->cert != NULL && up->identity != UPSTREAM_FORWARD;
+    bool names_cluster = up->identity == UPSTREAM_TOKEN;
 
     TRY(add_pseudo(r, h, out));
     for (size_t i = 0; i < h->n; i++) {
@@ -118,11 +119,15 @@ enum rc relay_request_headers(struct relay *r, const struct h2_headers *h, struc
         if (h2_header_is(h, i, "x-forwarded-client-cert")) {
             counter_add(&r->worker->counters->v[COUNTER_XFCC_STRIPPED], 1);
         }
-        if (passes_up(r, h, i)) {
+        if (passes_up(r, h, i) && !(names_cluster && h2_header_is(h, i, "clusterid"))) {
             TRY(copy(out, h, i, false));
         }
     }
-    return speaks ? add_xfcc(out, cert_peer_identity(r->vm->cert)) : RC_OK;
+    if (names_cluster && up->cluster_id != NULL) {
+        TRY(h2_headers_add_str(out, "clusterid", up->cluster_id));
+    }
+    return speaks && up->identity == UPSTREAM_XFCC ? add_xfcc(out, cert_peer_identity(r->vm->cert))
+                                                   : RC_OK;
 }
 
 enum rc relay_response_headers(const struct relay *r, const struct h2_headers *h,

@@ -25,7 +25,9 @@ struct relay {
     struct h2_stream *up;          /**< borrowed until on_closed; NULL while there is none */
     struct up_session *up_session; /**< borrowed while up is set */
     struct pool_ticket ticket;
-    struct list blocked; /**< on the pool's list while its VM makes it block istiod */
+    struct token_wait token; /**< for the token of the VM's service account */
+    uint64_t token_serial;   /**< of the token in request */
+    struct list blocked;     /**< on the pool's list while its VM makes it block istiod */
     struct worker_reap reap;
     ev_timer timer;            /**< the first message, then stalls */
     struct h2_headers request; /**< for the upstream; kept until committed */
@@ -48,6 +50,7 @@ struct relay {
     uint8_t why;   /**< enum end_reason */
     bool is_agent; /**< one of the agent's three methods */
     bool is_ads;
+    bool has_token;      /**< request has a token of ours */
     bool committed;      /**< the upstream answered, or too much was sent to offer it again */
     bool answered;       /**< the first answer came */
     bool up_headers;     /**< a response block came from this upstream stream */
@@ -130,6 +133,21 @@ void relay_has_queued(struct relay *r, size_t n);
 
 /** n bytes left on one of the pair. */
 void relay_has_sent(struct relay *r, struct relay_progress *p, size_t n);
+
+/* ---- tokens (relay_token.c) ---- */
+
+/** Must the request have a token of ours before it goes to istiod? */
+bool relay_needs_token(const struct relay *r);
+
+/** Get it. True: it is there. False: it will be asked for again when it is there, or the relay is
+ * over. */
+bool relay_get_token(struct relay *r);
+
+/** Wait for no token any more. */
+void relay_drop_token(struct relay *r);
+
+/** istiod answers "unauthenticated": the token, if it was ours, is given to nobody any more. */
+void relay_reject_token(struct relay *r);
 
 /* ---- tries (relay_try.c) ---- */
 

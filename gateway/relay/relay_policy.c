@@ -98,7 +98,7 @@ static struct relay_verdict judge_identity(struct relay *r, const struct h2_head
         return no(GRPC_UNAVAILABLE, "transport is closing: the VM's certificate has expired",
                   COUNTER_COUNT);
     }
-    if (r->vm->cert != NULL && up->identity == UPSTREAM_XFCC) {
+    if (r->vm->cert != NULL && up->identity != UPSTREAM_FORWARD) {
         return pass; /* the certificate speaks */
     }
     if (r->vm->route->opts->anonymous_allow) {

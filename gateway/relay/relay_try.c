@@ -72,7 +72,7 @@ void relay_admit(struct relay *r)
 /* ---- tries ---- */
 bool relay_has_asked(const struct relay *r)
 {
-    return r->ticket.pool != NULL || r->up != NULL || r->tries > 0;
+    return r->token.clerk != NULL || r->ticket.pool != NULL || r->up != NULL || r->tries > 0;
 }
 
 /* What was kept is offered again from its start; the pause doubles with every try. */
@@ -137,6 +137,9 @@ void relay_tell_final(struct relay *r, const struct h2_headers *h)
 {
     enum pool_outcome outcome;
 
+    if (grpc_status_of(h) == GRPC_UNAUTHENTICATED) {
+        relay_reject_token(r);
+    }
     if (r->is_ads) {
         up_session_outcome(r->up_session, says_not_now(r, h, &outcome) ? outcome : POOL_ADMITTED);
     }
@@ -207,6 +210,9 @@ void relay_ask(struct relay *r, double pause)
 {
     double now = worker_now(r->worker);
 
+    if (relay_needs_token(r) && !relay_get_token(r)) {
+        return;
+    }
     if (r->deadline <= 0) {
         r->deadline = now + POOL_DEADLINE_S;
     }

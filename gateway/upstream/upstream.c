@@ -97,6 +97,7 @@ void upstream_opts_fini(struct upstream_opts *o)
     free(o->endpoints);
     free(o->server_name);
     free(o->roots_file);
+    free(o->cluster_id);
     for (char **a = o->token_audiences; a != NULL && *a != NULL; a++) {
         free(*a);
     }
@@ -175,6 +176,7 @@ bool upstream_same(const struct upstream *u, const struct upstream_opts *b,
            a->max_new_streams_per_second == b->max_new_streams_per_second &&
            a->proxy_protocol_v2 == b->proxy_protocol_v2 &&
            a->sources_must_hold == b->sources_must_hold &&
+           same_text(a->cluster_id, b->cluster_id) &&
            same_list(a->token_audiences, b->token_audiences) && same_roots(u->roots, roots);
 }
 

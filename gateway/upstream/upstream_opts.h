@@ -15,6 +15,7 @@
 enum upstream_identity {
     UPSTREAM_FORWARD, /**< nobody: only tokens are relayed */
     UPSTREAM_XFCC,    /**< a header built from the verified certificate */
+    UPSTREAM_TOKEN,   /**< a token that Kubernetes makes for the VM's service account */
 };
 
 /** One line of `endpoints`: a literal address or a host name that is resolved again and again. */
@@ -41,5 +42,6 @@ struct upstream_opts {
                                  socket's own address is compared; passthrough reaches no loopback
                                  (a host name resolves to anything, so the file cannot promise it).
                                  Otherwise a missing source stays the kernel's choice */
+    char *cluster_id; /**< owned; sent as `clusterid` with UPSTREAM_TOKEN, NULL: none is sent */
     char **token_audiences; /**< owned strings, NULL-terminated; default {"istio-ca", NULL} */
 };

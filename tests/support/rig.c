@@ -98,7 +98,8 @@ static void make_upstream(struct rig *r, const struct rig_opts *o)
     struct upstream_opts u = {.name = copy("mesh"),
                               .server_name = copy("istiod.istio-system.svc"),
                               .tls = true,
-                              .identity = o->identity};
+                              .identity = o->identity,
+                              .cluster_id = o->cluster_id != NULL ? copy(o->cluster_id) : NULL};
 
     while (hosts[u.n_endpoints] != NULL) {
         u.n_endpoints++;
@@ -117,6 +118,18 @@ static void make_upstream(struct rig *r, const struct rig_opts *o)
                                        : 100000;
     CHECK(upstream_new(&u, NULL, &r->upstream) == RC_OK);
     virtual_clock_advance(1); /* fills the pacer's bucket */
+}
+
+static void on_wake(void *arg)
+{
+    ((struct rig *)arg)->token_wakes++;
+}
+
+static void make_tokens(struct rig *r)
+{
+    CHECK(tokens_new(on_wake, r, worker_now(r->worker), &r->tokens) == RC_OK);
+    CHECK(token_clerk_new(r->tokens, r->worker, &r->clerk) == RC_OK);
+    r->route.tokens = r->clerk;
 }
 
 bool rig_try_start(struct rig *r, const struct rig_opts *opts)
@@ -145,6 +158,9 @@ bool rig_try_start(struct rig *r, const struct rig_opts *opts)
                                     .owner = r,
                                     .hold = hold,
                                     .release = release};
+    if (r->upstream->opts.identity == UPSTREAM_TOKEN) {
+        make_tokens(r);
+    }
     if (rc != RC_OK) {
         upstream_unref(&r->upstream);
         worker_free(&r->worker);
@@ -311,6 +327,8 @@ void rig_stop(struct rig *r)
     free_all(r->istiods, r->n_istiods);
     CHECK(r->upstream->refs == 1);
     upstream_unref(&r->upstream);
+    token_clerk_free(&r->clerk);
+    tokens_free(&r->tokens);
     worker_free(&r->worker);
 }
 

@@ -22,6 +22,9 @@ struct rig {
     struct worker *worker;
     struct upstream *upstream;
     struct pool *pool;
+    struct tokens *tokens; /**< with UPSTREAM_TOKEN */
+    struct token_clerk *clerk;
+    int token_wakes;
     struct relay_opts opts;
     struct listener_limits limits;
     struct relay_shared shared;
@@ -46,6 +49,7 @@ struct rig {
 struct rig_opts {
     const char *const *endpoints; /**< NULL-terminated "IP"; port 15012; NULL: "10.1.0.1" */
     enum upstream_identity identity;
+    const char *cluster_id;
     uint32_t streams_per_connection;
     uint32_t max_new_streams_per_second; /**< 0: 100000; the pacer has its own test */
     bool auto_pace;

@@ -203,6 +203,38 @@ static void test_rules__terminate__needs_what_it_needs(void **state)
                    cases[4].what);
 }
 
+#define ITEM(more) "- {name: u, endpoints: [\"10.0.0.1:1\"]" more "}\n"
+
+static void test_rules__token__needs_tls_and_kubernetes(void **state)
+{
+    static const struct refused cases[] = {
+        {LISTENER(ALL("terminate", "u")) ITEM(TLS ", identity: ^token"),
+         "needs `kubernetes` at the top"},
+        {PLAIN("") UPSTREAM(", identity: ^token") "kubernetes: {}\n",
+         "`identity: token` needs the upstream's `tls`"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fixture_refuse(*state, cases[i].text, cases[i].what);
+    }
+}
+
+static void test_rules__token__cluster_id_goes_to_its_upstreams(void **state)
+{
+    static const char text[] =
+        LISTENER(ALL("terminate", "u")) ITEM(TLS ", identity: token") "- {name: v, endpoints: "
+                                                                      "[\"10.0.0.1:1\"]}\n"
+                                                                      "kubernetes: {cluster_id: "
+                                                                      "edge-1}\n";
+    struct config *c = fixture_accept(*state, text);
+
+    assert_true(c->kubernetes.on);
+    assert_null(c->kubernetes.kubeconfig);
+    assert_int_equal(c->upstreams[0].opts.identity, UPSTREAM_TOKEN);
+    assert_string_equal(c->upstreams[0].opts.cluster_id, "edge-1");
+    assert_null(c->upstreams[1].opts.cluster_id);
+    config_free(&c);
+}
+
 static void test_rules__names__unique_and_known(void **state)
 {
     static const struct refused cases[] = {
@@ -364,7 +396,11 @@ static void test_rules__values__of_listener_and_upstream(void **state)
                    "^\"0x7f000001:1\", ^\"10.0.0.256:1\", "
                    "^\"a.0x:1\", ^\"[fe80::1%nosuch]:1\", ^\"-a:1\", ^\"a..:1\"]}\n",
          "is not HOST:PORT"},
-        {PLAIN("") UPSTREAM(", identity: ^token"), "write forward or xfcc"},
+        {PLAIN("") UPSTREAM(", identity: ^tokens"), "write forward, xfcc or token"},
+        {PLAIN("") UPSTREAM("") "kubernetes: {cluster_id: ^\"a b\", kubeconfig: ^[a]}\n",
+         "is no cluster ID"},
+        {PLAIN("") UPSTREAM("") "kubernetes: {context: ^mesh}\n", "add `kubeconfig`"},
+        {PLAIN("") UPSTREAM("") "kubernetes: {^token: x}\n", "token"},
         {PLAIN("") UPSTREAM(
              ", proxy_protocol: ^v1, max_new_streams_per_second: ^none, token_audiences: ^[]"),
          "write off or v2"},
@@ -478,6 +514,8 @@ int main(void)
         cmocka_unit_test(test_rules__source_address__unusable_addresses),
         cmocka_unit_test(test_rules__source_address__safe_files_accepted),
         cmocka_unit_test(test_rules__terminate__needs_what_it_needs),
+        cmocka_unit_test(test_rules__token__needs_tls_and_kubernetes),
+        cmocka_unit_test(test_rules__token__cluster_id_goes_to_its_upstreams),
         cmocka_unit_test(test_rules__names__unique_and_known),
         cmocka_unit_test(test_rules__addresses__bound_once),
         cmocka_unit_test(test_rules__admin__remote_only_when_written),

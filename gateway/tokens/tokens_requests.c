@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is to be requested, and what came of it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/check.h"
+#include "gateway/tokens/tokens_internal.h"
+
+/* How long an answer of Kubernetes that is no token counts. */
+#define REFUSED_S 10.0
+#define UNAVAILABLE_FIRST_S 1.0
+#define UNAVAILABLE_LAST_S 15.0
+
+static void refill(struct tokens *t, double now)
+{
+    t->allowance += (now - t->allowance_at) * TOKENS_PER_SECOND;
+    t->allowance_at = now;
+    if (t->allowance > TOKENS_PER_SECOND) {
+        t->allowance = TOKENS_PER_SECOND;
+    }
+}
+
+struct token_account *tokens_take(struct tokens *t, double now)
+{
+    struct token_account *a = NULL;
+
+    CHECK_MAGIC(t, TOKENS_MAGIC);
+    pthread_mutex_lock(&t->lock);
+    refill(t, now);
+    if (t->n_in_flight < TOKENS_IN_FLIGHT_MAX && t->allowance >= 1 && !list_empty(&t->queue)) {
+        t->allowance -= 1;
+        a = LIST_ENTRY(list_pop(&t->queue), struct token_account, queue);
+        a->request = REQUEST_IN_FLIGHT;
+        t->n_in_flight++;
+        t->n_requests++;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return a;
+}
+
+const struct tokens_whose *tokens_whose(const struct token_account *account)
+{
+    return &account->whose;
+}
+
+static void tell_all(struct token_account *a)
+{
+    while (!list_empty(&a->waits)) {
+        tokens_tell(LIST_ENTRY(a->waits.next, struct token_wait, node));
+    }
+}
+
+/* ---- what came ---- */
+
+static void land(struct tokens *t, struct token_account *a)
+{
+    CHECK(a->request == REQUEST_IN_FLIGHT && t->n_in_flight > 0);
+    a->request = REQUEST_NONE;
+    t->n_in_flight--;
+}
+
+static bool note_failure(struct tokens *t, struct token_account *a, enum tokens_outcome outcome,
+                         const char *why, double now)
+{
+    bool fresh = a->failure != outcome;
+
+    a->pause = fresh ? UNAVAILABLE_FIRST_S : 2 * a->pause;
+    if (a->pause > UNAVAILABLE_LAST_S) {
+        a->pause = UNAVAILABLE_LAST_S;
+    }
+    a->failure = outcome;
+    a->failed_until = now + (outcome == TOKENS_REFUSED ? REFUSED_S : a->pause);
+    (void)snprintf(a->why, sizeof(a->why), "%s", why);
+    t->n_failures++;
+    tell_all(a);
+    return fresh;
+}
+
+void tokens_put(struct tokens *t, struct token_account *account, const char *token, size_t n,
+                double life_s, double now)
+{
+    CHECK_MAGIC(t, TOKENS_MAGIC);
+    pthread_mutex_lock(&t->lock);
+    land(t, account);
+    char *copy = strndup(token, n);
+    if (copy == NULL) {
+        (void)note_failure(t, account, TOKENS_UNAVAILABLE, "out of memory", now);
+    } else {
+        tokens_wipe(account);
+        account->token = copy;
+        account->serial = ++t->serial;
+        account->got_at = now;
+        account->renew_at = now + TOKENS_RENEW_AT * life_s;
+        account->expires_at = now + life_s;
+        account->failure = TOKENS_READY;
+        account->failed_until = 0;
+        tell_all(account);
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+bool tokens_put_failure(struct tokens *t, struct token_account *account,
+                        enum tokens_outcome outcome, const char *why, double now)
+{
+    CHECK_MAGIC(t, TOKENS_MAGIC);
+    CHECK(outcome == TOKENS_REFUSED || outcome == TOKENS_UNAVAILABLE);
+    pthread_mutex_lock(&t->lock);
+    land(t, account);
+    bool fresh = note_failure(t, account, outcome, why, now);
+    pthread_mutex_unlock(&t->lock);
+    return fresh;
+}
+
+/* ---- time ---- */
+
+/* Its token has to be renewed before somebody needs it: it was used in this one's life. */
+static void renew(struct tokens *t, struct token_account *a, double now)
+{
+    if (a->token != NULL && now >= a->renew_at && a->used_at >= a->got_at) {
+        (void)tokens_want(t, a, now);
+    }
+    if (a->token != NULL && now >= a->expires_at) {
+        tokens_wipe(a);
+    }
+}
+
+static void end_long_waits(struct token_account *a, double now)
+{
+    struct list *n;
+    struct list *spare;
+
+    LIST_FOREACH_SAFE(n, spare, &a->waits)
+    {
+        struct token_wait *w = LIST_ENTRY(n, struct token_wait, node);
+        if (now - w->since >= TOKENS_WAIT_S) {
+            tokens_tell(w);
+        }
+    }
+}
+
+double tokens_look(struct tokens *t, double now)
+{
+    CHECK_MAGIC(t, TOKENS_MAGIC);
+    pthread_mutex_lock(&t->lock);
+    tokens_forget_unused(t, now - TOKENS_FORGET_S);
+    for (size_t i = 0; i < TOKENS_BUCKETS; i++) {
+        for (struct token_account *a = t->buckets[i]; a != NULL; a = a->next) {
+            renew(t, a, now);
+            end_long_waits(a, now);
+        }
+    }
+    for (struct list *n = t->clerks.next; n != &t->clerks; n = n->next) {
+        tokens_post(LIST_ENTRY(n, struct token_clerk, node));
+    }
+    double pause = 1.0;
+    if (!list_empty(&t->queue) && t->n_in_flight < TOKENS_IN_FLIGHT_MAX) {
+        pause = t->allowance >= 1 ? 0 : 1.0 / TOKENS_PER_SECOND;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return pause;
+}
+
+void tokens_reset(struct tokens *t)
+{
+    CHECK_MAGIC(t, TOKENS_MAGIC);
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < TOKENS_BUCKETS; i++) {
+        for (struct token_account *a = t->buckets[i]; a != NULL; a = a->next) {
+            tokens_wipe(a);
+            a->failure = TOKENS_READY;
+            a->failed_until = 0;
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void tokens_close(struct tokens *t, double now)
+{
+    CHECK_MAGIC(t, TOKENS_MAGIC);
+    pthread_mutex_lock(&t->lock);
+    t->closed = true;
+    while (!list_empty(&t->queue)) {
+        LIST_ENTRY(list_pop(&t->queue), struct token_account, queue)->request = REQUEST_NONE;
+    }
+    for (size_t i = 0; i < TOKENS_BUCKETS; i++) {
+        for (struct token_account *a = t->buckets[i]; a != NULL; a = a->next) {
+            if (!list_empty(&a->waits)) {
+                (void)note_failure(t, a, TOKENS_UNAVAILABLE, "xdsgate is stopping", now);
+            }
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void tokens_stats(struct tokens *t, double now, struct tokens_stats *out)
+{
+    CHECK_MAGIC(t, TOKENS_MAGIC);
+    pthread_mutex_lock(&t->lock);
+    *out = (struct tokens_stats){
+        .requests = t->n_requests, .failures = t->n_failures, .accounts = t->n_accounts};
+    for (size_t i = 0; i < TOKENS_BUCKETS; i++) {
+        for (const struct token_account *a = t->buckets[i]; a != NULL; a = a->next) {
+            out->ready += tokens_is_usable(a, now);
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+}
