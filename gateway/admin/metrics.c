@@ -138,6 +138,20 @@ static void write_reloads(FILE *out, const struct metrics_input *in)
     (void)fprintf(out, PREFIX "%s %" PRId64 "\n", success, in->last_reload_success_s);
 }
 
+static void write_cluster(FILE *out, const struct metrics_cluster *c)
+{
+    static const char requests[] = "token_requests_total";
+
+    write_head(out, "kubernetes_reachable", "gauge",
+               "Whether Kubernetes has answered the last request");
+    (void)fprintf(out, PREFIX "kubernetes_reachable %d\n", c->reachable ? 1 : 0);
+    write_head(out, requests, "counter", "Requests for a token of a service account");
+    (void)fprintf(out, PREFIX "%s{result=\"ok\"} %" PRIu64 "\n", requests, c->requests_ok);
+    (void)fprintf(out, PREFIX "%s{result=\"failed\"} %" PRIu64 "\n", requests, c->requests_failed);
+    write_head(out, "tokens", "gauge", "Service accounts whose token can be used now");
+    (void)fprintf(out, PREFIX "tokens %" PRIu32 "\n", c->tokens);
+}
+
 void metrics_write(FILE *out, const struct metrics_input *in)
 {
     CHECK(in->version != NULL);
@@ -152,5 +166,8 @@ void metrics_write(FILE *out, const struct metrics_input *in)
     write_upstreams(out, in);
     write_certificates(out, in);
     write_reloads(out, in);
+    if (in->cluster != NULL) {
+        write_cluster(out, in->cluster);
+    }
     metrics_write_process(out, in->start_time_s);
 }

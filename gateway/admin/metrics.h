@@ -29,6 +29,14 @@ struct metrics_certificate {
     int64_t expiry_s;     /**< seconds since 1970 */
 };
 
+/** Kubernetes, and the tokens of `identity: token`. */
+struct metrics_cluster {
+    bool reachable;
+    uint64_t requests_ok;
+    uint64_t requests_failed;
+    uint32_t tokens; /**< that can be used now */
+};
+
 /** All that the page shows. Borrowed during metrics_write(). */
 struct metrics_input {
     const char *version;
@@ -39,7 +47,8 @@ struct metrics_input {
     size_t n_upstreams;
     const struct metrics_certificate *certificates;
     size_t n_certificates;
-    uint64_t reloads_ok; /**< reloads only, not the first load */
+    const struct metrics_cluster *cluster; /**< NULL: none is asked */
+    uint64_t reloads_ok;                   /**< reloads only, not the first load */
     uint64_t reloads_failed;
     int64_t last_reload_success_s; /**< seconds since 1970; the start counts as the first success */
 };

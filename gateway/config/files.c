@@ -14,6 +14,7 @@
 
 #include "core/base/file_stamp.h"
 #include "core/net/tls13.h"
+#include "kube/access.h"
 
 /* ---- reading ---- */
 
@@ -254,10 +255,28 @@ static bool terminates(const struct config_listener *l)
     return false;
 }
 
+/* ---- the kubeconfig ---- */
+
+static void try_kubeconfig(struct report *r, struct config *c, struct node *n)
+{
+    struct kube_error err = {{0}};
+    struct kube_access *access = NULL;
+    enum rc rc = kube_access_from_file(n->text, c->kubernetes.context, &err, &access);
+    r->no_memory |= rc == RC_NO_MEMORY;
+    if (rc != RC_OK && rc != RC_NO_MEMORY) {
+        node_error(r, n, "%s", err.text[0] != '\0' ? err.text : rc_text(rc));
+    }
+    kube_access_free(&access);
+}
+
 void files_load(struct report *r, const struct node *root, struct config *c)
 {
     const struct node *listeners = node_get(root, "listeners");
     const struct node *upstreams = node_get(root, "upstreams");
+    struct node *kubeconfig = path_node(r, c, node_get(node_get(root, "kubernetes"), "kubeconfig"));
+    if (kubeconfig != NULL && !node_bad(node_get(node_get(root, "kubernetes"), "context"))) {
+        try_kubeconfig(r, c, kubeconfig);
+    }
     for (size_t i = 0; i < c->n_listeners; i++) {
         try_all(r, c, node_get(listeners->items[i], "tls"));
     }

@@ -182,6 +182,15 @@ static void follow_old_names(struct daemon *d)
     }
 }
 
+/* Where tokens come from: from now on this cluster. */
+static enum rc use_cluster(struct daemon *d, const struct config *c)
+{
+    const struct cluster_opts opts = {.kubeconfig = c->kubernetes.kubeconfig,
+                                      .context = c->kubernetes.context};
+
+    return cluster_use(d->cluster, c->kubernetes.on ? &opts : NULL);
+}
+
 /* Make everything that can fail, then switch. The config is taken. */
 static enum rc put_in_force(struct daemon *d, struct config *c)
 {
@@ -205,6 +214,10 @@ static enum rc put_in_force(struct daemon *d, struct config *c)
         follow_old_names(d);
         generation_unref(&g);
         return rc;
+    }
+    if (use_cluster(d, g->config) != RC_OK) {
+        log_event(LOG_ERROR, "Kubernetes is not asked until the next reload",
+                  LOG_S("reason", rc_text(RC_NO_MEMORY)));
     }
     status_set_generation(&d->status, g);
     generation_unref(&d->generation);
@@ -392,7 +405,7 @@ static enum rc make_workers(struct daemon *d, unsigned n)
     }
     for (unsigned i = 0; i < n; i++) {
         TRY(worker_new(i, &d->workers[i]));
-        enum rc rc = gate_new(d->workers[i], d->limits, &d->gates[i]);
+        enum rc rc = gate_new(d->workers[i], d->limits, cluster_tokens(d->cluster), &d->gates[i]);
         if (rc == RC_OK) {
             rc = worker_start(d->workers[i]);
         }
@@ -434,6 +447,9 @@ static enum rc start(struct daemon *d, struct config *c)
         rc = conn_limits_new(&d->limits);
     }
     if (rc == RC_OK) {
+        rc = cluster_new(&d->cluster);
+    }
+    if (rc == RC_OK) {
         rc = directory_start(&d->directory);
     }
     if (rc == RC_OK) {
@@ -443,7 +459,7 @@ static enum rc start(struct daemon *d, struct config *c)
         config_free(&c);
         return rc;
     }
-    status_init(&d->status, d->workers, d->n_workers);
+    status_init(&d->status, d->workers, d->n_workers, d->cluster);
     daemon_pause(d, true);
     TRY(put_in_force(d, c));
     watch_mark(&d->watch, d->generation->config->files_stamp);
@@ -466,6 +482,9 @@ static void stop(struct daemon *d)
     stop_workers(d);
     if (d->directory != NULL) {
         directory_stop(&d->directory);
+    }
+    if (d->cluster != NULL) {
+        cluster_free(&d->cluster);
     }
     if (d->n_workers > 0) {
         status_fini(&d->status);

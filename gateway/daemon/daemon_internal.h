@@ -5,6 +5,7 @@
 #include <ev.h>
 
 #include "gateway/admin/server.h"
+#include "gateway/cluster/cluster.h"
 #include "gateway/daemon/gate.h"
 #include "gateway/daemon/handover.h"
 #include "gateway/daemon/sockets.h"
@@ -22,6 +23,7 @@ struct daemon {
     unsigned n_workers;
     struct conn_limits *limits;
     struct directory *directory;
+    struct cluster *cluster;
     struct admin *admin;
     struct sockets sockets;
     struct watch watch;

@@ -375,11 +375,13 @@ void gate_kill_all(struct gate *g)
 
 /* ---- life ---- */
 
-enum rc gate_new(struct worker *w, struct conn_limits *limits, struct gate **out)
+enum rc gate_new(struct worker *w, struct conn_limits *limits, struct tokens *tokens,
+                 struct gate **out)
 {
     struct gate *g = calloc(1, sizeof(*g));
 
-    if (g == NULL) {
+    if (g == NULL || site_upstreams_init(&g->upstreams, w, tokens) != RC_OK) {
+        free(g);
         return RC_NO_MEMORY;
     }
     g->magic = GATE_MAGIC;
@@ -388,7 +390,6 @@ enum rc gate_new(struct worker *w, struct conn_limits *limits, struct gate **out
     list_init(&g->doors);
     list_init(&g->sessions);
     list_init(&g->passes);
-    site_upstreams_init(&g->upstreams);
     gate_sweep_init(g);
     gate_hello_init(g);
     ev_init(&g->reopen, on_reopen);
@@ -420,6 +421,7 @@ void gate_free(struct gate **pg)
     worker_settle(g->worker);
     site_unref(&g->site);
     worker_settle(g->worker);
+    site_upstreams_fini(&g->upstreams);
     g->magic = 0;
     free(g);
 }

@@ -17,9 +17,16 @@ struct site_upstream {
     struct balancer balancer;
 };
 
-void site_upstreams_init(struct site_upstreams *u)
+enum rc site_upstreams_init(struct site_upstreams *u, struct worker *w, struct tokens *tokens)
 {
     list_init(&u->rows);
+    return token_clerk_new(tokens, w, &u->tokens);
+}
+
+void site_upstreams_fini(struct site_upstreams *u)
+{
+    CHECK(list_empty(&u->rows));
+    token_clerk_free(&u->tokens);
 }
 
 void site_upstreams_kill(struct site_upstreams *u)
@@ -103,6 +110,7 @@ static void fill_route(struct site *s, struct site_listener *l, const struct con
         .limits = &l->config->limits,
         .pool = row->pool,
         .shared = &l->shared,
+        .tokens = s->upstreams->tokens,
         .sessions = sessions,
         .owner = s,
         .hold = hold_site,

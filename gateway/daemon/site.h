@@ -27,9 +27,11 @@ struct site_listener {
     struct site_route *routes; /**< owned, config->n_routes */
 };
 
-/** A worker's pools and balancers, by upstream; survives sites. Embedded in the worker's state. */
+/** A worker's pools and balancers, by upstream, and who it gets tokens from; survives sites.
+ * Embedded in the worker's state. */
 struct site_upstreams {
     struct list rows;
+    struct token_clerk *tokens; /**< owned */
 };
 
 struct site {
@@ -41,8 +43,12 @@ struct site {
     struct site_upstream **held;      /**< owned array, one for each upstream of the config */
 };
 
-/** Make an empty table. */
-void site_upstreams_init(struct site_upstreams *u);
+/** Make an empty table. RC_NO_MEMORY. */
+enum rc site_upstreams_init(struct site_upstreams *u, struct worker *w,
+                            struct tokens *tokens) MUST_USE;
+
+/** Free what an empty table has. */
+void site_upstreams_fini(struct site_upstreams *u);
 
 /** End every upstream connection now: the process ends. */
 void site_upstreams_kill(struct site_upstreams *u);

@@ -7,10 +7,12 @@
 #include "gateway/admin/metrics.h"
 #include "gateway/daemon/version.h"
 
-void status_init(struct status *r, struct worker *const *workers, unsigned n)
+void status_init(struct status *r, struct worker *const *workers, unsigned n,
+                 struct cluster *cluster)
 {
     *r = (struct status){.workers = workers,
                          .n_workers = n,
+                         .cluster = cluster,
                          .last_success = clock_wall(),
                          .started = (double)clock_wall_ms() / 1000.0};
     pthread_mutex_init(&r->lock, NULL);
@@ -129,11 +131,27 @@ static void fill_upstreams(const struct generation *g, struct metrics_upstream *
     }
 }
 
+/* False: no cluster is asked. */
+static bool fill_cluster(const struct status *r, struct metrics_cluster *out)
+{
+    struct cluster_stats s;
+
+    cluster_stats(r->cluster, &s);
+    *out = (struct metrics_cluster){.reachable = s.reachable,
+                                    .requests_ok = s.tokens.received,
+                                    .requests_failed = s.tokens.failures,
+                                    .tokens = s.tokens.ready};
+    return s.used;
+}
+
 static void metrics(void *arg, FILE *out)
 {
     struct status *r = arg;
     struct generation *g = take_generation(r);
+    struct metrics_cluster cluster;
+    bool has_cluster = fill_cluster(r, &cluster);
     struct metrics_input in = {
+        .cluster = has_cluster ? &cluster : NULL,
         .version = XDSGATE_VERSION,
         .start_time_s = r->started,
         .n_workers = r->n_workers,

@@ -9,6 +9,7 @@
 
 #include "core/net/worker.h"
 #include "gateway/admin/server.h"
+#include "gateway/cluster/cluster.h"
 #include "gateway/daemon/generation.h"
 
 struct status {
@@ -16,6 +17,7 @@ struct status {
     struct generation *generation; /**< shared (ref); NULL until the first is in force */
     struct worker *const *workers; /**< borrowed */
     unsigned n_workers;
+    struct cluster *cluster; /**< borrowed */
     uint32_t draining;       /**< atomic */
     uint64_t reloads_ok;     /**< atomic */
     uint64_t reloads_failed; /**< atomic */
@@ -23,8 +25,9 @@ struct status {
     double started;          /**< seconds since 1970 */
 };
 
-/** Make it; workers is borrowed until status_fini(). */
-void status_init(struct status *r, struct worker *const *workers, unsigned n);
+/** Make it; workers and cluster are borrowed until status_fini(). */
+void status_init(struct status *r, struct worker *const *workers, unsigned n,
+                 struct cluster *cluster);
 /** Drop the generation. No admin page may be served any more. */
 void status_fini(struct status *r);
 

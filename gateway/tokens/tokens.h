@@ -144,7 +144,8 @@ void tokens_close(struct tokens *t, double now);
 
 /** For metrics. */
 struct tokens_stats {
-    uint64_t requests;
+    uint64_t requests; /**< made */
+    uint64_t received; /**< tokens */
     uint64_t failures;
     uint32_t accounts;
     uint32_t ready;

@@ -55,6 +55,7 @@ struct tokens {
     double allowance_at;
     uint64_t serial;
     uint64_t n_requests;
+    uint64_t n_received;
     uint64_t n_failures;
     bool closed;
 };

@@ -88,6 +88,7 @@ void tokens_put(struct tokens *t, struct token_account *account, const char *tok
     } else {
         tokens_wipe(account);
         account->token = copy;
+        t->n_received++;
         account->serial = ++t->serial;
         account->got_at = now;
         account->renew_at = now + TOKENS_RENEW_AT * life_s;
@@ -196,8 +197,10 @@ void tokens_stats(struct tokens *t, double now, struct tokens_stats *out)
 {
     CHECK_MAGIC(t, TOKENS_MAGIC);
     pthread_mutex_lock(&t->lock);
-    *out = (struct tokens_stats){
-        .requests = t->n_requests, .failures = t->n_failures, .accounts = t->n_accounts};
+    *out = (struct tokens_stats){.requests = t->n_requests,
+                                 .received = t->n_received,
+                                 .failures = t->n_failures,
+                                 .accounts = t->n_accounts};
     for (size_t i = 0; i < TOKENS_BUCKETS; i++) {
         for (const struct token_account *a = t->buckets[i]; a != NULL; a = a->next) {
             out->ready += tokens_is_usable(a, now);

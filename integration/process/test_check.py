@@ -45,6 +45,17 @@ def openssl(*command: str, cwd: Path) -> None:
     subprocess.run(["openssl", *command], cwd=cwd, check=True, capture_output=True)
 
 
+KUBECONFIG = """\
+current-context: mesh
+clusters:
+- {name: c, cluster: {server: "https://10.0.0.1:6443"}}
+users:
+- {name: u, user: {token: abc}}
+contexts:
+- {name: mesh, context: {cluster: c, user: u}}
+"""
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("check")
@@ -55,6 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     openssl("req", *key, "-subj", "/", "-keyout", "tls.key", "-out", "tls.csr", cwd=home)
     openssl("x509", "-req", "-in", "tls.csr", "-CA", "root.pem", "-CAkey", "ca.key",
             "-CAcreateserial", "-days", "1", "-extfile", "leaf.cnf", "-out", "tls.crt", cwd=home)
+    (home / "kubeconfig").write_text(KUBECONFIG)
     (home / "root-cert.pem").write_bytes((home / "root.pem").read_bytes())
     return home
 

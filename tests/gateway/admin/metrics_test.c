@@ -20,6 +20,9 @@ static const struct metrics_certificate certificates[] = {
     {.listener = "istiod", .expiry_s = 1790000000},
 };
 
+static const struct metrics_cluster cluster = {
+    .reachable = true, .requests_ok = 5, .requests_failed = 6, .tokens = 7};
+
 static struct metrics_input input(void)
 {
     return (struct metrics_input){
@@ -31,6 +34,7 @@ static struct metrics_input input(void)
         .n_certificates = 1,
         .reloads_ok = 3,
         .reloads_failed = 4,
+        .cluster = &cluster,
         .last_reload_success_s = 1700000001,
     };
 }
@@ -172,6 +176,25 @@ static void test_metrics_write__rows_of_the_input__all_there(void **state)
     assert_float_equal(
         metrics_text_value(&t, "xdsgate_config_last_reload_success_timestamp_seconds", ""),
         1700000001, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_kubernetes_reachable", ""), 1, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_token_requests_total", "{result=\"ok\"}"), 5,
+                       0);
+    assert_float_equal(
+        metrics_text_value(&t, "xdsgate_token_requests_total", "{result=\"failed\"}"), 6, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_tokens", ""), 7, 0);
+}
+
+static void test_metrics_write__no_cluster__says_nothing_of_it(void **state)
+{
+    struct metrics_input in = input();
+    (void)state;
+    in.cluster = NULL;
+
+    char *text = page_of(&in);
+
+    assert_null(strstr(text, "xdsgate_token_requests"));
+    assert_null(strstr(text, "xdsgate_kubernetes"));
+    free(text);
 }
 
 static void test_metrics_write__no_upstreams_no_certificates__no_head_without_samples(void **state)
@@ -260,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_metrics_write__ends__one_row_for_each_reason_but_none),
         cmocka_unit_test(test_metrics_write__names__prefix_total_and_base_units),
         cmocka_unit_test(test_metrics_write__rows_of_the_input__all_there),
+        cmocka_unit_test(test_metrics_write__no_cluster__says_nothing_of_it),
         cmocka_unit_test(test_metrics_write__no_upstreams_no_certificates__no_head_without_samples),
         cmocka_unit_test(test_metrics_write__hostile_label_values__escaped),
         cmocka_unit_test(test_metrics_write__gauge_below_zero__is_seen),

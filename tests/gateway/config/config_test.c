@@ -173,12 +173,17 @@ static void test_config__full_file__rest_as_written(void **state)
     assert_ptr_equal(c->log.file, c->log_file);
     assert_string_equal(c->log_file, "/var/log/xdsgate.log");
     assert_string_equal(c->path, f->path);
-    static const char *const names[] = {"config.yaml", "tls.crt", "tls.key", "root.pem"};
-    for (size_t i = 0; i < 4; i++) {
+    assert_true(c->kubernetes.on);
+    assert_non_null(strstr(c->kubernetes.kubeconfig, "/kubeconfig"));
+    assert_string_equal(c->kubernetes.context, "mesh");
+    assert_string_equal(c->kubernetes.cluster_id, "edge-1");
+    static const char *const names[] = {"config.yaml", "kubeconfig", "tls.crt", "tls.key",
+                                        "root.pem"};
+    for (size_t i = 0; i < 5; i++) {
         assert_non_null(c->files[i]);
         assert_string_equal(c->files[i] + strlen(f->dir) + 1, names[i]);
     }
-    assert_null(c->files[4]);
+    assert_null(c->files[5]);
     config_free(&c);
 }
 

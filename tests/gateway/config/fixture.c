@@ -14,8 +14,14 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-static const char *const file_names[] = {"tls.crt",   "tls.key",  "root.pem",
-                                         "other.key", "text.pem", "config.yaml"};
+static const char *const file_names[] = {"tls.crt",  "tls.key",    "root.pem",   "other.key",
+                                         "text.pem", "kubeconfig", "config.yaml"};
+
+static const char kubeconfig[] =
+    "current-context: mesh\n"
+    "clusters:\n- {name: c, cluster: {server: \"https://10.0.0.1:6443\"}}\n"
+    "users:\n- {name: u, user: {token: abc}}\n"
+    "contexts:\n- {name: mesh, context: {cluster: c, user: u}}\n";
 
 static FILE *open_file(const struct fixture *f, const char *name)
 {
@@ -86,6 +92,9 @@ static void make_files(const struct fixture *f)
     write_key(f, "other.key", root_key);
     FILE *text = open_file(f, "text.pem");
     (void)fputs("no PEM at all\n", text);
+    assert_int_equal(fclose(text), 0);
+    text = open_file(f, "kubeconfig");
+    (void)fputs(kubeconfig, text);
     assert_int_equal(fclose(text), 0);
     X509_free(root);
     X509_free(leaf);

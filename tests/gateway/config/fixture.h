@@ -15,7 +15,7 @@
 #define FIXTURE_MAX_MARKS 16
 
 struct fixture {
-    char dir[64];   /**< holds tls.crt, tls.key, root.pem, other.key, text.pem (no PEM) */
+    char dir[64]; /**< holds tls.crt, tls.key, root.pem, other.key, text.pem (no PEM), kubeconfig */
     char path[96];  /**< of the configuration file */
     char *errors;   /**< owned; what the last reading said */
     size_t n_marks; /**< carets of the last text */

@@ -401,6 +401,10 @@ static void test_rules__values__of_listener_and_upstream(void **state)
          "is no cluster ID"},
         {PLAIN("") UPSTREAM("") "kubernetes: {context: ^mesh}\n", "add `kubeconfig`"},
         {PLAIN("") UPSTREAM("") "kubernetes: {^token: x}\n", "token"},
+        {PLAIN("") UPSTREAM("") "kubernetes: {kubeconfig: ^@/none}\n", "none"},
+        {PLAIN("") UPSTREAM("") "kubernetes: {kubeconfig: ^@/text.pem}\n", "text.pem"},
+        {PLAIN("") UPSTREAM("") "kubernetes: {kubeconfig: ^@/kubeconfig, context: other}\n",
+         "other"},
         {PLAIN("") UPSTREAM(
              ", proxy_protocol: ^v1, max_new_streams_per_second: ^none, token_audiences: ^[]"),
          "write off or v2"},

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""identity: token: the gateway gets a token for each account from an API server that has bad days."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from conftest import Rig
+from rig.gateway import BINARY, Gateway
+from rig.kube_api import KubeApi
+from rig.sandbox import Vms
+from rig.wait import until
+
+ACCOUNT = {"account": "vms/vm", "audiences": ["istio-ca"], "life": 3600}
+
+
+class Site:
+    """An istiod that trusts no gateway's word, an API server, the daemon between them."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.istiod = rig.istiod()
+        self.api = KubeApi(rig.folder, self.istiod.dir / "token-key.pem")
+
+    def config(self, **kubernetes: object) -> dict:
+        return {**self.rig.terminate(self.istiod, identity="token"),
+                "kubernetes": {"kubeconfig": str(self.api.kubeconfig()), **kubernetes}}
+
+    def gateway(self) -> Gateway:
+        return self.rig.gateway(self.config())
+
+    def vm(self, number: int = 1, *options: object) -> Vms:
+        """A VM that shows its token until it has a certificate."""
+        return self.rig.vms("--token-once", "--name-prefix", f"vm{number}", "--ip-base",
+                            f"10.99.{number}.1", *options)
+
+
+@pytest.fixture
+def site(rig: Rig) -> Iterator[Site]:
+    site = Site(rig)
+    yield site
+    rig.leave()
+    site.api.stop()
+
+
+def test_token__vm_with_a_certificate_alone__is_its_account(site: Site) -> None:
+    gateway = site.gateway()
+    site.vm()
+
+    row = site.istiod.await_synced(1)[0]
+
+    assert row["authenticated_by"] == "token"
+    assert row["identities"] == ["spiffe://cluster.local/ns/vms/sa/vm"]
+    assert site.api.requests == [ACCOUNT]
+    assert gateway.metric("xdsgate_tokens") == 1
+    assert gateway.metric('xdsgate_token_requests_total{result="ok"}') == 1
+    assert gateway.metric("xdsgate_kubernetes_reachable") == 1
+
+
+def test_token__a_dead_token_of_the_vm__does_not_matter(rig: Rig, site: Site) -> None:
+    site.gateway()
+    token = rig.folder / "token"
+    token.write_bytes((site.istiod.dir / "token").read_bytes())
+    vms = rig.vms(token=token)
+    site.istiod.await_synced(1)
+    token.write_text("dead")
+
+    vms.ask("renew", "all")
+    until(lambda: site.istiod.counter("csr_ok") == 2, "a certificate got by the certificate")
+    vms.ask("restart", "all")
+
+    until(lambda: vms.status()[0]["streams_opened"] >= 2, "a second stream")
+    assert site.istiod.await_synced(1)[0]["authenticated_by"] == "token"
+
+
+def test_token__many_vms_of_one_account__one_request(site: Site) -> None:
+    site.gateway()
+    site.vm(1, "--count", 20)
+
+    assert {row["authenticated_by"] for row in site.istiod.await_synced(20)} == {"token"}
+    assert site.api.requests == [ACCOUNT]
+
+
+def test_token__account_refused__vm_hears_why_and_comes_back_by_itself(site: Site) -> None:
+    site.api.fail(403, "Forbidden")
+    gateway = site.gateway()
+    vms = site.vm()
+
+    end = vms.await_last_end()
+    assert end["code"] == 7
+    assert "no token for service account vms/vm" in end["text"]
+    assert "403" in end["text"]
+    line = gateway.await_log("no token for a service account", account="vms/vm")
+    assert "403" in line["reason"]
+    site.api.succeed()
+
+    assert site.istiod.await_synced(1)[0]["authenticated_by"] == "token"
+
+
+@pytest.mark.parametrize("code,headers", [(401, {}), (409, {}), (429, {"Retry-After": "1"}),
+                                          (500, {}), (503, {})])
+def test_token__api_server_fails__connected_vms_stay_and_others_come_later(
+        site: Site, code: int, headers: dict[str, str]) -> None:
+    gateway = site.gateway()
+    first = site.vm(1)
+    site.istiod.await_synced(1)
+    site.api.fail(code, "Bad", headers)
+    gateway.reload(site.config(cluster_id="Kubernetes"))  # the same cluster: its tokens stay
+    gateway.reload({**site.config(), "kubernetes": {
+        "kubeconfig": str(site.api.kubeconfig("other"))}})  # another: they do not
+    second = site.vm(2)
+
+    end = second.await_last_end()
+    assert end["code"] == 14
+    assert "no token for service account vms/vm" in end["text"]
+    until(lambda: gateway.metric('xdsgate_token_requests_total{result="failed"}') >= 2,
+          "it was tried again")
+    assert first.status()[0]["streams_opened"] == 1
+    assert len([line for line in gateway.log()
+                if line["msg"] == "Kubernetes cannot be asked for tokens"]) == 1
+    assert gateway.metric("xdsgate_kubernetes_reachable") == 0
+    site.api.succeed()
+
+    site.istiod.await_synced(2)
+    assert first.status()[0]["streams_opened"] == 1
+    gateway.await_log("Kubernetes answers again")
+
+
+def test_token__api_server_away_and_back__connected_vms_stay(site: Site) -> None:
+    site.api.stop()
+    gateway = site.gateway()
+    vms = site.vm()
+
+    end = vms.await_last_end()
+    assert end["code"] == 14
+    gateway.await_log("Kubernetes cannot be asked for tokens")
+    site.api.start()
+
+    site.istiod.await_synced(1)
+    streams = vms.status()[0]["streams_opened"]
+    site.api.stop()
+    site.vm(2)  # the token is there
+
+    site.istiod.await_synced(2)
+    assert vms.status()[0]["streams_opened"] == streams
+
+
+def test_token__api_server_hangs__vm_waits_and_gets_in(site: Site) -> None:
+    gateway = site.gateway()
+    site.api.free.clear()
+    vms = site.vm()
+    gateway.await_metric("xdsgate_streams_waiting", 1)
+    assert vms.status()[0]["last_end"] is None
+    site.api.free.set()
+
+    site.istiod.await_synced(1)
+    assert vms.status()[0]["streams_opened"] == 1
+
+
+def test_token__api_server_has_another_certificate__kubeconfig_is_read_again(site: Site) -> None:
+    gateway = site.gateway()
+    site.api.stop()
+    site.api.new_ca()
+    site.api.start()
+    site.vm()
+
+    site.istiod.await_synced(1)
+    assert gateway.metric("xdsgate_kubernetes_reachable") == 1
+
+
+def test_token__wrong_server_certificate__never_talked_to(site: Site) -> None:
+    gateway = site.gateway()
+    site.api.stop()
+    trusted = site.api.ca.read_bytes()
+    site.api.new_ca()
+    site.api.ca.write_bytes(trusted)
+    site.api.start()
+    vms = site.vm()
+
+    assert vms.await_last_end()["code"] == 14
+    gateway.await_log("Kubernetes cannot be asked for tokens")
+    assert site.api.requests == []
+
+
+def test_token__tokens_are_in_no_log(site: Site) -> None:
+    gateway = site.gateway()
+    site.vm()
+    site.istiod.await_synced(1)
+    site.api.fail(401)
+    gateway.reload({**site.config(), "kubernetes": {
+        "kubeconfig": str(site.api.kubeconfig("other"))}})
+    site.vm(2).await_last_end()
+
+    text = gateway.folder.joinpath("xdsgate.log").read_text()
+    assert "of-the-gateway" not in text
+    assert "eyJ" not in text
+
+
+def test_kubernetes__a_kubeconfig_that_is_none__refused_by_check(rig: Rig, site: Site) -> None:
+    bad, path = rig.folder / "bad-kubeconfig", rig.folder / "bad.yaml"
+    bad.write_text("users: [{name: a, user: {exec: {command: aws}}}]\n")
+    path.write_text(json.dumps({"version": 1, **site.config(),
+                                "kubernetes": {"kubeconfig": str(bad)}}))
+
+    done = subprocess.run([BINARY, "check", "--config", path], capture_output=True, text=True)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{path}:1:")
+    assert str(bad) in done.stderr
