@@ -68,9 +68,14 @@ enum rc cert_parse_chain(const struct cert_bytes *pem, STACK_OF(X509) * *out,
 enum rc cert_parse_key(const struct cert_bytes *pem, const char *passphrase, EVP_PKEY **out,
                        struct cert_error *err) MUST_USE;
 
-/** Add all certificates of a PEM file as trust anchors; *print is another number for other ones. As
- * above. */
-enum rc cert_load_roots(const char *path, X509_STORE *store, uint64_t *print,
+/** What is remembered of a file of roots. */
+struct cert_roots {
+    uint64_t print; /**< another number for other certificates */
+    int64_t expiry; /**< when the last of them ends: seconds since 1970 */
+};
+
+/** Add all certificates of a PEM file as trust anchors. As above. */
+enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_roots *out,
                         struct cert_error *err) MUST_USE;
 
 /* ---- cert_time.c ---- */

@@ -277,17 +277,28 @@ static uint64_t add_print(uint64_t print, const X509 *cert)
     return print;
 }
 
-enum rc cert_load_roots(const char *path, X509_STORE *store, uint64_t *print,
+/* One with a malformed date verifies nothing. */
+static void note_end(const X509 *cert, struct cert_roots *out)
+{
+    int64_t end = 0;
+
+    if (cert_read_time(X509_get0_notAfter(cert), &end) == RC_OK && end > out->expiry) {
+        out->expiry = end;
+    }
+}
+
+enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_roots *out,
                         struct cert_error *err)
 {
     STACK_OF(X509) * certs;
     enum rc rc = RC_OK;
 
     TRY(cert_load_chain(path, &certs, err));
-    *print = 14695981039346656037u;
+    *out = (struct cert_roots){.print = 14695981039346656037u};
     for (int i = 0; i < sk_X509_num(certs) && rc == RC_OK; i++) {
         ERR_clear_error();
-        *print = add_print(*print, sk_X509_value(certs, i));
+        out->print = add_print(out->print, sk_X509_value(certs, i));
+        note_end(sk_X509_value(certs, i), out);
         /* Its extensions are read now, not by the workers that verify by it first, together. */
         (void)X509_check_purpose(sk_X509_value(certs, i), -1, 0);
         if (X509_STORE_add_cert(store, sk_X509_value(certs, i)) != 1) {

@@ -35,9 +35,10 @@ struct choice {
 
 struct cert_set {
     uint32_t magic;
-    uint32_t refs;  /* atomic */
-    SSL_CTX *first; /* shared (ref) */
-    int64_t expiry; /* seconds since 1970 */
+    uint32_t refs;        /* atomic */
+    SSL_CTX *first;       /* shared (ref) */
+    int64_t expiry;       /* seconds since 1970 */
+    int64_t roots_expiry; /* of the last client root; 0: there are none */
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -320,14 +321,15 @@ static enum rc load_pairs(const struct cert_set_opts *opts, X509_STORE *store,
     return RC_OK;
 }
 
-static enum rc load_client_roots(const char *const *files, X509_STORE *store,
+static enum rc load_client_roots(const char *const *files, X509_STORE *store, int64_t *expiry,
                                  struct cert_error *err)
 {
     err->blame = CERT_BLAME_ROOTS;
     for (size_t i = 0; files != NULL && files[i] != NULL; i++) {
         err->index = i;
-        uint64_t print;
-        TRY(cert_load_roots(files[i], store, &print, err));
+        struct cert_roots roots;
+        TRY(cert_load_roots(files[i], store, &roots, err));
+        *expiry = roots.expiry > *expiry ? roots.expiry : *expiry;
     }
     return RC_OK;
 }
@@ -346,7 +348,7 @@ enum rc cert_set_load(const struct cert_set_opts *opts, struct cert_set **out,
     if (s != NULL && policy != NULL && store != NULL && choice_index >= 0) {
         s->magic = CERT_SET_MAGIC;
         s->refs = 1;
-        rc = load_client_roots(opts->client_roots, store, err);
+        rc = load_client_roots(opts->client_roots, store, &s->roots_expiry, err);
     }
     if (rc == RC_OK) {
         rc = load_pairs(opts, store, policy, s, err);
@@ -402,6 +404,12 @@ int64_t cert_set_expiry(const struct cert_set *s)
 {
     CHECK_MAGIC(s, CERT_SET_MAGIC);
     return s->expiry;
+}
+
+int64_t cert_set_roots_expiry(const struct cert_set *s)
+{
+    CHECK_MAGIC(s, CERT_SET_MAGIC);
+    return s->roots_expiry;
 }
 
 enum rc cert_set_check_again(const struct cert_set *s, const struct cert_peer *p, char *why,

@@ -90,6 +90,9 @@ const char *cert_set_peer_error(const SSL *ssl);
 /** When the first serving certificate of the set expires: seconds since 1970. */
 int64_t cert_set_expiry(const struct cert_set *s);
 
+/** The same of the last of the client roots; 0: there are none. As root_set_expiry(). */
+int64_t cert_set_roots_expiry(const struct cert_set *s);
+
 /** Load trust roots for an upstream. Errors as cert_set_load() with CERT_BLAME_ROOTS. */
 enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err) MUST_USE;
 
@@ -98,6 +101,12 @@ void root_set_on_secret(struct root_set *s, void (*fn)(const SSL *ssl, const cha
 
 /** A fingerprint of its certificates: to see whether a reload changed them. */
 uint64_t root_set_print(const struct root_set *s);
+
+/**
+ * When the last of its roots expires: seconds since 1970. Not the first: in a rotation the old one
+ * ends while the new one is at work.
+ */
+int64_t root_set_expiry(const struct root_set *s);
 
 /** One more reference to s, which is returned. */
 struct root_set *root_set_ref(struct root_set *s);

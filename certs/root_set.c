@@ -17,11 +17,12 @@
 struct root_set {
     uint32_t magic;
     uint32_t refs; /* atomic */
-    uint64_t print;
+    struct cert_roots roots;
     SSL_CTX *ctx; /* shared (ref) */
 };
 
-static enum rc setup_ctx(SSL_CTX *ctx, const char *file, uint64_t *print, struct cert_error *err)
+static enum rc setup_ctx(SSL_CTX *ctx, const char *file, struct cert_roots *roots,
+                         struct cert_error *err)
 {
     static const unsigned char h2[] = {2, 'h', '2'};
     X509_STORE *store = cert_store_new();
@@ -29,7 +30,7 @@ static enum rc setup_ctx(SSL_CTX *ctx, const char *file, uint64_t *print, struct
     if (store == NULL) {
         return RC_NO_MEMORY;
     }
-    enum rc rc = cert_load_roots(file, store, print, err);
+    enum rc rc = cert_load_roots(file, store, roots, err);
     if (rc == RC_OK) {
         rc = cert_ctx_setup(ctx, store, NULL);
     }
@@ -44,11 +45,11 @@ static enum rc setup_ctx(SSL_CTX *ctx, const char *file, uint64_t *print, struct
 enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err)
 {
     *err = (struct cert_error){.blame = CERT_BLAME_ROOTS};
-    uint64_t print = 0;
+    struct cert_roots roots = {.print = 0};
     ERR_clear_error();
     struct root_set *s = calloc(1, sizeof(*s));
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    enum rc rc = s == NULL || ctx == NULL ? RC_NO_MEMORY : setup_ctx(ctx, file, &print, err);
+    enum rc rc = s == NULL || ctx == NULL ? RC_NO_MEMORY : setup_ctx(ctx, file, &roots, err);
 
     if (rc != RC_OK) {
         SSL_CTX_free(ctx);
@@ -56,7 +57,7 @@ enum rc root_set_load(const char *file, struct root_set **out, struct cert_error
         ERR_clear_error();
         return rc;
     }
-    *s = (struct root_set){.magic = ROOT_SET_MAGIC, .refs = 1, .print = print, .ctx = ctx};
+    *s = (struct root_set){.magic = ROOT_SET_MAGIC, .refs = 1, .roots = roots, .ctx = ctx};
     *out = s;
     return RC_OK;
 }
@@ -70,7 +71,13 @@ void root_set_on_secret(struct root_set *s, void (*fn)(const SSL *ssl, const cha
 uint64_t root_set_print(const struct root_set *s)
 {
     CHECK_MAGIC(s, ROOT_SET_MAGIC);
-    return s->print;
+    return s->roots.print;
+}
+
+int64_t root_set_expiry(const struct root_set *s)
+{
+    CHECK_MAGIC(s, ROOT_SET_MAGIC);
+    return s->roots.expiry;
 }
 
 struct root_set *root_set_ref(struct root_set *s)

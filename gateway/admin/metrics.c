@@ -111,19 +111,63 @@ static void write_upstreams(FILE *out, const struct metrics_input *in)
     }
 }
 
+static void write_time(FILE *out, const char *metric, const char *label, const char *value,
+                       int64_t at)
+{
+    write_labelled(out, metric, label, value);
+    (void)fprintf(out, "%" PRId64 "\n", at);
+}
+
+static void write_client_roots(FILE *out, const struct metrics_input *in)
+{
+    static const char metric[] = "client_roots_expiry_timestamp_seconds";
+    bool headed = false;
+
+    for (size_t i = 0; i < in->n_certificates; i++) {
+        const struct metrics_certificate *c = &in->certificates[i];
+        if (c->roots_expiry_s != 0 && !headed) {
+            write_head(out, metric, "gauge",
+                       "When the last of the listener's client roots expires, since unix epoch");
+            headed = true;
+        }
+        if (c->roots_expiry_s != 0) {
+            write_time(out, metric, "listener", c->listener, c->roots_expiry_s);
+        }
+    }
+}
+
+static void write_upstream_roots(FILE *out, const struct metrics_input *in)
+{
+    static const char metric[] = "upstream_roots_expiry_timestamp_seconds";
+    bool headed = false;
+
+    for (size_t i = 0; i < in->n_upstreams; i++) {
+        const struct metrics_upstream *u = &in->upstreams[i];
+        if (u->roots_expiry_s != 0 && !headed) {
+            write_head(out, metric, "gauge",
+                       "When the last of the upstream's roots expires, since unix epoch");
+            headed = true;
+        }
+        if (u->roots_expiry_s != 0) {
+            write_time(out, metric, "upstream", u->name, u->roots_expiry_s);
+        }
+    }
+}
+
 static void write_certificates(FILE *out, const struct metrics_input *in)
 {
     static const char metric[] = "certificate_expiry_timestamp_seconds";
 
-    if (in->n_certificates == 0) {
-        return;
+    if (in->n_certificates > 0) {
+        write_head(out, metric, "gauge",
+                   "When the first serving certificate of the listener expires, since unix epoch");
     }
-    write_head(out, metric, "gauge",
-               "When the first serving certificate of the listener expires, since unix epoch");
     for (size_t i = 0; i < in->n_certificates; i++) {
-        write_labelled(out, metric, "listener", in->certificates[i].listener);
-        (void)fprintf(out, "%" PRId64 "\n", in->certificates[i].expiry_s);
+        write_time(out, metric, "listener", in->certificates[i].listener,
+                   in->certificates[i].expiry_s);
     }
+    write_client_roots(out, in);
+    write_upstream_roots(out, in);
 }
 
 static void write_reloads(FILE *out, const struct metrics_input *in)

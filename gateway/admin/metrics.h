@@ -21,12 +21,14 @@ struct metrics_upstream {
     const char *name;              /**< borrowed; unique among the rows */
     bool usable;                   /**< some endpoint takes connections, as far as we know */
     double new_streams_per_second; /**< what the pacer allows now, all workers together */
+    int64_t roots_expiry_s;        /**< when the last of its roots expires, since 1970; 0: no TLS */
 };
 
-/** When the first serving certificate of a listener expires. */
+/** What a listener shows and whom it believes. */
 struct metrics_certificate {
-    const char *listener; /**< borrowed; unique among the rows */
-    int64_t expiry_s;     /**< seconds since 1970 */
+    const char *listener;   /**< borrowed; unique among the rows */
+    int64_t expiry_s;       /**< of the first serving certificate: seconds since 1970 */
+    int64_t roots_expiry_s; /**< of the last of the client roots; 0: there are none */
 };
 
 /** Kubernetes, and the tokens of `identity: token`. */

@@ -19,6 +19,7 @@
 
 #include "core/base/check.h"
 #include "core/base/exit_code.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "gateway/daemon/daemon_internal.h"
 #include "gateway/daemon/notify.h"
@@ -308,6 +309,7 @@ static void on_second(struct ev_loop *loop, ev_timer *t, int revents)
     if (trim_due(&d->trim, status_work(&d->status))) {
         (void)malloc_trim(0);
     }
+    expiry_watch_look(&d->expiry, d->generation, clock_wall());
     if (may_reload(d) && watch_changed(&d->watch, d->generation->config->files)) {
         reload(d, "a file changed");
     }
@@ -488,6 +490,7 @@ static void stop(struct daemon *d)
     }
     if (d->n_workers > 0) {
         status_fini(&d->status);
+        expiry_watch_fini(&d->expiry);
     }
     generation_unref(&d->generation);
     for (unsigned i = 0; i < d->n_workers; i++) {

@@ -6,6 +6,7 @@
 
 #include "gateway/admin/server.h"
 #include "gateway/cluster/cluster.h"
+#include "gateway/daemon/expiry.h"
 #include "gateway/daemon/gate.h"
 #include "gateway/daemon/handover.h"
 #include "gateway/daemon/sockets.h"
@@ -28,6 +29,7 @@ struct daemon {
     struct sockets sockets;
     struct watch watch;
     struct trim trim;
+    struct expiry_watch expiry;
     struct status status; /* what the admin pages show; guards the generation for their threads */
     struct generation *generation;
     ev_signal hup;

@@ -66,8 +66,21 @@ static bool check_upstreams(const struct generation *g, FILE *reasons)
                                                 : "no endpoint takes connections");
             ok = false;
         }
+        const struct root_set *roots = g->upstreams[i]->roots;
+        if (roots != NULL && root_set_expiry(roots) <= clock_wall()) {
+            (void)fprintf(reasons, "upstream %s: the last of its roots has expired\n",
+                          g->upstreams[i]->opts.name);
+            ok = false;
+        }
     }
     return ok;
+}
+
+static bool client_roots_are_over(const struct cert_set *certs)
+{
+    int64_t expiry = cert_set_roots_expiry(certs);
+
+    return expiry != 0 && expiry <= clock_wall();
 }
 
 static bool check_certificates(const struct generation *g, FILE *reasons)
@@ -78,6 +91,11 @@ static bool check_certificates(const struct generation *g, FILE *reasons)
         const struct config_listener *l = &g->config->listeners[i];
         if (l->certs != NULL && cert_set_expiry(l->certs) <= clock_wall()) {
             (void)fprintf(reasons, "listener %s: a serving certificate has expired\n", l->name);
+            ok = false;
+        }
+        if (l->certs != NULL && client_roots_are_over(l->certs)) {
+            (void)fprintf(reasons, "listener %s: the last of its client roots has expired\n",
+                          l->name);
             ok = false;
         }
     }
@@ -116,7 +134,8 @@ static size_t list_certificates(const struct generation *g, struct metrics_certi
     for (size_t i = 0; i < g->config->n_listeners; i++) {
         const struct config_listener *l = &g->config->listeners[i];
         if (l->certs != NULL) {
-            rows[n++] = (struct metrics_certificate){l->name, cert_set_expiry(l->certs)};
+            rows[n++] = (struct metrics_certificate){l->name, cert_set_expiry(l->certs),
+                                                     cert_set_roots_expiry(l->certs)};
         }
     }
     return n;
@@ -127,7 +146,8 @@ static void fill_upstreams(const struct generation *g, struct metrics_upstream *
     for (size_t i = 0; i < g->config->n_upstreams; i++) {
         struct upstream *u = g->upstreams[i];
         rows[i] = (struct metrics_upstream){u->opts.name, upstream_get_health(u) == UPSTREAM_USABLE,
-                                            pacer_rate(&u->pacer)};
+                                            pacer_rate(&u->pacer),
+                                            u->roots != NULL ? root_set_expiry(u->roots) : 0};
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/clock.h"
 #include "tests/support/pki.h"
 #include "tests/support/tls_pair.h"
 
@@ -213,12 +214,41 @@ static void test_root_set__set_is_gone_before_the_handshake__connection_still_wo
     pki_free(&cert);
 }
 
+static void
+test_root_set__two_roots_of_a_rotation__both_are_believed_until_the_last_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct pki_cert next = pki_make(NULL, &(struct pki_spec){.name = "next root",
+                                                             .ca = true,
+                                                             .usage = "critical,keyCertSign",
+                                                             .to_s = 700 * DAY_S});
+    const struct pki_cert *const orders[][2] = {{&f->root, &next}, {&next, &f->root}};
+    struct cert_error err;
+
+    for (size_t i = 0; i < 2; i++) {
+        pki_write_certs(f->file, orders[i], 2);
+        root_set_unref(&f->roots);
+        assert_int_equal(root_set_load(f->file, &f->roots, &err), RC_OK);
+        for (size_t k = 0; k < 2; k++) {
+            struct pki_cert cert = pki_make_server(orders[i][k], "DNS:" NAME);
+            struct tls_pair pair;
+            assert_true(connect_to(f, &cert, NAME, &pair));
+            tls_pair_fini(&pair);
+            pki_free(&cert);
+        }
+        assert_in_range(root_set_expiry(f->roots), clock_wall() + 699 * DAY_S,
+                        clock_wall() + 700 * DAY_S);
+    }
+    pki_free(&next);
+}
+
 #define ROOT_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROOT_TEST(test_root_set__istiod__is_believed),
+        ROOT_TEST(test_root_set__two_roots_of_a_rotation__both_are_believed_until_the_last_ends),
         ROOT_TEST(test_root_set__server_asks_for_a_certificate__gets_none),
         ROOT_TEST(test_root_set__other_names__are_refused),
         ROOT_TEST(test_root_set__other_certificates__are_refused),

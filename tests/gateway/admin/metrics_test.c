@@ -13,11 +13,14 @@
 #include "tests/gateway/admin/metrics_text.h"
 
 static const struct metrics_upstream upstreams[] = {
-    {.name = "istiod", .usable = true, .new_streams_per_second = 12.5},
+    {.name = "istiod",
+     .usable = true,
+     .new_streams_per_second = 12.5,
+     .roots_expiry_s = 1810000000},
     {.name = "canary", .usable = false, .new_streams_per_second = 1},
 };
 static const struct metrics_certificate certificates[] = {
-    {.listener = "istiod", .expiry_s = 1790000000},
+    {.listener = "istiod", .expiry_s = 1790000000, .roots_expiry_s = 1800000000},
 };
 
 static const struct metrics_cluster cluster = {
@@ -170,6 +173,12 @@ static void test_metrics_write__rows_of_the_input__all_there(void **state)
     assert_float_equal(metrics_text_value(&t, "xdsgate_certificate_expiry_timestamp_seconds",
                                           "{listener=\"istiod\"}"),
                        1790000000, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_client_roots_expiry_timestamp_seconds",
+                                          "{listener=\"istiod\"}"),
+                       1800000000, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_upstream_roots_expiry_timestamp_seconds",
+                                          "{upstream=\"istiod\"}"),
+                       1810000000, 0);
     assert_float_equal(metrics_text_value(&t, "xdsgate_reloads_total", "{result=\"ok\"}"), 3, 0);
     assert_float_equal(metrics_text_value(&t, "xdsgate_reloads_total", "{result=\"failed\"}"), 4,
                        0);
