@@ -12,11 +12,12 @@
 int ca_fixture_setup(void **state)
 {
     struct ca_fixture *f = calloc(1, sizeof(*f));
+    char dir[] = "/tmp/ca_test.XXXXXX";
 
-    snprintf(f->dir, sizeof(f->dir), "/tmp/ca_test.XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    assert_non_null(mkdtemp(dir));
+    snprintf(f->dir, sizeof(f->dir), "%s", dir);
     for (int i = 0; i < 4; i++) {
-        snprintf(f->file[i], PATH_BYTES, "%s/%d.pem", f->dir, i);
+        snprintf(f->file[i], PATH_BYTES, "%s/%d.pem", dir, i);
     }
     f->root = pki_make_root("cluster root");
     *state = f;
