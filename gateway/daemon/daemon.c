@@ -18,8 +18,8 @@
 #include <ev.h>
 
 #include "core/base/check.h"
-#include "core/base/exit_code.h"
 #include "core/base/clock.h"
+#include "core/base/exit_code.h"
 #include "core/base/log.h"
 #include "gateway/daemon/daemon_internal.h"
 #include "gateway/daemon/notify.h"
