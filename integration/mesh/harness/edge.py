@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The edge: one xdsgate between the VMs and istiod, on a machine of its own with two addresses.
 
-One listener serves both columns, as in a migration: VMs from the `terminate` subnet are
-terminated, all others pass through. What terminates leaves from the address that istiod trusts
-(TRUSTED_GATEWAY_CIDR), what passes through leaves from the other one.
+One listener serves all columns, as in a migration: VMs from the `terminate` and `token` subnets are
+terminated, all others pass through. What istiod takes xdsgate's word for leaves from the address
+that it trusts (TRUSTED_GATEWAY_CIDR), all else leaves from the other one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import netns, pki
 from .processes import IP, Process, run
-from .site import SERVER_NAME, TERMINATE, XDS_PORT, Site
+from .site import SERVER_NAME, TERMINATE, TOKEN, XDS_PORT, Site
 from .wait import until
 
 HERE = Path(__file__).resolve()
@@ -37,12 +37,16 @@ listeners:
     - certificate: {certificate}
       private_key: {key}
     client_roots: [{root}]
-  vm_identities: ["ns/{namespace}/sa/*"]
+  vm_identities: ["ns/{namespace}/sa/*", "ns/{token_namespace}/sa/*"]
   routes:
   - from: ["{terminated}"]
     sni: ["{server_name}"]
     mode: terminate
     upstream: istiod
+  - from: ["{with_tokens}"]
+    sni: ["{server_name}"]
+    mode: terminate
+    upstream: istiod-token
   - sni: ["*"]
     mode: passthrough
     upstream: istiod-raw
@@ -55,10 +59,19 @@ upstreams:
     roots: [{root}]
   identity: xfcc
   source_address: ["{trusted}"]
+- name: istiod-token
+  endpoints: [{endpoints}]
+  tls:
+    server_name: {server_name}
+    roots: [{root}]
+  identity: token
+  source_address: ["{untrusted}"]
 - name: istiod-raw
   endpoints: [{endpoints}]
   source_address: ["{untrusted}"]
 
+kubernetes:
+  kubeconfig: {kubeconfig}
 drain_timeout: {drain_timeout}
 admin:
   socket: {folder}/admin.sock
@@ -101,7 +114,8 @@ def is_alive(pid: int) -> bool:
 class Edge:
     """xdsgate as a process in its own namespace."""
 
-    def __init__(self, netns_name: str, folder: Path, site: Site, authority: pki.Pair) -> None:
+    def __init__(self, netns_name: str, folder: Path, site: Site, authority: pki.Pair,
+                 kubeconfig: Path) -> None:
         self.netns = netns_name
         self.folder = folder
         self.address = site.edge_untrusted
@@ -115,7 +129,8 @@ class Edge:
         self.values = dict(
             port=XDS_PORT, certificate=folder / "tls/tls.crt", key=folder / "tls/tls.key",
             root=authority.certificate, terminated=site.subnet(TERMINATE), server_name=SERVER_NAME,
-            namespace=TERMINATE,
+            namespace=TERMINATE, token_namespace=TOKEN, with_tokens=site.subnet(TOKEN),
+            kubeconfig=kubeconfig,
             endpoints=", ".join(f'"{end}"' for end in site.istiods), trusted=site.edge_trusted,
             untrusted=site.edge_untrusted, folder=folder, metrics_port=METRICS_PORT)
         self.write_config(DRAIN_TIMEOUT)
@@ -166,6 +181,14 @@ class Edge:
         os.kill(self.pids[-1], signal.SIGHUP)
         until(lambda: self.process.text().count("configuration in force") > count, 20,
               "the configuration is in force")
+
+    def renew_kubeconfig(self) -> None:
+        """Another file with the same content; xdsgate takes it and asks for all tokens anew."""
+        count = self.process.text().count("tokens come from Kubernetes")
+        kubeconfig = Path(self.values["kubeconfig"])
+        kubeconfig.write_text(kubeconfig.read_text() + "\n")
+        until(lambda: self.process.text().count("tokens come from Kubernetes") > count, 20,
+              "the kubeconfig is read again")
 
     def stop(self) -> int:
         """Ends it gracefully; its exit status."""

@@ -46,6 +46,11 @@ class KindMesh:
         self.istiods: list[PodIstiod] = []
         self.token_key = folder / "kube/sa.key"
 
+    @property
+    def api_server(self) -> str:
+        """As the edge reaches it."""
+        return f"https://{self.site.istiods[0].address}:6443"
+
     def start(self) -> None:
         folder = self.token_key.parent
         folder.mkdir(parents=True)

@@ -93,7 +93,7 @@ class Kube:
 
 
 class Cluster:
-    """etcd and kube-apiserver on the loopback of one namespace."""
+    """etcd and kube-apiserver in one namespace."""
 
     def __init__(self, programs: Path, folder: Path, netns_name: str, address: str) -> None:
         self.programs = programs
@@ -127,7 +127,7 @@ class Cluster:
     def _apiserver(self) -> list[str | Path]:
         flags = {
             "etcd-servers": "http://127.0.0.1:2379",
-            "bind-address": "127.0.0.1",
+            "bind-address": "0.0.0.0",
             "secure-port": "6443",
             "advertise-address": self.address,  # a namespace has no default route to find one by
             "endpoint-reconciler-type": "none",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import istio, netns, pki
+from . import gateway_account, istio, netns, pki
 from .edge import Edge
 from .entries import Entries
 from .istio import Istiod
@@ -18,7 +18,7 @@ from .kind_mesh import KindMesh, PodIstiod
 from .kube import Kube
 from .process_mesh import ProcessMesh
 from .processes import Process
-from .site import COLUMNS, DIRECT
+from .site import COLUMNS, DIRECT, TOKEN
 from .vm import VM, Plan
 from .wait import Stopwatch
 
@@ -152,7 +152,9 @@ class Lab:
         self.authority = istio.mesh_authority(self.kube, self._new_folder("pki"))
         network = self.mesh.network
         machine = network.add_machine("edge", self.site.edge_untrusted, self.site.edge_trusted)
-        self.edge = Edge(machine, self._new_folder("edge"), self.site, self.authority)
+        folder = self._new_folder("edge")
+        kubeconfig = gateway_account.make(self.kube, self.mesh.api_server, folder, TOKEN)
+        self.edge = Edge(machine, folder, self.site, self.authority, kubeconfig)
         relayed = [self.columns[name] for name in columns if self.columns[name].relayed]
         if relayed:
             self._start_edge(relayed)

@@ -27,6 +27,11 @@ class ProcessMesh:
         self.istiods: list[Istiod] = []
         self.token_key: Path
 
+    @property
+    def api_server(self) -> str:
+        """As the edge reaches it."""
+        return f"https://{self.site.istiods[0].address}:6443"
+
     def start(self) -> None:
         hub = self.network.add_hub("cp", *(end.address for end in self.site.istiods))
         folder = self.folder / "kube"

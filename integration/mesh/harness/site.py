@@ -4,14 +4,16 @@
     NET.100.2, NET.100.3    the edge: xdsgate; .2 passes through, .3 is trusted by istiod
     NET.101.x               VMs that reach istiod directly
     NET.102.x               VMs that pass through xdsgate
-    NET.103.x               VMs that xdsgate terminates
+    NET.103.x               VMs that xdsgate terminates, and names to istiod (identity: xfcc)
+    NET.104.x               VMs that xdsgate terminates, and gets tokens for (identity: token)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-DIRECT, PASSTHROUGH, TERMINATE = COLUMNS = ("direct", "passthrough", "terminate")
+DIRECT, PASSTHROUGH, TERMINATE, TOKEN = COLUMNS = ("direct", "passthrough", "terminate", "token")
+TERMINATED = (TERMINATE, TOKEN)
 
 XDS_PORT = 15012
 SERVER_NAME = "istiod.istio-system.svc"

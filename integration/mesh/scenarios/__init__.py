@@ -12,9 +12,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from harness.site import COLUMNS, PASSTHROUGH, TERMINATE
+from harness.site import COLUMNS, PASSTHROUGH, TERMINATE, TOKEN
 
-from . import agent, attacks, envoy, failures, handover, istiod, losses, scale
+from . import agent, attacks, envoy, failures, handover, istiod, losses, rights, scale
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ EVERYTHING = (
     attack("certificate self-signed", attacks.self_made),
     attack("certificate beside another's token", attacks.token_of_another),
     attack("tokens that are no good", attacks.bad_tokens),
+    Scenario("no token of an account that is not named", rights.account_not_named,
+             columns=(TOKEN,)),
     Scenario("a NACK by Envoy arrives at istiod", istiod.nack, istiod.with_foreign_filter),
     Scenario("istiod killed, started: all back", istiod.all_come_back, istiod.killed_and_started),
     Scenario("two istiods, one killed: all move", istiod.all_move, istiod.one_of_two_killed,

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 
 from harness.istio import sum_of
 from harness.lab import Column, Lab
-from harness.site import TERMINATE
+from harness.site import TERMINATED
 from harness.swarm import GROUP, Swarm
 from harness.wait import NotYet, Stopwatch, until
 
@@ -66,7 +66,7 @@ def no_entry_lost(column: Column, _: None) -> None:
         rare = before - _often_back(column, mark)
         assert not rare, f"{len(rare)} VMs came back too rarely: {sorted(rare)[:5]}"
         assert swarm.process.running()
-        if column.name == TERMINATE:
+        if column.name in TERMINATED:
             assert retired(column) > 0
     finally:
         swarm.stop()
@@ -87,7 +87,7 @@ def simulated(column: Column) -> list[str]:
 
 def _lost_while_watched(column: Column, mark: float) -> set[str]:
     """Looks for two minutes, and no longer once an entry is lost."""
-    oldest = 0 if column.name == TERMINATE else LIFE_S
+    oldest = 0 if column.name in TERMINATED else LIFE_S
 
     def lost() -> set[str]:
         return {event.entry.name for event in column.lab.entries.since(mark, column.name, "DELETED")
