@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documents keep their word: every configuration and every openssl command of README.md is tried,
+"""The documents keep their word: every configuration and what is typed for it in README.md is tried,
 and every path, function and metric that the documents name exists.
 
 kubectl is a stand-in that answers with a CA of our own, in the two forms in which keys are kept.
@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
 README = ROOT / "README.md"
-DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / f"{name}.md" for name in ("internals", "operating", "threat-model"))]
+DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / f"{name}.md" for name in ("internals", "operating", "threat-model", "xfcc"))]
 CODE_READERS = ("internals", "threat-model")
 SERVER_NAME = "istiod.istio-system.svc"
 
@@ -28,7 +28,9 @@ KUBECTL = """\
 case "$*" in
 *"get secret istio-ca-secret"*ca-cert.pem*) cat "$MESH_CA/ca-cert.pem" ;;
 *"get secret istio-ca-secret"*ca-key.pem*) cat "$MESH_CA/ca-key.pem" ;;
-*"get configmap istio-ca-root-cert"*root-cert.pem*) cat "$MESH_CA/ca-cert.pem" ;;
+*"get secret xdsgate-token"*'"token"'*) printf %s "$GATEWAY_TOKEN" | base64 ;;
+*"get secret xdsgate-token"*'"ca.crt"'*) base64 -w0 "$MESH_CA/ca-cert.pem" ;;
+"apply -f deploy/rbac-tokens.yaml") ;;
 *) echo "kubectl: not expected: $*" >&2; exit 1 ;;
 esac
 """
@@ -68,11 +70,14 @@ def serving(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     (home / "bin/kubectl").write_text(KUBECTL)
     (home / "bin/kubectl").chmod(0o755)
     typed = [block for block in blocks("sh") if "istio-ca-secret" in block]
-    assert len(typed) == 1
-    (home / "tls").mkdir()
-    run("bash", "-euo", "pipefail", "-c", typed[0], cwd=home / "tls", MESH_CA=str(home / "mesh-ca"),
-        PATH=f"{home / 'bin'}:{os.environ['PATH']}")
-    return home / "tls"
+    (home / "bin/xdsgate").symlink_to(BINARY)
+    (home / "deploy").symlink_to(ROOT / "deploy")
+    typed += [block for block in blocks("sh") if "rbac-tokens.yaml" in block]
+    assert len(typed) == 2
+    for block in typed:
+        run("bash", "-euo", "pipefail", "-c", block, cwd=home, MESH_CA=str(home / "mesh-ca"),
+            GATEWAY_TOKEN="aaaa.bbbb.cccc", PATH=f"{home / 'bin'}:{os.environ['PATH']}")
+    return home
 
 
 # ---- what a reader types ----
@@ -85,7 +90,7 @@ def test_there_are_two_configurations() -> None:
 @pytest.mark.parametrize("index", [0, 1])
 def test_configuration_passes_check(serving: Path, index: int) -> None:
     path = serving / f"readme-{index}.yaml"
-    path.write_text(configurations()[index].replace("/etc/xdsgate/tls", str(serving)))
+    path.write_text(configurations()[index].replace("/etc/xdsgate", str(serving)))
     assert run(BINARY, "check", "--config", path, cwd=serving) == ""
 
 
@@ -94,13 +99,28 @@ def test_back_again_passes_check(serving: Path) -> None:
     text = re.sub(r"  - from:.*?(?=  - sni: \[\"\*\"\])", "", configurations()[1], flags=re.S)
     assert "mode: terminate" not in text
     path = serving / "back.yaml"
-    path.write_text(text.replace("/etc/xdsgate/tls", str(serving)))
+    path.write_text(text.replace("/etc/xdsgate", str(serving)))
+    assert run(BINARY, "check", "--config", path, cwd=serving) == ""
+
+
+def with_xfcc() -> str:
+    """The README's configuration with the upstreams of docs/xfcc.md."""
+    page = (ROOT / "docs/xfcc.md").read_text()
+    upstreams = re.search(r"^```yaml\n(upstreams:\n.*?)^```$", page, re.S | re.M)[1]
+    text = re.sub(r"^upstreams:\n.*?(?=^metrics:)", lambda _: upstreams, configurations()[1],
+                  flags=re.S | re.M)
+    return re.sub(r"^kubernetes:\n.*?(?=^listeners:)", "", text, flags=re.S | re.M)
+
+
+def test_xfcc_passes_check(serving: Path) -> None:
+    path = serving / "xfcc.yaml"
+    path.write_text(with_xfcc().replace("/etc/xdsgate", str(serving)))
     assert run(BINARY, "check", "--config", path, cwd=serving) == ""
 
 
 @pytest.mark.parametrize("edit", [("10.77.0.3", "10.77.0.2"), ('  source_address: ["10.77.0.3"]\n', "")])
-def test_refused_without_two_addresses(serving: Path, edit: tuple[str, str]) -> None:
-    text = configurations()[1].replace("/etc/xdsgate/tls", str(serving)).replace(*edit)
+def test_xfcc_refused_without_two_addresses(serving: Path, edit: tuple[str, str]) -> None:
+    text = with_xfcc().replace("/etc/xdsgate", str(serving)).replace(*edit)
     path = serving / "refused.yaml"
     path.write_text(text)
     done = subprocess.run([BINARY, "check", "--config", path], capture_output=True, text=True)
@@ -108,11 +128,21 @@ def test_refused_without_two_addresses(serving: Path, edit: tuple[str, str]) -> 
     assert "source_address" in done.stderr or "the two different addresses" in done.stderr
 
 
+def test_kubeconfig__without_a_token__refused(serving: Path) -> None:
+    done = subprocess.run([ROOT / "deploy/kubeconfig.sh", "https://10.0.0.11:6443"],
+                          capture_output=True, text=True,
+                          env={**os.environ, "PATH": f"{serving / 'bin'}:{os.environ['PATH']}",
+                               "MESH_CA": str(serving / "mesh-ca"), "GATEWAY_TOKEN": ""})
+    assert done.returncode == 1
+    assert "try again" in done.stderr
+    assert done.stdout == ""
+
+
 def test_serving_certificate_convinces_a_vm(serving: Path) -> None:
     """A TLS client that knows the mesh's root accepts it under istiod's name."""
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(
-        cafile=str(serving / "root-cert.pem"))
-    server.load_cert_chain(serving / "tls.crt", serving / "tls.key")
+        cafile=str(serving / "tls/root-cert.pem"))
+    server.load_cert_chain(serving / "tls/tls.crt", serving / "tls/tls.key")
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [client.wrap_bio(down, up, server_hostname=SERVER_NAME), server.wrap_bio(up, down,
                                                                                  server_side=True)]
@@ -132,7 +162,7 @@ def shaken(end: ssl.SSLObject) -> bool:
 
 def test_the_key_of_the_mesh_does_not_stay(serving: Path) -> None:
     assert not (serving / "ca-key.pem").exists()
-    assert (serving / "tls.key").stat().st_mode & 0o077 == 0
+    assert (serving / "tls/tls.key").stat().st_mode & 0o077 == 0
 
 
 def test_packages_are_those_of_the_build() -> None:

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 from pathlib import Path
 
 from .kube import Kube
+from .processes import IP, run
 
-RIGHTS = Path(__file__).resolve().parents[3] / "deploy/rbac-tokens.yaml"
+DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
+RIGHTS = DEPLOY / "rbac-tokens.yaml"
 ACCOUNTS = ("client", "server", "simulated")
 
 
@@ -23,15 +27,19 @@ def rights(namespace: str, accounts: tuple[str, ...] = ACCOUNTS) -> str:
 
 
 def make(kube: Kube, server: str, folder: Path, namespace: str) -> Path:
-    """The account with its rights; the kubeconfig for xdsgate, by a token as the secret's is."""
+    """The account with its rights, and the kubeconfig that deploy/kubeconfig.sh makes of it.
+
+    What fills the secret in a cluster is its controller-manager, of which there is none here.
+    """
     kube.apply(rights(namespace))
     token = kube.kubectl("-n", "xdsgate", "create", "token", "xdsgate", "--duration=24h").strip()
+    data = {"token": token.encode(), "ca.crt": kube.authority.read_bytes()}
+    kube.kubectl("-n", "xdsgate", "patch", "secret", "xdsgate-token", "-p", json.dumps(
+        {"data": {name: base64.b64encode(value).decode() for name, value in data.items()}}))
+    inside = [IP, "netns", "exec", kube.netns] if kube.netns else []
     path = folder / "kubeconfig"
-    path.write_text(json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "mesh",
-        "clusters": [{"name": "mesh", "cluster": {
-            "server": server, "certificate-authority": str(kube.authority)}}],
-        "users": [{"name": "xdsgate", "user": {"token": token}}],
-        "contexts": [{"name": "mesh", "context": {"cluster": "mesh", "user": "xdsgate"}}]}))
+    path.write_text(run(*inside, "env", f"KUBECONFIG={kube.kubeconfig}",
+                        f"PATH={kube.kubectl_path.parent}:{os.environ['PATH']}",
+                        DEPLOY / "kubeconfig.sh", server))
     path.chmod(0o600)
     return path
