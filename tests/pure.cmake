@@ -34,6 +34,8 @@ xdsgate_test(kube/path_test.c kube)
 xdsgate_test(kube/retry_test.c kube)
 xdsgate_test(kube/text_test.c kube)
 xdsgate_test(xds/grpc_frame_test.c xds)
+xdsgate_test(bootstrap/golden_test.c bootstrap)
+target_compile_definitions(golden_test PRIVATE GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/bootstrap/golden")
 xdsgate_test(certs/cert_alloc_test.c test_cert_fixture)
 target_link_options(cert_alloc_test PRIVATE
   -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup)

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bootstrap/render.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bootstrap/address.h"
+#include "bootstrap/names.h"
+#include "bootstrap/render_internal.h"
+#include "core/base/check.h"
+
+/* Nobody's token is longer; istiod reads headers of at most 1 MiB. */
+#define TOKEN_MAX_BYTES (64 * 1024)
+
+bool render_has_revision(const struct bundle_opts *o)
+{
+    return o->revision != NULL && *o->revision != '\0' && strcmp(o->revision, "default") != 0;
+}
+
+const char *render_istiod(const struct bundle_opts *o, bool with_port, char *buf)
+{
+    bool revision = render_has_revision(o);
+
+    (void)snprintf(buf, ISTIOD_NAME_BYTES, "istiod%s%s.%s.svc%s", revision ? "-" : "",
+                   revision ? o->revision : "", o->istio_namespace, with_port ? ":15012" : "");
+    return buf;
+}
+
+/* ---- hosts ---- */
+
+/*
+ * The name to dial when it is not the usual one: discoveryAddress may name another service of the
+ * cluster, whose name means nothing to the VM's resolver either. NULL: it is the usual one, an
+ * address, or a name of the world. Borrowed from buf, of 254 bytes.
+ */
+static const char *other_name(const json_t *config, const char *usual, char *buf)
+{
+    const char *address = doc_text(config, "discoveryAddress", NULL);
+    size_t n = address != NULL ? strcspn(address, ":") : 0;
+
+    if (n == 0 || n > 253) {
+        return NULL;
+    }
+    (void)snprintf(buf, 254, "%.*s", (int)n, address);
+    const char *svc = strstr(buf, ".svc");
+    bool of_cluster = svc != NULL && (svc[4] == '\0' || svc[4] == '.');
+    return of_cluster && name_is_subdomain(buf) && strcmp(buf, usual) != 0 ? buf : NULL;
+}
+
+static enum rc check_gateways(const struct bundle_opts *o, const struct why *w,
+                              char gateways[][INET6_ADDRSTRLEN])
+{
+    if (o->n_gateways == 0) {
+        return why_set(w, "no address of a gateway: without one the VM does not find istiod");
+    }
+    CHECK(o->n_gateways <= BUNDLE_GATEWAYS_MAX);
+    for (size_t i = 0; i < o->n_gateways; i++) {
+        TRY(address_read("gateway", o->gateways[i], w, gateways[i]));
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(gateways[i], gateways[j]) == 0) {
+                return why_set(w, "gateway: %s is given twice", gateways[i]);
+            }
+        }
+    }
+    return RC_OK;
+}
+
+enum rc render_hosts(const struct bundle_opts *o, const json_t *config, const struct why *w,
+                     char **out)
+{
+    char gateways[BUNDLE_GATEWAYS_MAX][INET6_ADDRSTRLEN];
+    char usual[ISTIOD_NAME_BYTES];
+    char buf[254];
+    char *text = NULL;
+    size_t n = 0;
+
+    TRY(check_gateways(o, w, gateways));
+    const char *other = other_name(config, render_istiod(o, false, usual), buf);
+    FILE *f = open_memstream(&text, &n);
+    if (f == NULL) {
+        return RC_NO_MEMORY;
+    }
+    for (size_t i = 0; i < o->n_gateways; i++) {
+        (void)fprintf(f, "%s %s%s%s\n", gateways[i], usual, other != NULL ? " " : "",
+                      other != NULL ? other : "");
+    }
+    if (fclose(f) != 0) {
+        free(text);
+        return RC_NO_MEMORY;
+    }
+    *out = text;
+    return RC_OK;
+}
+
+/* ---- what needs no rendering ---- */
+
+static enum rc check_opts(const struct bundle_opts *o, const struct why *w)
+{
+    if (!name_is_label(o->istio_namespace)) {
+        return why_set(w, "istio's namespace %.60s is no name of Kubernetes", o->istio_namespace);
+    }
+    if (render_has_revision(o) && !name_is_label(o->revision)) {
+        return why_set(w, "revision %.60s is no name of Kubernetes", o->revision);
+    }
+    if (o->mesh_config == NULL) {
+        return why_set(w, "mesh config: there is none");
+    }
+    if (o->root_cert == NULL || strstr(o->root_cert, "-----BEGIN CERTIFICATE-----") == NULL) {
+        return why_set(w, "root certificate: it holds no PEM certificate");
+    }
+    return RC_OK;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* A token that was pasted may have a newline at its end, but none inside. */
+static enum rc add_token(const char *token, const struct why *w, struct bundle *b)
+{
+    size_t n = strlen(token);
+
+    while (n > 0 && is_blank(token[n - 1])) {
+        n--;
+    }
+    if (n == 0) {
+        return why_set(w, "token: it is empty");
+    }
+    if (n > TOKEN_MAX_BYTES) {
+        return why_set(w, "token: it is longer than %d bytes", TOKEN_MAX_BYTES);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (token[i] <= ' ' || token[i] > '~') {
+            return why_set(w, "token: it must be one word, without blanks and newlines inside");
+        }
+    }
+    return bundle_add(b, BUNDLE_TOKEN, token, n, 0600);
+}
+
+/* A rendered text as a file; frees it. */
+static enum rc add_text(struct bundle *b, const char *name, char *text)
+{
+    enum rc rc = bundle_add(b, name, text, strlen(text), 0644);
+
+    free(text);
+    return rc;
+}
+
+static enum rc add_mesh(struct bundle *b, json_t *config)
+{
+    char *text = NULL;
+    json_t *file = json_pack("{s:O}", "defaultConfig", config);
+
+    if (file == NULL) {
+        return RC_NO_MEMORY;
+    }
+    enum rc rc = doc_write_yaml(file, &text, NULL);
+    json_decref(file);
+    TRY(rc);
+    return add_text(b, BUNDLE_MESH, text);
+}
+
+/* The files in istioctl's order. */
+static enum rc add_files(const struct bundle_opts *o, const struct group *g, json_t *config,
+                         const struct why *w, struct bundle *b)
+{
+    char *text = NULL;
+
+    TRY(add_mesh(b, config));
+    TRY(render_env(o, g, config, w, &text));
+    TRY(add_text(b, BUNDLE_ENV, text));
+    TRY(bundle_add(b, BUNDLE_ROOT, o->root_cert, strlen(o->root_cert), 0644));
+    if (o->token != NULL) {
+        TRY(add_token(o->token, w, b));
+    }
+    TRY(render_hosts(o, config, w, &text));
+    return add_text(b, BUNDLE_HOSTS, text);
+}
+
+static enum rc render(const struct bundle_opts *o, const struct why *w, struct bundle *b)
+{
+    struct group g;
+    json_t *config = NULL;
+
+    TRY(check_opts(o, w));
+    TRY(group_read(o->workload_group, o->group, o->name_space, w, &g));
+    enum rc rc = render_proxy_config(o, &g, w, &config);
+    if (rc == RC_OK) {
+        rc = add_files(o, &g, config, w, b);
+    }
+    json_decref(config);
+    group_fini(&g);
+    return rc;
+}
+
+enum rc bundle_render(const struct bundle_opts *o, struct bundle *out, char *why, size_t why_bytes)
+{
+    struct why w = {.text = why, .bytes = why_bytes};
+    struct bundle made;
+
+    why[0] = '\0';
+    bundle_init(&made);
+    enum rc rc = render(o, &w, &made);
+    if (rc != RC_OK) {
+        bundle_fini(&made);
+        return rc;
+    }
+    CHECK(out->n == 0);
+    *out = made;
+    return RC_OK;
+}
