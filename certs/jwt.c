@@ -490,16 +490,38 @@ static bool split_token(const char *token, size_t n, const char *part[3], size_t
     return true;
 }
 
-enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int64_t now,
-                 const char **why)
+/* The claims of a whole token, a.b.c, of at most JWT_MAX_BYTES. */
+static enum rc read_token(const char *token, size_t n, const char *const *audiences,
+                          struct claims *out, const char **why)
 {
-    static const char scheme[] = "Bearer ";
-    const size_t n_scheme = sizeof(scheme) - 1;
     char text[JWT_MAX_BYTES];
     size_t n_text;
     size_t n_signature;
     const char *part[3];
     size_t part_n[3];
+
+    if (!split_token(token, n, part, part_n) ||
+        !base64url_decode(part[2], part_n[2], NULL, &n_signature)) {
+        return deny(why, "the token is not a JWT");
+    }
+    if (!base64url_decode(part[0], part_n[0], text, &n_text) || !is_object(text, n_text)) {
+        return deny(why, "the token is not a JWT");
+    }
+    if (!base64url_decode(part[1], part_n[1], text, &n_text) ||
+        !read_claims(text, n_text, audiences, out)) {
+        return deny(why, "the claims of the token are malformed");
+    }
+    if (!out->has_exp) {
+        return deny(why, "the token has no expiry");
+    }
+    return RC_OK;
+}
+
+enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int64_t now,
+                 const char **why)
+{
+    static const char scheme[] = "Bearer ";
+    const size_t n_scheme = sizeof(scheme) - 1;
     struct claims claims;
 
     if (n < n_scheme || memcmp(value, scheme, n_scheme) != 0) {
@@ -508,25 +530,25 @@ enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int6
     if (n > JWT_MAX_BYTES) {
         return deny(why, "the token is too long");
     }
-    if (!split_token(value + n_scheme, n - n_scheme, part, part_n) ||
-        !base64url_decode(part[2], part_n[2], NULL, &n_signature)) {
-        return deny(why, "the token is not a JWT");
-    }
-    if (!base64url_decode(part[0], part_n[0], text, &n_text) || !is_object(text, n_text)) {
-        return deny(why, "the token is not a JWT");
-    }
-    if (!base64url_decode(part[1], part_n[1], text, &n_text) ||
-        !read_claims(text, n_text, audiences, &claims)) {
-        return deny(why, "the claims of the token are malformed");
-    }
-    if (!claims.has_exp) {
-        return deny(why, "the token has no expiry");
-    }
+    TRY(read_token(value + n_scheme, n - n_scheme, audiences, &claims, why));
     if (claims.exp < now - JWT_LEEWAY_S) {
         return deny(why, "the token has expired");
     }
     if (!claims.aud_fits) {
         return deny(why, "the token is for another audience");
     }
+    return RC_OK;
+}
+
+enum rc jwt_read_expiry(const char *token, size_t n, int64_t *until, const char **why)
+{
+    static const char *const nobody[] = {NULL};
+    struct claims claims;
+
+    if (n > JWT_MAX_BYTES) {
+        return deny(why, "the token is too long");
+    }
+    TRY(read_token(token, n, nobody, &claims, why));
+    *until = claims.exp;
     return RC_OK;
 }

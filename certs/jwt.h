@@ -29,3 +29,13 @@
  */
 enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int64_t now,
                  const char **why) MUST_USE;
+
+/**
+ * When a token, a.b.c, runs out, whatever its audience is.
+ *
+ * token, n  borrowed; nothing around it.
+ * until     seconds since 1970.
+ * why       on failure, a static text, without any part of the token.
+ * Returns RC_OK or RC_PEER_DENIED: no JWT, or one without a numeric exp.
+ */
+enum rc jwt_read_expiry(const char *token, size_t n, int64_t *until, const char **why) MUST_USE;

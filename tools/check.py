@@ -59,7 +59,7 @@ TOPS = ("gateway/cli", "gateway/daemon", "tests", "fuzz")  # these may include e
 HOMES: dict[str, set[str]] = {
     "ev.h": {"core/net", "gateway/daemon"},
     "nghttp2/": {"core/h2"},
-    "openssl/": {"core/net", "certs", "gateway/upstream", "gateway/daemon"},
+    "openssl/": {"bootstrap", "certs", "core/net", "gateway/upstream", "gateway/daemon"},
     "curl/": {"kube"},
     "yaml.h": {"core/doc", "gateway/config"},
     "jansson.h": {"core/doc"},

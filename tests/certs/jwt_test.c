@@ -404,6 +404,49 @@ static void test_jwt__zero_bytes__are_denied(void **state)
     }
 }
 
+static enum rc read_expiry(const char *token, size_t n, int64_t *until)
+{
+    const char *why = NULL;
+    char *copy = malloc(n > 0 ? n : 1);
+    memcpy(copy, token, n);
+    enum rc rc = jwt_read_expiry(copy, n, until, &why);
+    free(copy);
+    assert_true((rc == RC_OK) == (why == NULL));
+    return rc;
+}
+
+static void test_jwt_expiry__good_token_of_any_audience__is_read(void **state)
+{
+    (void)state;
+    int64_t until = 0;
+    const char *token = make_token(HEADER, "{\"exp\":1700000000}") + strlen("Bearer ");
+    assert_int_equal(read_expiry(token, strlen(token), &until), RC_OK);
+    assert_int_equal(until, 1700000000);
+
+    token = make_token(HEADER, "{\"aud\":[\"x\"],\"exp\":1800000001.5}") + strlen("Bearer ");
+
+    assert_int_equal(read_expiry(token, strlen(token), &until), RC_OK);
+    assert_int_equal(until, 1800000001);
+}
+
+static void test_jwt_expiry__cut_or_without_expiry_or_too_long__is_denied(void **state)
+{
+    (void)state;
+    static char huge[JWT_MAX_BYTES + 1];
+    int64_t until = -1;
+    const char *token = make_token(HEADER, "{\"exp\":1700000000}") + strlen("Bearer ");
+    size_t n_signed = (size_t)(strrchr(token, '.') - token) + 2; /* one character of it */
+
+    for (size_t n = 0; n < n_signed; n++) {
+        assert_int_equal(read_expiry(token, n, &until), RC_PEER_DENIED);
+    }
+    token = make_token(HEADER, "{\"aud\":\"istio-ca\"}") + strlen("Bearer ");
+    assert_int_equal(read_expiry(token, strlen(token), &until), RC_PEER_DENIED);
+    memset(huge, 'a', sizeof(huge));
+    assert_int_equal(read_expiry(huge, sizeof(huge), &until), RC_PEER_DENIED);
+    assert_int_equal(until, -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +464,8 @@ int main(void)
         cmocka_unit_test(test_jwt__deep_nesting__is_denied),
         cmocka_unit_test(test_jwt__oversized_token__is_denied),
         cmocka_unit_test(test_jwt__zero_bytes__are_denied),
+        cmocka_unit_test(test_jwt_expiry__good_token_of_any_audience__is_read),
+        cmocka_unit_test(test_jwt_expiry__cut_or_without_expiry_or_too_long__is_denied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

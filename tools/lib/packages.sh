@@ -9,9 +9,9 @@ packages_build=(
 packages_sandbox=(libgrpc-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev)
 packages_bench=(haproxy nghttp2-proxy openssl python3 python3-venv util-linux)
 packages_test=(
-    ca-certificates clang clang-format clang-tidy curl git iproute2 libclang-rt-14-dev
-    libcmocka-dev openssl pmccabe procps python3 python3-pytest python3-venv python3-yaml systemd
-    util-linux
+    busybox ca-certificates clang clang-format clang-tidy curl git iproute2 libclang-rt-14-dev
+    libcmocka-dev openssl pmccabe procps python3 python3-pytest python3-venv python3-yaml
+    shellcheck systemd util-linux
 )
 
 as_root() {

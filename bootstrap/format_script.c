@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The installer, and the two forms that carry it. bootstrap/install.sh is a complete script with an
+ * empty bundle between two marks; here a real one takes its place: the files in base64 with their
+ * SHA-256, and the dates that the script compares with the VM's clock, so that it needs no openssl
+ * there.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "bootstrap/formats_internal.h"
+#include "certs/jwt.h"
+#include "core/base/check.h"
+
+static const char mark_begin[] = "# >>> bundle\n";
+static const char mark_end[] = "# <<< bundle\n";
+
+/** No line of base64 looks like it. */
+#define DATA_END "END-OF-FILE"
+
+static enum rc put_sum(struct text *t, const struct bundle_file *f)
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+
+    if (EVP_Digest(f->data, f->n, sum, &n, EVP_sha256(), NULL) != 1) {
+        return RC_NO_MEMORY;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        text_printf(t, "%02x", sum[i]);
+    }
+    text_printf(t, " %s", f->name);
+    return RC_OK;
+}
+
+/* When the token runs out; 0: it does not say, then the script does not look. */
+static int64_t token_until(const struct bundle *b)
+{
+    const struct bundle_file *f = bundle_find(b, BUNDLE_TOKEN);
+    int64_t until = 0;
+    const char *why = NULL;
+
+    if (f == NULL) {
+        return 0;
+    }
+    size_t n = f->n > 0 && f->data[f->n - 1] == '\n' ? f->n - 1 : f->n;
+    return jwt_read_expiry(f->data, n, &until, &why) == RC_OK && until > 0 ? until : 0;
+}
+
+static void put_file(struct text *t, const struct bundle_file *f)
+{
+    text_printf(t, "    %s) cat <<'" DATA_END "' ;;\n", f->name);
+    text_base64(t, f->data, f->n);
+    text_put(t, DATA_END "\n");
+}
+
+/* The lines between the marks. */
+static enum rc put_bundle(const struct bundle *b, const struct format_opts *o,
+                          const struct format_dates *roots, struct text *t)
+{
+    text_put(t, "bundle_title='");
+    format_title(t, o);
+    text_printf(t, "'\nbundle_created=%lld\n", (long long)o->now_s);
+    text_printf(t, "bundle_roots_from=%lld\n", (long long)roots->from);
+    text_printf(t, "bundle_roots_until=%lld\n", (long long)roots->until);
+    text_printf(t, "bundle_token_until=%lld\n", (long long)token_until(b));
+    text_put(t, "bundle_sums='");
+    for (size_t i = 0; i < b->n; i++) {
+        text_put(t, i > 0 ? "\n" : "");
+        TRY(put_sum(t, &b->files[i]));
+    }
+    text_put(t, "'\nbundle_file() {\n    case $1 in\n");
+    for (size_t i = 0; i < b->n; i++) {
+        put_file(t, &b->files[i]);
+    }
+    text_put(t, "    esac\n}\n");
+    return RC_OK;
+}
+
+enum rc format_script(const struct bundle *b, const struct format_opts *o, struct text *t,
+                      const struct why *w)
+{
+    struct format_dates roots;
+    const char *begin = strstr(install_sh, mark_begin);
+    const char *end = strstr(install_sh, mark_end);
+
+    CHECK(begin != NULL && end != NULL && begin < end);
+    TRY(format_roots(bundle_find(b, BUNDLE_ROOT), &roots, w));
+    begin += strlen(mark_begin);
+    text_add(t, install_sh, (size_t)(begin - install_sh));
+    TRY(put_bundle(b, o, &roots, t));
+    text_add(t, end, install_sh_bytes - (size_t)(end - install_sh));
+    return text_result(t);
+}
+
+/* ---- the forms that carry it ---- */
+
+void format_cloud_init(const struct text *script, const struct format_opts *o, struct text *t)
+{
+    text_put(t, "#cloud-config\n# Makes this VM a member of an Istio mesh: ");
+    format_title(t, o);
+    text_put(t, ".\n"
+                "# Istio's sidecar package has to be in the image, or installed before by the same "
+                "user data.\n"
+                "# It holds a token: see docs/vm-install.md.\n"
+                "write_files:\n"
+                "- path: /run/xdsgate-bundle.sh\n"
+                "  owner: root:root\n"
+                "  permissions: '0700'\n"
+                "  content: |\n");
+    text_indented(t, script->data, script->n, 4);
+    text_put(t, "runcmd:\n"
+                "- - sh\n"
+                "  - -c\n"
+                "  - sh /run/xdsgate-bundle.sh; code=$?; rm -f /run/xdsgate-bundle.sh; "
+                "exit $code\n");
+}
+
+void format_ansible(const struct text *script, const struct format_opts *o, struct text *t)
+{
+    text_put(t, "---\n- name: \"Make VMs members of an Istio mesh: ");
+    format_title(t, o);
+    text_put(t, "\"\n"
+                "  hosts: all\n"
+                "  become: true\n"
+                "  gather_facts: false\n"
+                "  tasks:\n"
+                "  - name: Install the bundle\n"
+                "    ansible.builtin.command:\n"
+                "      cmd: sh -s -- {{ '--dry-run' if ansible_check_mode else '' }}\n"
+                "      stdin: !unsafe |\n");
+    text_indented(t, script->data, script->n, 8);
+    text_put(t, "    register: bundle\n"
+                "    changed_when: bundle.stdout_lines | last in ['changed', 'would be changed']\n"
+                "    failed_when: false\n"
+                "    check_mode: false\n"
+                "    no_log: true # it holds the token; the next task shows what it said\n"
+                "  - name: Show what was done\n"
+                "    ansible.builtin.debug:\n"
+                "      msg: \"{{ bundle.stdout_lines + bundle.stderr_lines }}\"\n"
+                "    failed_when: bundle.rc != 0\n");
+}

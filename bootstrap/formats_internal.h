@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the formats share. */
+#pragma once
+
+#include "bootstrap/formats.h"
+#include "bootstrap/why.h"
+
+/** o->title into t, in characters that mean nothing to any of the formats. */
+void format_title(struct text *t, const struct format_opts *o);
+
+/** From when and until when one of the roots is valid: seconds since 1970. */
+struct format_dates {
+    int64_t from;
+    int64_t until;
+};
+
+/** Read root-cert.pem: certificates, one or more, and no key. Errors as format_render(). */
+enum rc format_roots(const struct bundle_file *pem, struct format_dates *out,
+                     const struct why *w) MUST_USE;
+
+/** The archive. */
+void format_tar(const struct bundle *b, const struct format_opts *o, struct text *t);
+
+/** The script. Errors as format_render(). */
+enum rc format_script(const struct bundle *b, const struct format_opts *o, struct text *t,
+                      const struct why *w) MUST_USE;
+
+/** User data for cloud-init, and a playbook for Ansible, that carry this script. */
+void format_cloud_init(const struct text *script, const struct format_opts *o, struct text *t);
+void format_ansible(const struct text *script, const struct format_opts *o, struct text *t);
+
+/** bootstrap/install.sh; made by embed.cmake. */
+extern const char install_sh[];
+extern const size_t install_sh_bytes;

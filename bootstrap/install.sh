@@ -1,0 +1,787 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Makes this VM a member of an Istio mesh: installs what `xdsgate bundle create` has made for it,
+# on top of Istio's sidecar package. Everything it needs is in this one file. Run it as root:
+#
+#   sh FILE               install; a second run finds nothing to do
+#   sh FILE --dry-run     say what would be done, change nothing
+#   sh FILE --no-start    do not touch the service "istio"
+#   sh FILE --root DIR    install into the file system under DIR, an image; no service is touched
+#   sh FILE --undo        put back what was there before the first run
+#
+# The last line of the output is "changed", "unchanged" or "would be changed". Exit codes: 0 done;
+# 1 refused, nothing was changed; 2 wrong usage; 3 it failed half way: run it again, or with --undo.
+#
+# POSIX shell (dash, busybox, bash). All code is in functions, and the last line calls main: of a
+# file that was cut off nothing is run. The token is never in a variable or an argument.
+
+set -eu
+umask 077
+
+# ---- the bundle; xdsgate puts it between the two marks ----
+# >>> bundle
+bundle_title='an empty bundle' # the group and its namespace
+bundle_created=0               # when it was made; seconds since 1970, as the other ones
+bundle_roots_from=0            # from when on one of its root certificates is valid
+bundle_roots_until=0           # until when
+bundle_token_until=0           # when its token runs out; 0: nobody knows
+bundle_sums=''                 # "SHA256 NAME" for each file
+bundle_file() { :; }           # bundle_file NAME: its content
+# <<< bundle
+
+state=/var/lib/xdsgate-bundle # what was there before, and the copy of the token
+istio=/etc/istio              # and where it is when that is a link: find_folders()
+run=/var/run
+tmpfiles=/etc/tmpfiles.d/xdsgate-bundle.conf
+max_clock_error_s=300
+
+root=''
+dry_run=no
+no_start=no
+undo=no
+work=''        # a folder of this run, gone at its end
+phase=checking # checking, then changing
+changed=no
+
+# ---- talking ----
+
+say() { printf '%s\n' "$*"; }
+warn() { printf 'warning: %s\n' "$*" >&2; }
+
+# fail TEXT: end with the exit code of the phase.
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    if [ "$phase" = checking ]; then
+        exit 1
+    fi
+    say "It failed half way: run it again, or with --undo." >&2
+    exit 3
+}
+
+# step TEXT: say what is done now. False when it is only to be said.
+step() {
+    changed=yes
+    if [ "$dry_run" = yes ]; then
+        say "would $*"
+        return 1
+    fi
+    say "$*"
+}
+
+usage() {
+    say "usage: sh FILE [--dry-run] [--no-start] [--root DIR] [--undo]"
+    say "Installs the bundle for $bundle_title. Its first lines tell the rest."
+}
+
+# ---- checks, before anything is changed ----
+
+read_options() {
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --dry-run) dry_run=yes ;;
+        --no-start) no_start=yes ;;
+        --undo) undo=yes ;;
+        --root)
+            [ -d "${2:-}" ] || { warn "--root needs a folder that exists" && usage >&2 && exit 2; }
+            root=$(cd "$2" && pwd -P)
+            root=${root%/}
+            shift
+            ;;
+        --help | -h) usage && exit 0 ;;
+        *) warn "unknown option: $1" && usage >&2 && exit 2 ;;
+        esac
+        shift
+    done
+}
+
+check_tools() {
+    missing=''
+    for tool in awk base64 cat chmod chown cmp cp cut date grep id mkdir mktemp mv readlink rm \
+        rmdir sed sha256sum sleep stat tr; do
+        command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+    done
+    [ -z "$missing" ] || fail "these programs are missing:$missing (install coreutils and awk)"
+    [ "$(id -u)" = 0 ] || fail "only root may do this: run it with sudo"
+}
+
+# Links that are usual are followed here: in an image they would lead out of it.
+find_folders() {
+    case $(readlink "$root$istio" || :) in
+    /var/lib/istio | ../var/lib/istio) istio=/var/lib/istio ;;
+    esac
+    case $(readlink "$root$run" || :) in
+    /run | ../run) run=/run ;;
+    esac
+    if [ -L "$root/etc/hosts" ]; then
+        fail "/etc/hosts is a symbolic link: put a file in its place"
+    fi
+}
+
+# The package: its programs, its user. Sets uid and gid.
+check_package() {
+    [ -x "$root/usr/local/bin/pilot-agent" ] ||
+        fail "there is no $root/usr/local/bin/pilot-agent: install Istio's sidecar package first" \
+            "(istio-sidecar.deb or .rpm of your Istio release)"
+    # With --root, the number that the user has in the image.
+    if [ -n "$root" ]; then
+        ids=$(sed -n 's/^istio-proxy:[^:]*:\([0-9]*\):\([0-9]*\):.*/\1 \2/p' "$root/etc/passwd")
+    else
+        ids=$(id -u istio-proxy 2>/dev/null && id -g istio-proxy) || ids=''
+    fi
+    # shellcheck disable=SC2086 # two numbers
+    set -- $ids
+    [ $# = 2 ] || fail "there is no user istio-proxy: install Istio's sidecar package first"
+    uid=$1
+    gid=$2
+    [ -n "$root" ] && return
+    for tool in bash hostname sudo iptables; do
+        command -v "$tool" >/dev/null 2>&1 ||
+            warn "istio-start.sh needs the program $tool, which is not installed"
+    done
+}
+
+check_clock() {
+    now=$(date +%s)
+    if [ "$now" -lt $((bundle_created - max_clock_error_s)) ]; then
+        fail "the clock of this machine is $((bundle_created - now)) s behind: set it and try again"
+    fi
+    if [ "$now" -lt "$bundle_roots_from" ]; then
+        fail "the root certificate is not valid yet: is the clock right? ($(date -u))"
+    fi
+    if [ "$bundle_roots_until" -gt 0 ] && [ "$now" -gt "$bundle_roots_until" ]; then
+        fail "the root certificate has expired: is the clock right? ($(date -u))" \
+            "If it is, make a new bundle"
+    fi
+}
+
+# A token that has run out replaces none; without any the VM could not show who it is.
+check_token() {
+    token=no
+    [ -f "$work/istio-token" ] || return 0
+    token=yes
+    if [ "$bundle_token_until" -gt 0 ] && [ "$now" -gt "$bundle_token_until" ]; then
+        token=no
+        if [ ! -s "$root$state/istio-token" ] && [ ! -s "$root/etc/certs/cert-chain.pem" ]; then
+            fail "the token of this bundle ran out $(((now - bundle_token_until) / 60)) minutes" \
+                "ago: make a new one with xdsgate bundle renew"
+        fi
+        warn "the token of this bundle has run out and is not installed" \
+            "(xdsgate bundle renew makes a new one)"
+    fi
+}
+
+# Unpack the files into the work folder. Of a damaged one nothing is installed.
+unpack() {
+    [ -n "$bundle_sums" ] || fail "there is no bundle in this file"
+    while read -r sum name; do
+        bundle_file "$name" | base64 -d >"$work/$name" 2>/dev/null || : # the sum tells
+        [ "$(sum_of "$work/$name")" = "$sum" ] ||
+            fail "$name is damaged in this file: copy it to this machine again"
+    done <<SUMS
+$bundle_sums
+SUMS
+    for name in mesh.yaml cluster.env root-cert.pem hosts; do
+        [ -f "$work/$name" ] || fail "there is no $name in this bundle"
+    done
+}
+
+sum_of() { sha256sum <"$1" | cut -d ' ' -f 1; }
+
+# ---- the work folder and the lock ----
+
+open_state() {
+    if [ "$dry_run" = yes ]; then
+        work=$(mktemp -d "${TMPDIR:-/tmp}/xdsgate.XXXXXX")
+        return
+    fi
+    must_be_inside "$state"
+    mkdir -p "$root$state"
+    chmod 700 "$root$state"
+    if ! mkdir "$root$state/lock" 2>/dev/null; then
+        pid=$(cat "$root$state/lock/pid" 2>/dev/null || :)
+        if [ -n "$pid" ] && [ -d "/proc/$pid" ]; then
+            fail "another run is not over yet (process $pid; if it is, remove $state/lock)"
+        fi
+        mkdir -p "$root$state/lock" # of a run that was killed
+    fi
+    echo $$ >"$root$state/lock/pid"
+    work=$(mktemp -d "$root$state/work.XXXXXX")
+}
+
+close_state() {
+    if [ -n "$work" ]; then
+        rm -rf "$work"
+        if [ "$dry_run" = no ]; then
+            rm -rf "$root$state/lock"
+            rmdir "$root$state" 2>/dev/null || : # nothing was installed
+        fi
+    fi
+}
+
+# ---- what was there before ----
+
+# $state/list has a line "KIND UID GID MODE PATH" for each path that was changed, in the order of
+# the changes; $state/before has the files.
+
+owner_and_mode() { stat -c '%u %g %a' "$1"; }
+
+# must_be_inside PATH: no link leads out of the image.
+must_be_inside() {
+    inside=$root${1%/*}
+    while [ ! -d "$inside/" ]; do
+        inside=${inside%/*}
+    done
+    case $(cd "$inside/" && pwd -P)/ in
+    "$root"/*) ;;
+    *) fail "$1 is outside of $root: a folder on the way to it is a link" ;;
+    esac
+}
+
+# remember PATH: keep what is there, once.
+remember() {
+    must_be_inside "$1"
+    if [ -f "$root$state/list" ] &&
+        awk -v path="$1" '$5 == path { found = 1 } END { exit !found }' "$root$state/list"; then
+        return
+    fi
+    if [ -d "$root$1" ]; then
+        before="folder $(owner_and_mode "$root$1")"
+    elif [ -e "$root$1" ]; then
+        before="file $(owner_and_mode "$root$1")"
+        mkdir -p "$root$state/before${1%/*}"
+        cp -p "$root$1" "$root$state/before$1"
+    else
+        before="absent 0 0 0"
+    fi
+    printf '%s %s\n' "$before" "$1" >>"$root$state/list"
+}
+
+# was_installed PATH: the sum of the file that an earlier run put there.
+was_installed() {
+    [ ! -f "$root$state/installed" ] ||
+        awk -v path="$1" '$2 == path { print $1 }' "$root$state/installed"
+}
+
+# note_installed PATH
+note_installed() {
+    if [ -f "$root$state/installed" ]; then
+        awk -v path="$1" '$2 != path' "$root$state/installed" >"$work/installed"
+    fi
+    printf '%s %s\n' "$(sum_of "$root$1")" "$1" >>"$work/installed"
+    mv -f "$work/installed" "$root$state/installed"
+}
+
+# keep_edits PATH: a file that somebody else has changed since is kept before it is replaced.
+keep_edits() {
+    case $1 in */hosts | */hosts.*.tmpl) return ;; esac # edits stay in these
+    last=$(was_installed "$1")
+    if [ -n "$last" ] && [ -f "$root$1" ] && [ "$last" != "$(sum_of "$root$1")" ]; then
+        mkdir -p "$root$state/edited${1%/*}"
+        cp -p "$root$1" "$root$state/edited$1"
+        say "  it was edited since; that version is now $state/edited$1"
+    fi
+}
+
+# ---- changing things ----
+
+# need_restart: something has changed that the agent reads at its start only. After a run that has
+# failed, the next one has to know, too.
+need_restart() {
+    if [ "$dry_run" = no ]; then
+        : >"$root$state/restart"
+    fi
+}
+
+# place FILE PATH UID GID MODE: in one piece. In a folder that is not root's no file is opened by
+# its name, because the folder's owner could have put a link there.
+place() {
+    [ ! -d "$root$2" ] || fail "$2 is a folder"
+    new=$work/new
+    if [ "$(stat -c %u "$root${2%/*}")" = 0 ]; then
+        new=$(mktemp "$root${2%/*}/.xdsgate.XXXXXX")
+    fi
+    cat "$1" >"$new"
+    chown "$3:$4" "$new"
+    chmod "$5" "$new"
+    if ! mv -f "$new" "$root$2" 2>/dev/null; then
+        rm -f "$new"
+        [ "$new" != "$work/new" ] || fail "cannot write $2"
+        cat "$1" >"$root$2" || fail "cannot write $2" # a mount point, as in containers
+    fi
+    if [ -z "$root" ] && command -v restorecon >/dev/null 2>&1; then
+        restorecon "$2" 2>/dev/null || :
+    fi
+}
+
+# put FILE PATH UID GID MODE
+put() {
+    if [ -f "$root$2" ] && [ ! -L "$root$2" ] && cmp -s "$1" "$root$2" &&
+        [ "$(owner_and_mode "$root$2")" = "$3 $4 $5" ]; then
+        return
+    fi
+    step "write $2" || return 0
+    case $2 in
+    */istio-token | "$tmpfiles" | *.tmpl) ;;
+    *) need_restart ;;
+    esac
+    remember "$2"
+    keep_edits "$2"
+    place "$@"
+    note_installed "$2"
+}
+
+# folder PATH UID GID MODE: there, and owned by them. The mode of one that exists stays.
+folder() {
+    if [ -d "$root$1" ]; then
+        own "$1" "$2" "$3"
+        return
+    fi
+    step "make the folder $1" || return 0
+    remember "$1"
+    mkdir "$root$1"
+    chmod "$4" "$root$1"
+    chown "$2:$3" "$root$1"
+}
+
+# own PATH UID GID: theirs.
+own() {
+    if [ ! -e "$root$1" ] || [ "$(stat -c '%u %g' "$root$1")" = "$2 $3" ]; then
+        return
+    fi
+    step "give $1 to the user $([ "$2" = 0 ] && echo root || echo istio-proxy)" || return 0
+    remember "$1"
+    chown "$2:$3" "$root$1"
+}
+
+# take_away PATH WHY
+take_away() {
+    step "set aside $1: $2" || return 0
+    need_restart
+    remember "$1"
+    rm -f "$root$1"
+}
+
+# ---- the steps ----
+
+# What the package makes, in case that somebody has installed the programs by hand.
+install_folders() {
+    folder /var/lib/istio 0 0 755
+    if [ ! -e "$root/etc/istio" ] && [ ! -L "$root/etc/istio" ]; then
+        istio=/var/lib/istio
+        if step "make the link /etc/istio"; then
+            remember /etc/istio
+            ln -s /var/lib/istio "$root/etc/istio"
+        fi
+    fi
+    for path in "$istio/config" "$istio/proxy" /var/lib/istio/envoy /etc/certs /var/log/istio; do
+        folder "$path" "$uid" "$gid" 755
+    done
+    folder "$run/secrets" "$uid" "$gid" 755
+    folder "$run/secrets/tokens" "$uid" "$gid" 700
+}
+
+install_files() {
+    put "$work/cluster.env" /var/lib/istio/envoy/cluster.env 0 0 644
+    put "$work/mesh.yaml" "$istio/config/mesh" 0 0 644
+    install_root_cert
+    if [ "$token" = yes ]; then
+        put "$work/istio-token" "$state/istio-token" 0 0 600
+        put "$work/istio-token" "$run/secrets/tokens/istio-token" "$uid" "$gid" 600
+    fi
+}
+
+# The agent replaces this file with what the mesh's CA says. So the one that was installed once is
+# not installed again over a newer one.
+install_root_cert() {
+    path=/etc/certs/root-cert.pem
+    if [ "$(was_installed $path)" = "$(sum_of "$work/root-cert.pem")" ] &&
+        grep -q 'BEGIN CERTIFICATE' "$root$path" 2>/dev/null; then
+        return
+    fi
+    put "$work/root-cert.pem" $path "$uid" "$gid" 644
+}
+
+# The token lies on a tmpfs, empty after a reboot.
+install_tmpfiles() {
+    {
+        echo "# Made by xdsgate: brings back Istio's token, whose folder a reboot empties."
+        echo "d $run/secrets 0755 istio-proxy istio-proxy -"
+        echo "d $run/secrets/tokens 0700 istio-proxy istio-proxy -"
+        echo "C $run/secrets/tokens/istio-token 0600 istio-proxy istio-proxy - $state/istio-token"
+    } >"$work/tmpfiles"
+    folder "${tmpfiles%/*}" 0 0 755
+    put "$work/tmpfiles" $tmpfiles 0 0 644
+    if [ -z "$root" ] && ! command -v systemd-tmpfiles >/dev/null 2>&1; then
+        warn "there is no systemd-tmpfiles here: run this file again after each reboot"
+    fi
+}
+
+# A certificate of another account, or one that has run out, would speak louder than the token.
+set_old_certificate_aside() {
+    chain=/etc/certs/cert-chain.pem
+    key=/etc/certs/key.pem
+    if [ ! -s "$root$chain" ] || [ ! -e "$root$key" ]; then
+        return
+    fi
+    why=$(wrong_certificate "$root$chain")
+    if [ -n "$why" ]; then
+        take_away $chain "$why"
+        take_away $key "its certificate is"
+        return
+    fi
+    for path in $chain $key; do
+        own "$path" "$uid" "$gid"
+    done
+}
+
+# wrong_certificate FILE: why it is of no use here; nothing when it is, or when openssl is missing.
+wrong_certificate() {
+    command -v openssl >/dev/null 2>&1 || return 0
+    # shellcheck disable=SC1091 # a file of the bundle
+    wanted=$(. "$work/cluster.env" && echo "/ns/${ISTIO_NAMESPACE:-}/sa/${SERVICE_ACCOUNT:-}")
+    shown=$(openssl x509 -in "$1" -noout -text 2>/dev/null |
+        sed -n 's/.*URI:\(spiffe:[^, ]*\).*/\1/p')
+    case $shown in
+    '') ;;
+    *"$wanted")
+        openssl x509 -in "$1" -noout -checkend 0 >/dev/null 2>&1 || echo "it has expired"
+        ;;
+    *) echo "it is for $shown" ;;
+    esac
+}
+
+# ---- hosts ----
+
+# pairs FILE: "ADDRESS NAME" for each of our names in a hosts file, in its order.
+pairs() {
+    awk -v names="$names" '
+        BEGIN { n = split(names, list, " "); for (i = 1; i <= n; i++) ours[list[i]] = 1 }
+        { sub(/#.*/, ""); for (i = 2; i <= NF; i++)
+            if (tolower($i) in ours) print tolower($1), tolower($i) }' "$1"
+}
+
+# without_names FILE: the file without our names; other names of the same line stay.
+without_names() {
+    awk -v names="$names" '
+        BEGIN { n = split(names, list, " "); for (i = 1; i <= n; i++) ours[list[i]] = 1 }
+        {
+            comment = ""
+            if (at = index($0, "#")) comment = " " substr($0, at)
+            count = split(substr($0, 1, at ? at - 1 : length($0)), field, " ")
+            kept = ""; found = 0
+            for (i = 2; i <= count; i++)
+                if (tolower(field[i]) in ours) found = 1; else kept = kept " " field[i]
+            if (!found) print; else if (kept != "") print field[1] kept comment
+        }' "$1"
+}
+
+# names_of FILE: the names of a hosts file, in one line.
+names_of() {
+    awk '{ sub(/#.*/, ""); for (i = 2; i <= NF; i++) printf "%s ", tolower($i) }' "$1"
+}
+
+# edit_hosts PATH LINES: the names of LINES, a file, stand there with these addresses only.
+edit_hosts() {
+    names=$(names_of "$2")
+    old=/dev/null
+    rights='0 0 644'
+    if [ -f "$root$1" ]; then
+        old=$root$1
+        rights=$(owner_and_mode "$old")
+    fi
+    was=$(pairs "$old")
+    if [ "$was" = "$(pairs "$2")" ]; then
+        return
+    fi
+    if [ -n "$was" ]; then
+        say "$1 has: $(printf '%s' "$was" | tr '\n' ';')"
+    fi
+    if [ "$dry_run" = no ]; then
+        printf '%s\n' "$names" >>"$root$state/names"
+    fi
+    without_names "$old" >"$work/new-hosts"
+    cat "$2" >>"$work/new-hosts"
+    # shellcheck disable=SC2086 # three numbers
+    put "$work/new-hosts" "$1" $rights
+}
+
+# Where cloud-init writes /etc/hosts anew at each boot, its template has to say the same.
+hosts_template() {
+    grep -Eqs '^[[:space:]]*manage_etc_hosts:[[:space:]]*"?(true|True|template)' \
+        "$root/etc/cloud/cloud.cfg" "$root"/etc/cloud/cloud.cfg.d/*.cfg \
+        "$root/var/lib/cloud/instance/cloud-config.txt" || return 0
+    family=$(sed -n 's/"//g; s/^ID=//p; s/^ID_LIKE=//p' "$root/etc/os-release")
+    for name in $family; do
+        case $name in
+        ubuntu) name=debian ;;
+        rhel | fedora | centos) name=redhat ;;
+        esac
+        if [ -f "$root/etc/cloud/templates/hosts.$name.tmpl" ]; then
+            echo "/etc/cloud/templates/hosts.$name.tmpl"
+            return
+        fi
+    done
+}
+
+install_hosts() {
+    sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d; s/$/ # xdsgate/' "$work/hosts" >"$work/hosts-lines"
+    edit_hosts /etc/hosts "$work/hosts-lines"
+    template=$(hosts_template)
+    if [ -n "$template" ]; then
+        edit_hosts "$template" "$work/hosts-lines"
+    fi
+}
+
+# ---- what an older agent has left ----
+
+# same_world PID: a process of this machine, not of a container on it.
+same_world() {
+    [ "$(readlink "/proc/$1/ns/mnt")" = "$(readlink /proc/self/ns/mnt)" ] &&
+        [ "$(readlink "/proc/$1/ns/net")" = "$(readlink /proc/self/ns/net)" ]
+}
+
+runs_by_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; }
+
+# is_agent PID; is_envoy PID: one that Istio's agent has started.
+is_agent() {
+    case $(readlink "/proc/$1/exe" 2>/dev/null) in
+    */pilot-agent | */pilot-agent' (deleted)') ;;
+    *) return 1 ;;
+    esac
+}
+is_envoy() {
+    case $(readlink "/proc/$1/exe" 2>/dev/null) in
+    */envoy | */envoy' (deleted)') grep -qs 'istio/proxy/envoy-rev' "/proc/$1/cmdline" ;;
+    *) return 1 ;;
+    esac
+}
+
+# is_leftover PID: an Envoy without its agent; with systemd, also what belongs to no unit.
+is_leftover() {
+    if ! is_agent "$1" && ! is_envoy "$1"; then
+        return 1
+    fi
+    same_world "$1" || return 1
+    if runs_by_systemd && ! grep -qs '/system\.slice/.*\.service' "/proc/$1/cgroup"; then
+        return 0
+    fi
+    is_envoy "$1" && ! is_agent "$(awk '/^PPid:/ { print $2 }' "/proc/$1/status" 2>/dev/null)"
+}
+
+# end_process PID: by TERM, and by KILL when it is still there 10 s later.
+end_process() {
+    kill "$1" 2>/dev/null || return 0
+    tries=0
+    while [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do
+        tries=$((tries + 1))
+        if [ $tries -gt 10 ]; then
+            kill -KILL "$1" 2>/dev/null || return 0
+        fi
+        sleep 1
+    done
+}
+
+clean_processes() {
+    for process in /proc/[0-9]*; do
+        pid=${process#/proc/}
+        if is_leftover "$pid"; then
+            if step "end process $pid, $(readlink "$process/exe"): an older agent left it"; then
+                need_restart
+                end_process "$pid"
+            fi
+        fi
+    done
+}
+
+# A socket that nobody listens on; the kernel has the names in use, as they were given to bind().
+clean_sockets() {
+    for socket in "$root$istio"/proxy/* "$root$run"/secrets/workload-spiffe-uds/socket; do
+        tail=${socket#"$root${istio%/*}/"}
+        tail=${tail#"$root$run/"}
+        if [ -S "$socket" ] && ! grep -qs "$tail\$" /proc/net/unix; then
+            if step "remove ${socket#"$root"}: nobody listens on it"; then
+                rm -f "$socket"
+            fi
+        fi
+    done
+}
+
+# ---- the service ----
+
+# has_service: does systemd manage the agent here?
+has_service() {
+    [ -z "$root" ] && runs_by_systemd && systemctl cat istio.service >/dev/null 2>&1
+}
+
+# Remember how the service was, once: "service ACTIVE ENABLED - -".
+remember_service() {
+    if ! grep -qs '^service ' "$root$state/list"; then
+        printf 'service %s %s - -\n' "$(systemctl is-active istio.service || :)" \
+            "$(systemctl is-enabled istio.service || :)" >>"$root$state/list"
+    fi
+}
+
+start_service() {
+    if [ "$no_start" = yes ] || [ -n "$root" ]; then
+        return
+    fi
+    if ! has_service; then
+        if [ -e "$state/restart" ]; then
+            say "There is no systemd service istio here: start the agent, anew if it runs:" \
+                "/usr/local/bin/istio-start.sh"
+            rm -f "$state/restart"
+        fi
+        return
+    fi
+    if ! systemctl is-enabled istio.service >/dev/null 2>&1 && step "enable the service istio"; then
+        remember_service
+        systemctl enable istio.service >/dev/null 2>&1 || fail "systemctl enable istio failed"
+    fi
+    if [ -e "$state/restart" ] || ! systemctl is-active istio.service >/dev/null 2>&1; then
+        if step "restart the service istio"; then
+            remember_service
+            systemctl restart istio.service || fail "systemctl restart istio failed:" \
+                "systemctl status istio and journalctl -u istio say why"
+            rm -f "$state/restart"
+        fi
+    fi
+}
+
+# ---- the way back ----
+
+undo_all() {
+    if [ ! -f "$root$state/list" ]; then
+        say "Nothing was installed by this file."
+        return
+    fi
+    # The last one first, so that a folder is empty when its turn comes.
+    awk '{ line[NR] = $0 } END { for (i = NR; i > 0; i--) print line[i] }' "$root$state/list" \
+        >"$work/undo"
+    service=''
+    while read -r kind owner group mode path; do
+        if [ "$kind" = service ]; then
+            service="$owner $group"
+        else
+            undo_one "$kind" "$owner" "$group" "$mode" "$path"
+        fi
+    done <"$work/undo"
+    [ -z "$service" ] || undo_service "${service% *}" "${service#* }"
+    if [ "$dry_run" = no ]; then
+        (cd "$root$state" && rm -rf before list installed names restart)
+    fi
+    [ ! -d "$root$state/edited" ] || say "Files that others had edited are in $state/edited."
+}
+
+# undo_one KIND UID GID MODE PATH
+undo_one() {
+    if [ "$1" = absent ] && [ ! -e "$root$5" ] && [ ! -L "$root$5" ]; then
+        return # gone already, as what was on a tmpfs
+    fi
+    step "$([ "$1" = absent ] && echo remove || echo restore) $5" || return 0
+    if [ -f "$root$5" ] && [ "$1" != folder ]; then
+        case $5 in
+        /etc/certs/*) ;; # the agent's to change
+        */hosts | */hosts.*.tmpl) undo_hosts "$1" "$5" && return ;;
+        *) keep_edits "$5" ;;
+        esac
+    fi
+    case $1 in
+    absent) undo_absent "$5" ;;
+    file)
+        mkdir -p "$root${5%/*}"
+        cp -p "$root$state/before$5" "$work/before"
+        place "$work/before" "$5" "$2" "$3" "$4"
+        ;;
+    folder)
+        if [ -d "$root$5" ]; then
+            chown "$2:$3" "$root$5"
+            chmod "$4" "$root$5"
+        fi
+        ;;
+    esac
+}
+
+undo_absent() {
+    if [ -d "$root$1" ] && [ ! -L "$root$1" ]; then
+        rmdir "$root$1" 2>/dev/null || say "  it stays: it is not empty"
+    else
+        rm -f "$root$1"
+    fi
+}
+
+# undo_hosts KIND PATH: when others have edited the file since, only our names are put back. False:
+# nobody has.
+undo_hosts() {
+    if [ "$(was_installed "$2")" = "$(sum_of "$root$2")" ]; then
+        return 1
+    fi
+    say "  it was edited since: only our names are put back"
+    before=$root$state/before$2
+    [ "$1" = file ] || before=/dev/null
+    names=$(tr '\n' ' ' <"$root$state/names")
+    without_names "$root$2" >"$work/hosts-back"
+    pairs "$before" >>"$work/hosts-back"
+    # shellcheck disable=SC2046 # three numbers
+    place "$work/hosts-back" "$2" $(owner_and_mode "$root$2")
+}
+
+# undo_service ACTIVE ENABLED, as they were
+undo_service() {
+    if [ "$no_start" = yes ] || ! has_service; then
+        return
+    fi
+    if [ "$2" != enabled ] && step "disable the service istio"; then
+        systemctl disable istio.service >/dev/null 2>&1 || warn "systemctl disable istio failed"
+    fi
+    verb=stop
+    if [ "$1" = active ]; then
+        verb=restart
+    fi
+    if step "$verb the service istio"; then
+        systemctl $verb istio.service || warn "systemctl $verb istio failed"
+    fi
+}
+
+# ---- main ----
+
+install_bundle() {
+    unpack
+    check_package
+    check_clock
+    check_token
+    [ "$dry_run" = yes ] || phase=changing
+    say "Installing the bundle for $bundle_title${root:+ under $root}."
+    install_folders
+    install_files
+    install_tmpfiles
+    set_old_certificate_aside
+    install_hosts
+    if [ -z "$root" ]; then
+        clean_processes
+    fi
+    clean_sockets
+    start_service
+}
+
+main() {
+    read_options "$@"
+    check_tools
+    find_folders
+    trap close_state EXIT
+    trap 'exit 3' HUP INT TERM
+    open_state
+    if [ "$undo" = yes ]; then
+        phase=changing
+        undo_all
+    else
+        install_bundle
+    fi
+    case $changed$dry_run in
+    no*) say "unchanged" ;;
+    yesyes) say "would be changed" ;;
+    *) say "changed" ;;
+    esac
+}
+
+main "$@" </dev/null

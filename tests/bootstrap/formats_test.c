@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bootstrap/formats.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/certs/ca_fixture.h"
+
+#define NOW INT64_C(1800000000)
+#define MESH "defaultConfig: {}\n"
+#define ENV "ISTIO_NAMESPACE=vms\n"
+#define HOSTS "10.0.0.5 istiod.istio-system.svc\n"
+#define TOKEN "aGVhZGVy.Y2xhaW1z.c2ln"
+
+static const struct format_opts opts = {"web in vms", NOW};
+
+static struct ca_fixture *fixture(void **state)
+{
+    return *state;
+}
+
+/* A bundle whose file `name` has this content, or is missing when that is NULL. */
+static struct bundle make_bundle(void **state, const char *name, const char *content)
+{
+    const struct ca_fixture *f = fixture(state);
+    struct cert_bytes root = ca_fixture_pem_of(f, &f->root);
+    char pem[4096];
+    snprintf(pem, sizeof(pem), "%.*s", (int)root.n, (const char *)root.data);
+    cert_bytes_fini(&root);
+    const char *const files[][2] = {{BUNDLE_MESH, MESH},
+                                    {BUNDLE_ENV, ENV},
+                                    {BUNDLE_ROOT, pem},
+                                    {BUNDLE_TOKEN, TOKEN},
+                                    {BUNDLE_HOSTS, HOSTS}};
+    struct bundle b;
+    bundle_init(&b);
+
+    for (size_t i = 0; i < 5; i++) {
+        const char *text = name != NULL && strcmp(files[i][0], name) == 0 ? content : files[i][1];
+        if (text != NULL) {
+            mode_t mode = strcmp(files[i][0], BUNDLE_TOKEN) == 0 ? 0600 : 0644;
+            assert_int_equal(bundle_add(&b, files[i][0], text, strlen(text), mode), RC_OK);
+        }
+    }
+    return b;
+}
+
+/* Render; the text with a final NUL, owned. NULL: refused, and why says it. */
+static char *render(enum bundle_format f, struct bundle *b, const struct format_opts *o,
+                    char why[FORMAT_WHY_BYTES], size_t *n)
+{
+    struct text t;
+    char *copy = NULL;
+
+    text_init(&t);
+    enum rc rc = format_render(f, b, o, &t, why, FORMAT_WHY_BYTES);
+    if (rc == RC_OK) {
+        copy = calloc(1, t.n + 1);
+        memcpy(copy, t.data, t.n);
+        *n = t.n;
+    } else {
+        assert_int_equal(rc, RC_INVALID);
+    }
+    text_fini(&t);
+    bundle_fini(b);
+    return copy;
+}
+
+static char *render_good(enum bundle_format f, struct bundle b, const struct format_opts *o)
+{
+    char why[FORMAT_WHY_BYTES] = "";
+    size_t n = 0;
+    char *text = render(f, &b, o, why, &n);
+
+    assert_string_equal(why, "");
+    assert_non_null(text);
+    return text;
+}
+
+static void expect_refused(struct bundle b, const char *said)
+{
+    static const enum bundle_format all[] = {FORMAT_TAR, FORMAT_SCRIPT, FORMAT_CLOUD_INIT,
+                                             FORMAT_ANSIBLE};
+    char why[FORMAT_WHY_BYTES] = "";
+    struct text t;
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        text_init(&t);
+        assert_int_equal(format_render(all[i], &b, &opts, &t, why, sizeof(why)), RC_INVALID);
+        assert_non_null(strstr(why, said));
+        text_fini(&t);
+    }
+    assert_int_equal(format_write(FORMAT_DIR, &b, &opts, "nowhere/at/all", why, sizeof(why)),
+                     RC_INVALID);
+    assert_non_null(strstr(why, said));
+    bundle_fini(&b);
+}
+
+static void test_formats__names__as_on_the_command_line(void **state)
+{
+    (void)state;
+
+    assert_string_equal(format_name(FORMAT_DIR), "dir");
+    assert_string_equal(format_name(FORMAT_TAR), "tar");
+    assert_string_equal(format_name(FORMAT_SCRIPT), "script");
+    assert_string_equal(format_name(FORMAT_CLOUD_INIT), "cloud-init");
+    assert_string_equal(format_name(FORMAT_ANSIBLE), "ansible");
+}
+
+static void test_formats__file_missing__refused_by_name(void **state)
+{
+    expect_refused(make_bundle(state, BUNDLE_MESH, NULL), "mesh.yaml: missing");
+    expect_refused(make_bundle(state, BUNDLE_ENV, NULL), "cluster.env: missing");
+    expect_refused(make_bundle(state, BUNDLE_ROOT, NULL), "root-cert.pem: missing");
+    expect_refused(make_bundle(state, BUNDLE_HOSTS, NULL), "hosts: missing");
+}
+
+static void test_formats__no_token__is_fine(void **state)
+{
+    char *script = render_good(FORMAT_SCRIPT, make_bundle(state, BUNDLE_TOKEN, NULL), &opts);
+
+    assert_null(strstr(script, "istio-token) cat"));
+    free(script);
+}
+
+static void test_formats__unknown_file__refused(void **state)
+{
+    struct bundle b = make_bundle(state, NULL, NULL);
+    assert_int_equal(bundle_add(&b, "other", "x", 1, 0644), RC_OK);
+
+    expect_refused(b, "other: not a file of a bundle");
+}
+
+static void test_formats__token_of_several_lines_or_odd_bytes__refused(void **state)
+{
+    static const char *const bad[] = {"", "\n", "a\nb", "a b", "a\n\n", "\ta", "a\x7f", "\xc3\xa4"};
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        expect_refused(make_bundle(state, BUNDLE_TOKEN, bad[i]), "istio-token: not one word");
+    }
+}
+
+static void test_formats__token_with_a_last_newline__is_fine(void **state)
+{
+    free(render_good(FORMAT_SCRIPT, make_bundle(state, BUNDLE_TOKEN, TOKEN "\n"), &opts));
+}
+
+static void test_formats__hosts__needs_a_line_with_an_address(void **state)
+{
+    expect_refused(make_bundle(state, BUNDLE_HOSTS, ""), "hosts: names no gateway");
+    expect_refused(make_bundle(state, BUNDLE_HOSTS, "\n # 10.0.0.5 x\n"), "hosts: names no");
+    free(render_good(FORMAT_SCRIPT, make_bundle(state, BUNDLE_HOSTS, "# x\n  ::1 x"), &opts));
+}
+
+static void test_formats__roots__are_certificates_and_no_key(void **state)
+{
+    const struct ca_fixture *f = fixture(state);
+    struct cert_bytes key = ca_fixture_key_of(f, &f->root, NULL);
+    char text[4096];
+    snprintf(text, sizeof(text), "%.*s", (int)key.n, (const char *)key.data);
+    cert_bytes_fini(&key);
+
+    expect_refused(make_bundle(state, BUNDLE_ROOT, "nothing"), "root-cert.pem has neither");
+    expect_refused(make_bundle(state, BUNDLE_ROOT, ""), "root-cert.pem");
+    expect_refused(make_bundle(state, BUNDLE_ROOT, text), "root-cert.pem has a private key");
+}
+
+/* A number of a header. */
+static unsigned long octal(const char *field, size_t n)
+{
+    char text[16] = "";
+    memcpy(text, field, n);
+    return strtoul(text, NULL, 8);
+}
+
+static void test_tar__first_header__as_posix_has_it(void **state)
+{
+    struct bundle b = make_bundle(state, NULL, NULL);
+    char why[FORMAT_WHY_BYTES];
+    size_t n = 0;
+    char *tar = render(FORMAT_TAR, &b, &opts, why, &n);
+    assert_non_null(tar);
+
+    assert_int_equal(n % 10240, 0);
+    assert_string_equal(tar, "mesh.yaml");
+    assert_int_equal(octal(tar + 100, 8), 0644);
+    assert_int_equal(octal(tar + 124, 12), strlen(MESH));
+    assert_int_equal(octal(tar + 136, 12), NOW);
+    assert_memory_equal(tar + 257,
+                        "ustar\0"
+                        "00",
+                        8);
+    unsigned long sum = 8 * ' ';
+    for (size_t i = 0; i < 512; i++) {
+        sum += i >= 148 && i < 156 ? 0 : (unsigned char)tar[i];
+    }
+    assert_int_equal(octal(tar + 148, 8), sum);
+    assert_memory_equal(tar + 512, MESH, strlen(MESH));
+    assert_string_equal(tar + 1024, "cluster.env");
+    free(tar);
+}
+
+static void test_script__title_with_odd_characters__they_become_question_marks(void **state)
+{
+    const struct format_opts odd = {"a'; rm -rf /\n\"$(x)`{{y}}\xc3", NOW};
+    char *script = render_good(FORMAT_SCRIPT, make_bundle(state, NULL, NULL), &odd);
+    char *playbook = render_good(FORMAT_ANSIBLE, make_bundle(state, NULL, NULL), &odd);
+
+    assert_non_null(strstr(script, "\nbundle_title='a\?\? rm -rf /\?\?\?\?x\?\?\?\?y\?\?\?'\n"));
+    assert_non_null(strstr(playbook, "mesh: a\?\? rm -rf /\?\?\?\?x\?\?\?\?y\?\?\?\"\n"));
+    free(script);
+    free(playbook);
+}
+
+static void test_script__dates__of_the_roots_and_the_token(void **state)
+{
+    /* {"exp":1900000000} */
+    const char *token = "e30.eyJleHAiOjE5MDAwMDAwMDB9.c2ln\n";
+    char *script = render_good(FORMAT_SCRIPT, make_bundle(state, BUNDLE_TOKEN, token), &opts);
+    char *other = render_good(FORMAT_SCRIPT, make_bundle(state, NULL, NULL), &opts);
+
+    assert_non_null(strstr(script, "\nbundle_created=1800000000\n"));
+    assert_non_null(strstr(script, "\nbundle_token_until=1900000000\n"));
+    assert_non_null(strstr(other, "\nbundle_token_until=0\n"));
+    const char *from = strstr(script, "\nbundle_roots_from=");
+    const char *until = strstr(script, "\nbundle_roots_until=");
+    assert_non_null(from);
+    assert_non_null(until);
+    long long first = strtoll(strchr(from, '=') + 1, NULL, 10);
+    long long last = strtoll(strchr(until, '=') + 1, NULL, 10);
+    assert_true(first > 1600000000 && last > first);
+    free(script);
+    free(other);
+}
+
+static mode_t mode_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(lstat(path, &st), 0);
+    return st.st_mode;
+}
+
+static void test_dir__written_twice__files_are_replaced_and_others_stay(void **state)
+{
+    char folder[PATH_BYTES];
+    char path[PATH_BYTES + 16];
+    char why[FORMAT_WHY_BYTES] = "";
+    snprintf(folder, sizeof(folder), "%s/out", fixture(state)->dir);
+
+    for (int i = 0; i < 2; i++) {
+        struct bundle b = make_bundle(state, NULL, NULL);
+        enum rc rc = format_write(FORMAT_DIR, &b, &opts, folder, why, sizeof(why));
+        assert_int_equal(rc, RC_OK);
+        bundle_fini(&b);
+        snprintf(path, sizeof(path), "%s/mine", folder);
+        pki_write_text(path, "mine");
+    }
+
+    assert_int_equal(mode_of(folder), S_IFDIR | 0700);
+    assert_int_equal(mode_of(path), S_IFREG | (mode_of(path) & 0777));
+    unlink(path);
+    static const char *const names[] = {BUNDLE_MESH, BUNDLE_ENV, BUNDLE_ROOT, BUNDLE_TOKEN,
+                                        BUNDLE_HOSTS};
+    for (size_t i = 0; i < 5; i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        bool secret = strcmp(names[i], BUNDLE_TOKEN) == 0;
+        assert_int_equal(mode_of(path), S_IFREG | (secret ? 0600 : 0644));
+        unlink(path);
+    }
+    assert_int_equal(rmdir(folder), 0); /* nothing else is left in it */
+}
+
+static void test_write__no_folder_for_it__error_names_the_path(void **state)
+{
+    char why[FORMAT_WHY_BYTES] = "";
+    struct bundle b = make_bundle(state, NULL, NULL);
+
+    assert_int_equal(format_write(FORMAT_TAR, &b, &opts, "/nowhere/x.tar", why, sizeof(why)),
+                     RC_SYSTEM);
+    assert_string_equal(why, "/nowhere/x.tar: No such file or directory");
+    bundle_fini(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_formats__names__as_on_the_command_line),
+        cmocka_unit_test(test_formats__file_missing__refused_by_name),
+        cmocka_unit_test(test_formats__no_token__is_fine),
+        cmocka_unit_test(test_formats__unknown_file__refused),
+        cmocka_unit_test(test_formats__token_of_several_lines_or_odd_bytes__refused),
+        cmocka_unit_test(test_formats__token_with_a_last_newline__is_fine),
+        cmocka_unit_test(test_formats__hosts__needs_a_line_with_an_address),
+        cmocka_unit_test(test_formats__roots__are_certificates_and_no_key),
+        cmocka_unit_test(test_tar__first_header__as_posix_has_it),
+        cmocka_unit_test(test_script__title_with_odd_characters__they_become_question_marks),
+        cmocka_unit_test(test_script__dates__of_the_roots_and_the_token),
+        cmocka_unit_test(test_dir__written_twice__files_are_replaced_and_others_stay),
+        cmocka_unit_test(test_write__no_folder_for_it__error_names_the_path),
+    };
+    return cmocka_run_group_tests(tests, ca_fixture_setup, ca_fixture_teardown);
+}
