@@ -115,11 +115,10 @@ bool go_duration_parse(const char *text, int64_t *ns)
             return false;
         }
     }
-    if (sum == TOP) {
-        *ns = INT64_MIN;
-        return negative;
+    if (sum == TOP && !negative) {
+        return false;
     }
-    *ns = negative ? -(int64_t)sum : (int64_t)sum;
+    *ns = sum == TOP ? INT64_MIN : negative ? -(int64_t)sum : (int64_t)sum;
     return true;
 }
 

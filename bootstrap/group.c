@@ -254,8 +254,7 @@ char *group_port_numbers(const struct group *g)
     return text;
 }
 
-/* In the order of Go's struct PodPort (pkg/model/proxy.go), which leaves an empty name out; jansson
- * keeps the order in which keys are set. */
+/* In the order of Go's struct PodPort (pkg/model/proxy.go), which leaves an empty name out. */
 static json_t *make_port(const struct group *g, const char *name)
 {
     json_int_t number = port_number(g, name);
@@ -284,10 +283,14 @@ enum rc group_ports_json(const struct group *g, char **out)
     }
     const char **names = sort_ports(g);
     json_t *list = json_array();
-    if (names != NULL && list != NULL && fill_ports(g, names, list) == RC_OK) {
-        *out = json_dumps(list, JSON_COMPACT);
+    enum rc rc = RC_NO_MEMORY;
+    if (names != NULL && list != NULL) {
+        rc = fill_ports(g, names, list);
+    }
+    if (rc == RC_OK) {
+        rc = doc_write_json_as_set(list, out, NULL);
     }
     json_decref(list);
     free(names);
-    return *out != NULL ? RC_OK : RC_NO_MEMORY;
+    return rc;
 }

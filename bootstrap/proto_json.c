@@ -417,8 +417,12 @@ static enum rc copy_unknown(const char *message, const json_t *in, json_t *out)
 
     json_object_foreach(walkable(in), key, value)
     {
-        if (find_field(message, key) == NULL && !json_is_null(value) &&
-            json_object_set_new(out, key, json_deep_copy(value)) != 0) {
+        json_t *copy = NULL;
+        if (find_field(message, key) != NULL || json_is_null(value)) {
+            continue;
+        }
+        TRY(doc_copy(value, &copy));
+        if (json_object_set_new(out, key, copy) != 0) {
             return RC_NO_MEMORY;
         }
     }

@@ -147,17 +147,30 @@ static enum rc fill(const struct bundle_opts *o, const struct group *g, const js
     return RC_OK;
 }
 
+/* The metadata that the mesh gives to every proxy; owned by the caller. */
+static enum rc copy_metadata(const json_t *config, json_t **out)
+{
+    const json_t *said = json_object_get(config, "proxyMetadata");
+
+    if (said != NULL) {
+        return doc_copy(said, out);
+    }
+    *out = json_object();
+    return *out != NULL ? RC_OK : RC_NO_MEMORY;
+}
+
 static enum rc make(const struct bundle_opts *o, const struct group *g, json_t *mesh,
                     const struct why *w, json_t **out)
 {
     json_t *said = json_object_get(mesh, "defaultConfig");
     json_t *config = said != NULL ? json_incref(said) : json_object();
-    json_t *metadata = config != NULL && json_object_get(config, "proxyMetadata") != NULL
-                           ? json_copy(json_object_get(config, "proxyMetadata"))
-                           : json_object();
-    enum rc rc = RC_NO_MEMORY;
+    json_t *metadata = NULL;
 
-    if (config != NULL && metadata != NULL) {
+    if (config == NULL) {
+        return RC_NO_MEMORY;
+    }
+    enum rc rc = copy_metadata(config, &metadata);
+    if (rc == RC_OK) {
         rc = fill(o, g, mesh, w, config, metadata);
     }
     json_decref(metadata);

@@ -174,11 +174,9 @@ static enum rc write_env(const json_t *env, char **out)
 enum rc render_env(const struct bundle_opts *o, const struct group *g, const json_t *config,
                    const struct why *w, char **out)
 {
-    json_t *env = json_copy(json_object_get(config, "proxyMetadata"));
+    json_t *env = NULL;
 
-    if (env == NULL) {
-        return RC_NO_MEMORY;
-    }
+    TRY(doc_copy(json_object_get(config, "proxyMetadata"), &env));
     enum rc rc = check_keys(env, w);
     if (rc == RC_OK) {
         rc = fill(o, g, config, w, env);

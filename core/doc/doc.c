@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,4 +81,53 @@ const char *doc_text(const json_t *v, ...)
     va_end(keys);
     const char *text = json_string_value(v);
     return text != NULL && strlen(text) == json_string_length(v) ? text : NULL;
+}
+
+/* ---- copying ---- */
+
+static enum rc copy_object(const json_t *v, json_t *to)
+{
+    const char *key;
+    json_t *value;
+
+    /* jansson's iterators want an object that could be changed, and do not change it. */
+    json_object_foreach((json_t *)(uintptr_t)v, key, value)
+    {
+        json_t *copy = NULL;
+        TRY(doc_copy(value, &copy));
+        if (json_object_set_new(to, key, copy) != 0) {
+            return RC_NO_MEMORY;
+        }
+    }
+    return RC_OK;
+}
+
+static enum rc copy_array(const json_t *v, json_t *to)
+{
+    for (size_t i = 0; i < json_array_size(v); i++) {
+        json_t *copy = NULL;
+        TRY(doc_copy(json_array_get(v, i), &copy));
+        if (json_array_append_new(to, copy) != 0) {
+            return RC_NO_MEMORY;
+        }
+    }
+    return RC_OK;
+}
+
+enum rc doc_copy(const json_t *v, json_t **out)
+{
+    bool object = json_is_object(v);
+    bool array = json_is_array(v);
+    json_t *to = object ? json_object() : array ? json_array() : json_deep_copy(v);
+
+    if (to == NULL) {
+        return RC_NO_MEMORY;
+    }
+    enum rc rc = object ? copy_object(v, to) : array ? copy_array(v, to) : RC_OK;
+    if (rc != RC_OK) {
+        json_decref(to);
+        return rc;
+    }
+    *out = to;
+    return RC_OK;
 }

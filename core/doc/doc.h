@@ -90,6 +90,20 @@ enum rc doc_write_yaml(const json_t *v, char **out, size_t *n) MUST_USE;
  */
 enum rc doc_write_json(const json_t *v, char **out, size_t *n) MUST_USE;
 
+/** The same with the keys of each object in the order in which they were set, for readers that
+ * compare texts. */
+enum rc doc_write_json_as_set(const json_t *v, char **out, size_t *n) MUST_USE;
+
+/**
+ * A copy of v and of all in it. (json_copy() and json_deep_copy() of jansson 2.14 lose what there
+ * is no memory for, without a word.)
+ *
+ * v    borrowed.
+ * out  owned by the caller.
+ * Returns RC_OK or RC_NO_MEMORY.
+ */
+enum rc doc_copy(const json_t *v, json_t **out) MUST_USE;
+
 /**
  * The value at the end of a path of keys, such as doc_at(v, "metadata", "name", NULL).
  *

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON by jansson. Its bounds are fixed when it is built, so ours are checked before it reads. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,16 +116,48 @@ enum rc doc_parse_json(const char *text, size_t n, struct doc_error *err, json_t
                     "%s", text_of(code));
 }
 
-enum rc doc_write_json(const json_t *v, char **out, size_t *n)
+/* ---- writing ---- */
+
+static int on_text(const char *text, size_t n, void *file)
 {
+    return fwrite(text, 1, n, file) == n ? 0 : -1;
+}
+
+/* jansson (2.14, dump.c) goes on when a key of an object could not be written, and says that all is
+ * well; the stream remembers. */
+static enum rc write_json(const json_t *v, size_t flags, char **out, size_t *n)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *file = open_memstream(&text, &len);
+
     doc_wipe_when_freed();
-    char *text = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-    if (text == NULL) {
+    if (file == NULL) {
         return RC_NO_MEMORY;
     }
-    if (n != NULL) {
-        *n = strlen(text);
+    bool bad = json_dump_callback(v, on_text, file, JSON_COMPACT | JSON_ENCODE_ANY | flags) != 0;
+    bad = ferror(file) != 0 || bad;
+    bad = fclose(file) != 0 || bad;
+    if (bad) {
+        if (text != NULL) {
+            explicit_bzero(text, len);
+        }
+        free(text);
+        return RC_NO_MEMORY;
     }
     *out = text;
+    if (n != NULL) {
+        *n = len;
+    }
     return RC_OK;
+}
+
+enum rc doc_write_json(const json_t *v, char **out, size_t *n)
+{
+    return write_json(v, JSON_SORT_KEYS, out, n);
+}
+
+enum rc doc_write_json_as_set(const json_t *v, char **out, size_t *n)
+{
+    return write_json(v, 0, out, n);
 }

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every allocation of reading and rendering fails once, ours and jansson's: the result is always
+ * RC_NO_MEMORY, and nothing is lost (the address sanitizer counts). libyaml's and those of stdio
+ * are not caught.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/bootstrap/render_fixture.h"
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+char *__wrap_strdup(const char *s);
+
+/* Allocations until one fails; 0: none will. */
+static size_t countdown;
+
+static bool fails(void)
+{
+    return countdown > 0 && --countdown == 0;
+}
+
+void *__wrap_malloc(size_t n)
+{
+    return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+char *__wrap_strdup(const char *s)
+{
+    return fails() ? NULL : __real_strdup(s);
+}
+
+static const char group[] =
+    "metadata:\n  name: vm\n  namespace: vms\n  annotations:\n"
+    "    proxy.istio.io/config: '{concurrency: 0, proxyMetadata: {A: b}, drainDuration: 1m}'\n"
+    "spec:\n  metadata: {labels: {app: a}}\n  probe: {httpGet: {httpHeaders: [{name: x}]}}\n"
+    "  template: {ports: {http: 80, '': 81}, labels: {x: z}}\n";
+static const char mesh[] =
+    "defaultConfig: {tracing: {customTags: {a: {literal: {value: ''}}}}, new: [1.5], meshId: m}\n";
+
+static enum rc read_both(json_t **g, json_t **m)
+{
+    struct doc_error err;
+    TRY(doc_parse_yaml(group, sizeof(group) - 1, &err, g));
+    return doc_parse_yaml(mesh, sizeof(mesh) - 1, &err, m);
+}
+
+static enum rc run(void)
+{
+    char why[300];
+    struct bundle b;
+    json_t *g = NULL;
+    json_t *m = NULL;
+    bundle_init(&b);
+    enum rc rc = read_both(&g, &m);
+    if (rc == RC_OK) {
+        struct bundle_opts o = {.workload_group = g,
+                                .mesh_config = m,
+                                .root_cert = ROOT_PEM,
+                                .token = "t",
+                                .istio_namespace = "istio-system",
+                                .revision = "r",
+                                .gateways = {"192.0.2.1"},
+                                .n_gateways = 1,
+                                .internal_ip = "10.0.0.1",
+                                .autoregister = true,
+                                .dns_capture = true};
+        rc = bundle_render(&o, &b, why, sizeof(why));
+        assert_int_equal(b.n, rc == RC_OK ? 5 : 0);
+        assert_string_equal(why, "");
+    }
+    json_decref(g);
+    json_decref(m);
+    bundle_fini(&b);
+    return rc;
+}
+
+static void test_render__each_allocation_fails__no_memory(void **state)
+{
+    size_t n = 0;
+    bool over = false;
+    (void)state;
+    assert_int_equal(run(), RC_OK);
+    while (!over) {
+        countdown = ++n;
+        enum rc rc = run();
+        over = countdown > 0;
+        countdown = 0;
+        assert_int_equal(rc, over ? RC_OK : RC_NO_MEMORY);
+    }
+    assert_in_range(n, 200, 100000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_render__each_allocation_fails__no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What istioctl does not check, and where we differ from it. What is equal: golden_test.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "tests/bootstrap/render_fixture.h"
+
+static void test_render__bad_group__refused_by_field(void **state)
+{
+    static const struct {
+        const char *group;
+        const char *what;
+    } cases[] = {
+        {"[1]", "WorkloadGroup: it must be a mapping"},
+        {"kind: ServiceEntry\n", "this is a ServiceEntry"},
+        {"apiVersion: v1\nmetadata: {name: a}\n", "apiVersion must be networking.istio.io/v1"},
+        {"metadata: {namespace: vms}\nspec: {}\n", "metadata.name is missing"},
+        {"metadata: {name: vm}\nspec: {}\n", "metadata.namespace is missing"},
+        {"metadata: {name: vm, namespace: vms}\n", "spec is missing"},
+        {"metadata: {name: vm, namespace: vms}\nspec: 5\n", "spec is missing"},
+        {"metadata: {name: 'v m', namespace: vms}\nspec: {}\n", "metadata.name v m is no name"},
+        {"metadata: {name: vm, namespace: ../x}\nspec: {}\n", "metadata.namespace ../x is no name"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {template: 5}\n",
+         "spec.template must be a mapping"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {template: {serviceAccount: 5}}\n",
+         "spec.template.serviceAccount must be a text"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {template: {serviceAccount: a/b}}\n",
+         "spec.template.serviceAccount a/b is no name"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {template: {ports: {http: 0}}}\n",
+         "spec.template.ports.http must be from 1 to 65535"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {template: {ports: {http: 65536}}}\n",
+         "spec.template.ports.http must be from 1 to 65535"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {template: {ports: {http: x}}}\n",
+         "spec.template.ports.http must be a whole number"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {metadata: {labels: {a: 1}}}\n",
+         "spec.metadata.labels.a must be a text"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {metadata: {labels: {a: \"x\\0\"}}}\n",
+         "spec.metadata.labels.a holds a NUL"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {probe: {periodSeconds: 1.5}}\n",
+         "spec.probe.periodSeconds must be a whole number"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {probe: {exec: {command: sh}}}\n",
+         "spec.probe.exec.command must be a list"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {probe: {httpGet: {httpHeaders: [1]}}}\n",
+         "spec.probe.httpGet.httpHeaders.[0] must be a mapping"},
+        {"metadata: {name: vm, namespace: vms, annotations: {proxy.istio.io/config: 'a: *b'}}\n"
+         "spec: {}\n",
+         "annotation proxy.istio.io/config: line 1, column 4: aliases"},
+        {"metadata: {name: vm, namespace: vms, annotations: {proxy.istio.io/config: '5'}}\n"
+         "spec: {}\n",
+         "annotation proxy.istio.io/config: it must be a mapping"},
+        {"metadata: {name: vm, namespace: vms, annotations: {proxy.istio.io/config: "
+         "\"--- {}\\n--- {}\"}}\nspec: {}\n",
+         "it holds two documents"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {metadata: {annotations: "
+         "{proxy.istio.io/config: 'concurrency: x'}}}\n",
+         "annotation proxy.istio.io/config: concurrency must be a whole number"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bundle_opts o = opts_of(cases[i].group, MESH);
+        refuse_opts(&o, cases[i].what);
+        free_opts(&o);
+    }
+}
+
+static void test_render__bad_mesh__refused_by_field(void **state)
+{
+    static const struct {
+        const char *mesh;
+        const char *what;
+    } cases[] = {
+        {"[]", "mesh config: it must be a mapping"},
+        {"defaultConfig: 5\n", "mesh config: defaultConfig must be a mapping"},
+        {"trustDomain: 5\n", "mesh config: trustDomain must be a text"},
+        {"defaultConfig: {drainDuration: 45}\n", "defaultConfig.drainDuration must be a duration"},
+        {"defaultConfig: {interceptionMode: TPROX}\n",
+         "defaultConfig.interceptionMode has a value that Istio does not know"},
+        {"defaultConfig: {proxyMetadata: {A: 1}}\n",
+         "defaultConfig.proxyMetadata.A must be a text: put it in quotes"},
+        {"defaultConfig: {proxyMetadata: {'A B; id #': x}}\n",
+         "key \"A B; id #\" is no name of a variable"},
+        {"defaultConfig: {proxyMetadata: {\"A\\nB\": x}}\n", "key \"A?B\" is no name"},
+        {"defaultConfig: {proxyMetadata: {'': x}}\n", "key \"\" is no name"},
+        {"defaultConfig: {sds: {enabled: 'yes'}}\n", "sds.enabled must be true or false"},
+        {"defaultConfig: {tracing: {sampling: x}}\n", "tracing.sampling must be a number"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bundle_opts o = opts_of(GROUP, cases[i].mesh);
+        refuse_opts(&o, cases[i].what);
+        free_opts(&o);
+    }
+}
+
+static void test_render__bad_options__refused(void **state)
+{
+    struct bundle_opts good = opts_of(GROUP, MESH);
+    struct bundle_opts o = good;
+    (void)state;
+    o.mesh_config = NULL;
+    refuse_opts(&o, "mesh config: there is none");
+    o = good;
+    o.root_cert = NULL;
+    refuse_opts(&o, "root certificate: it holds no PEM");
+    o.root_cert = "geheim";
+    refuse_opts(&o, "root certificate: it holds no PEM");
+    o = good;
+    o.group = "other";
+    refuse_opts(&o, "metadata.name is vm, but other is asked for");
+    o = good;
+    o.name_space = "other";
+    refuse_opts(&o, "metadata.namespace is vms, but other is asked for");
+    o = good;
+    o.revision = "a;b";
+    refuse_opts(&o, "revision a;b is no name");
+    o = good;
+    o.istio_namespace = "";
+    refuse_opts(&o, "istio's namespace  is no name");
+    o = good;
+    o.internal_ip = "10.0.0.1";
+    o.external_ip = "10.0.0.1";
+    refuse_opts(&o, "exclude each other");
+    o = good;
+    o.token = " \n";
+    refuse_opts(&o, "token: it is empty");
+    o.token = "the.secret\n.token";
+    refuse_opts(&o, "token: it must be one word");
+    o.token = "the.secret\xc3\xa4";
+    refuse_opts(&o, "token: it must be one word");
+    free_opts(&good);
+}
+
+static void test_render__address_that_means_something_else_everywhere__refused(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *what;
+    } cases[] = {
+        {"127.0.0.1", "loopback"},
+        {"127.9.9.9", "loopback"},
+        {"::1", "loopback"},
+        {"169.254.1.1", "link-local"},
+        {"fe80::1", "link-local"},
+        {"0.0.0.0", "unspecified"},
+        {"0.1.2.3", "unspecified"},
+        {"::", "unspecified"},
+        {"224.0.0.1", "group"},
+        {"255.255.255.255", "group"},
+        {"ff02::1", "group"},
+        {"::ffff:10.0.0.1", "IPv4 in"},
+        {"", "no IP address"},
+        {"gate.example", "no IP address"},
+        {"10.0.0.1:1", "no IP"},
+        {"10.0.0", "no IP address"},
+        {"10.0.0.1 ", "no IP address"},
+        {"fe80::1%eth0", "no IP"},
+    };
+    struct bundle_opts good = opts_of(GROUP, MESH);
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bundle_opts o = good;
+        o.gateways[0] = cases[i].text;
+        refuse_opts(&o, cases[i].what);
+        o = good;
+        o.internal_ip = cases[i].text;
+        refuse_opts(&o, cases[i].what);
+        o = good;
+        o.external_ip = cases[i].text;
+        refuse_opts(&o, cases[i].what);
+    }
+    free_opts(&good);
+}
+
+static void assert_hosts(const struct bundle_opts *o, const char *expected)
+{
+    struct bundle b;
+    accept_opts(o, &b);
+    assert_string_equal(bundle_find(&b, BUNDLE_HOSTS)->data, expected);
+    bundle_fini(&b);
+}
+
+static void test_hosts__gateways__a_line_each(void **state)
+{
+    struct bundle_opts o = opts_of(GROUP, MESH);
+    (void)state;
+    o.n_gateways = 0;
+    refuse_opts(&o, "no address of a gateway");
+    o.n_gateways = 3;
+    o.gateways[1] = "2001:DB8:0:0::1";
+    o.gateways[2] = "192.0.2.2";
+    assert_hosts(&o, "192.0.2.1 istiod.istio-system.svc\n2001:db8::1 istiod.istio-system.svc\n"
+                     "192.0.2.2 istiod.istio-system.svc\n");
+    o.revision = "canary";
+    o.n_gateways = 1;
+    assert_hosts(&o, "192.0.2.1 istiod-canary.istio-system.svc istiod.istio-system.svc\n");
+    o.n_gateways = 4;
+    o.gateways[3] = "2001:db8::0001";
+    refuse_opts(&o, "gateway: 2001:db8::1 is given twice");
+    free_opts(&o);
+}
+
+/* The name that the agent dials is only added when nothing else could resolve it. */
+static void test_hosts__discovery_address__added_when_of_the_cluster(void **state)
+{
+    static const char *const cases[][2] = {
+        {"other.ns.svc:15012", " other.ns.svc"},
+        {"other.ns.svc.cluster.local:15012", " other.ns.svc.cluster.local"},
+        {"istiod.istio-system.svc:15012", ""},
+        {"istiod.example.com:15012", ""},
+        {"istiod.svcs.example.com:15012", ""},
+        {"10.0.0.1:15012", ""},
+        {"[2001:db8::1]:15012", ""},
+        {"a b.svc:1", ""},
+        {"", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char mesh[200];
+        char hosts[200];
+        (void)snprintf(mesh, sizeof(mesh), "defaultConfig: {discoveryAddress: '%s'}\n",
+                       cases[i][0]);
+        (void)snprintf(hosts, sizeof(hosts), "192.0.2.1 istiod.istio-system.svc%s\n", cases[i][1]);
+        struct bundle_opts o = opts_of(GROUP, mesh);
+        assert_hosts(&o, hosts);
+        free_opts(&o);
+    }
+}
+
+static void test_render__token__trimmed_or_left_out(void **state)
+{
+    struct bundle_opts o = opts_of(GROUP, MESH);
+    struct bundle b;
+    (void)state;
+    o.token = "a.b.c\n";
+    accept_opts(&o, &b);
+    assert_string_equal(bundle_find(&b, BUNDLE_TOKEN)->data, "a.b.c");
+    assert_int_equal(bundle_find(&b, BUNDLE_TOKEN)->mode, 0600);
+    bundle_fini(&b);
+    o.token = NULL;
+    accept_opts(&o, &b);
+    assert_null(bundle_find(&b, BUNDLE_TOKEN));
+    assert_int_equal(b.n, 4);
+    bundle_fini(&b);
+    free_opts(&o);
+}
+
+/* istioctl ends with a nil dereference here. */
+static void test_render__no_metadata_but_annotation__merged(void **state)
+{
+    struct bundle_opts o =
+        opts_of("metadata: {name: vm, namespace: vms, annotations: {proxy.istio.io/config: "
+                "'proxyMetadata: {A: b}'}}\nspec: {}\n",
+                "defaultConfig: {meshId: m}\n");
+    struct bundle b;
+    (void)state;
+    accept_opts(&o, &b);
+    assert_non_null(strstr(bundle_find(&b, BUNDLE_ENV)->data, "\nCANONICAL_SERVICE='vm'\n"));
+    assert_ptr_equal(strstr(bundle_find(&b, BUNDLE_ENV)->data, "A='b'\n"),
+                     bundle_find(&b, BUNDLE_ENV)->data);
+    assert_non_null(strstr(bundle_find(&b, BUNDLE_ENV)->data, "\nSERVICE_ACCOUNT='default'\n"));
+    bundle_fini(&b);
+    free_opts(&o);
+}
+
+/* A field of an Istio that is newer than our table reaches the agent. */
+static void test_render__unknown_fields__passed_on(void **state)
+{
+    struct bundle_opts o = opts_of(GROUP, "defaultConfig: {brandNew: {a: [0, '']}, tracing: {b: 0}}"
+                                          "\nalsoNew: 1\n");
+    struct bundle b;
+    (void)state;
+    accept_opts(&o, &b);
+    json_t *v = yaml_of(bundle_find(&b, BUNDLE_MESH)->data);
+    assert_int_equal(json_object_size(v), 1);
+    assert_int_equal(json_array_size(doc_at(v, "defaultConfig", "brandNew", "a", NULL)), 2);
+    assert_non_null(doc_at(v, "defaultConfig", "tracing", "b", NULL));
+    json_decref(v);
+    bundle_fini(&b);
+    free_opts(&o);
+}
+
+static void test_service_account__of_any_object__never_null(void **state)
+{
+    static const char *const cases[][2] = {
+        {"spec: {template: {serviceAccount: sa}}", "sa"},
+        {"spec: {template: {service_account: sa}}", "sa"},
+        {"spec: {template: {serviceAccount: ''}}", "default"},
+        {"spec: {template: {serviceAccount: 5}}", "default"},
+        {"spec: {}", "default"},
+        {"5", "default"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        json_t *v = yaml_of(cases[i][0]);
+        assert_string_equal(bundle_service_account(v), cases[i][1]);
+        json_decref(v);
+    }
+    assert_string_equal(bundle_service_account(NULL), "default");
+}
+
+static void test_bundle__ninth_file__full(void **state)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    struct bundle b;
+    (void)state;
+    bundle_init(&b);
+    for (size_t i = 0; i < BUNDLE_FILES_MAX; i++) {
+        assert_int_equal(bundle_add(&b, names[i], "x\0y", 3, 0644), RC_OK);
+    }
+    assert_int_equal(bundle_find(&b, "h")->n, 3);
+    assert_int_equal(bundle_add(&b, "i", "", 0, 0644), RC_FULL);
+    assert_null(bundle_find(&b, "i"));
+    bundle_fini(&b);
+    assert_int_equal(b.n, 0);
+    bundle_fini(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_render__bad_group__refused_by_field),
+        cmocka_unit_test(test_render__bad_mesh__refused_by_field),
+        cmocka_unit_test(test_render__bad_options__refused),
+        cmocka_unit_test(test_render__address_that_means_something_else_everywhere__refused),
+        cmocka_unit_test(test_hosts__gateways__a_line_each),
+        cmocka_unit_test(test_hosts__discovery_address__added_when_of_the_cluster),
+        cmocka_unit_test(test_render__token__trimmed_or_left_out),
+        cmocka_unit_test(test_render__no_metadata_but_annotation__merged),
+        cmocka_unit_test(test_render__unknown_fields__passed_on),
+        cmocka_unit_test(test_service_account__of_any_object__never_null),
+        cmocka_unit_test(test_bundle__ninth_file__full),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
