@@ -95,8 +95,9 @@ enum rc doc_write_json(const json_t *v, char **out, size_t *n) MUST_USE;
 enum rc doc_write_json_as_set(const json_t *v, char **out, size_t *n) MUST_USE;
 
 /**
- * A copy of v and of all in it. (json_copy() and json_deep_copy() of jansson 2.14 lose what there
- * is no memory for, without a word.)
+ * A copy of v and of all in it.
+ * json_copy() and json_deep_copy() of jansson 2.14 lose what there is no memory for, without a
+ * word.
  *
  * v    borrowed.
  * out  owned by the caller.

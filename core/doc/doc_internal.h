@@ -30,8 +30,13 @@ struct doc_scalar doc_resolve(const char *text, size_t n);
  * careful than doc_resolve(), which speaks for one reader only. */
 bool doc_needs_quotes(const char *text, size_t n);
 
-/** Let jansson wipe what it frees, from now on. Any thread, cheap. */
-void doc_wipe_when_freed(void);
+/** Let jansson wipe what it frees, from now on, and note in this thread when there is no memory for
+ * it. Any thread, cheap. */
+void doc_memory_watch(void);
+
+/** Was there no memory for jansson in this thread since doc_memory_watch()? Then what it made is
+ * not to be trusted, whatever it says. */
+bool doc_memory_was_short(void);
 
 /** Fill err. Returns RC_INVALID. */
 enum rc doc_fail(struct doc_error *err, uint32_t line, uint32_t column, const char *fmt, ...)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON by jansson. Its bounds are fixed when it is built, so ours are checked before it reads. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,58 +96,44 @@ static const char *text_of(enum json_error_code code)
 
 enum rc doc_parse_json(const char *text, size_t n, struct doc_error *err, json_t **out)
 {
-    json_error_t e;
+    json_error_t e = {.line = 0};
 
-    doc_wipe_when_freed();
     TRY(doc_check_size(n, err));
     TRY(check_bounds(text, n, err));
+    doc_memory_watch();
     json_t *v = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+    if (doc_memory_was_short()) {
+        json_decref(v);
+        explicit_bzero(&e, sizeof(e));
+        return RC_NO_MEMORY;
+    }
     if (v != NULL) {
         *out = v;
         return RC_OK;
     }
     enum json_error_code code = json_error_code(&e);
     explicit_bzero(e.text, sizeof(e.text));
-    if (code == json_error_out_of_memory) {
-        return RC_NO_MEMORY;
-    }
     return doc_fail(err, e.line > 0 ? (uint32_t)e.line : 1, e.column > 0 ? (uint32_t)e.column : 1,
                     "%s", text_of(code));
 }
 
 /* ---- writing ---- */
 
-static int on_text(const char *text, size_t n, void *file)
-{
-    return fwrite(text, 1, n, file) == n ? 0 : -1;
-}
-
-/* jansson (2.14, dump.c) goes on when a key of an object could not be written, and says that all is
- * well; the stream remembers. */
 static enum rc write_json(const json_t *v, size_t flags, char **out, size_t *n)
 {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *file = open_memstream(&text, &len);
-
-    doc_wipe_when_freed();
-    if (file == NULL) {
-        return RC_NO_MEMORY;
-    }
-    bool bad = json_dump_callback(v, on_text, file, JSON_COMPACT | JSON_ENCODE_ANY | flags) != 0;
-    bad = ferror(file) != 0 || bad;
-    bad = fclose(file) != 0 || bad;
-    if (bad) {
+    doc_memory_watch();
+    char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | flags);
+    if (text == NULL || doc_memory_was_short()) {
         if (text != NULL) {
-            explicit_bzero(text, len);
+            explicit_bzero(text, strlen(text));
         }
         free(text);
         return RC_NO_MEMORY;
     }
-    *out = text;
     if (n != NULL) {
-        *n = len;
+        *n = strlen(text);
     }
+    *out = text;
     return RC_OK;
 }
 

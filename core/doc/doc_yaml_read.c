@@ -290,7 +290,7 @@ static enum rc read_all(const char *text, size_t n, bool only_one, struct doc_er
 {
     struct reader r = {.err = err, .text = text, .n_text = n};
 
-    doc_wipe_when_freed();
+    doc_memory_watch();
     TRY(doc_check_size(n, err));
     json_t *all = json_array();
     if (all == NULL) {
