@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include "core/base/file_put.h"
 #include "gateway/cli/cert_authority.h"
 #include "gateway/cli/commands.h"
+#include "gateway/cli/protect.h"
 
 #define DAY_S 86400
 
@@ -51,15 +50,6 @@ static int complain(const struct job *j, const char *text)
 static int no_memory(const struct job *j)
 {
     return complain(j, rc_text(RC_NO_MEMORY));
-}
-
-/* The authority's key and the new one live in this memory. */
-static void protect_memory(void)
-{
-    struct rlimit none = {0, 0};
-
-    (void)setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
 /* ---- names ---- */

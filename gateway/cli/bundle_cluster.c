@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a bundle is made from, out of the cluster: the same five things that istioctl asks for. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bootstrap/render.h"
+#include "gateway/cli/bundle_inputs.h"
+#include "kube/kube.h"
+#include "kube/objects.h"
+#include "kube/path.h"
+
+/* istiod takes tokens for this audience (and for its own trust domain). */
+#define AUDIENCE "istio-ca"
+
+/* One command's questions. */
+struct asker {
+    const struct command_line *line;
+    const struct bundle_where *w;
+    struct bundle_inputs *in;
+    struct kube *k;
+    const char *ns; /* of the group; borrowed */
+};
+
+static int no_memory(const struct asker *a)
+{
+    return bundle_complain(a->line, EXIT_CODE_NO, "%s", rc_text(RC_NO_MEMORY));
+}
+
+/* ---- one question ---- */
+
+/* Asks; the answer's body is the caller's. `what` names the object for people, `hint` says what to
+ * do when it is not there. */
+static int ask(const struct asker *a, const struct kube_request *request, const char *what,
+               const char *hint, json_t **out)
+{
+    struct kube_reply reply;
+    enum kube_outcome outcome = kube_call_wait(a->k, request, &reply);
+    int code = EXIT_CODE_OK;
+
+    if (outcome == KUBE_OK) {
+        *out = json_incref(reply.body);
+    } else if (outcome == KUBE_REFUSED && reply.status == 404) {
+        code = bundle_complain(a->line, EXIT_CODE_NO, "%s is not there%s", what, hint);
+    } else {
+        code =
+            bundle_complain(a->line, outcome == KUBE_REFUSED ? EXIT_CODE_NO : EXIT_CODE_UNREACHABLE,
+                            "%s: %s", what, reply.error.text);
+    }
+    kube_reply_fini(&reply);
+    return code;
+}
+
+/* The best version of an object's API that this server has. */
+static int find_path(const struct asker *a, enum kube_kind kind, const char *ns, const char *name,
+                     char *path)
+{
+    for (size_t version = 0; version < kube_kind_versions(kind); version++) {
+        struct kube_reply reply;
+        if (kube_path_make(kind, version, ns, name, path) != RC_OK) {
+            return bundle_complain(a->line, EXIT_CODE_USAGE, "%.60s/%.60s is no name of Kubernetes",
+                                   ns, name);
+        }
+        if (version + 1 == kube_kind_versions(kind)) {
+            break;
+        }
+        struct kube_request request = {.path = path};
+        (void)kube_call_wait(a->k, &request, &reply);
+        bool unknown = kube_is_unknown_api(reply.status, reply.body);
+        kube_reply_fini(&reply);
+        if (!unknown) {
+            break;
+        }
+    }
+    return EXIT_CODE_OK;
+}
+
+static int get(const struct asker *a, enum kube_kind kind, const char *ns, const char *name,
+               const char *hint, json_t **out)
+{
+    char path[KUBE_PATH_BYTES];
+    char what[KUBE_PATH_BYTES];
+    int code = find_path(a, kind, ns, name, path);
+
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    (void)snprintf(what, sizeof(what), "%s %s in namespace %s", kube_kind_plural(kind), name, ns);
+    struct kube_request request = {.path = path};
+    return ask(a, &request, what, hint, out);
+}
+
+/* ---- config maps ---- */
+
+/* The text under key of a ConfigMap; owned by the caller. */
+static int get_text(const struct asker *a, const char *ns, const char *name, const char *key,
+                    const char *hint, char **out)
+{
+    json_t *map = NULL;
+    int code = get(a, KUBE_CONFIG_MAP, ns, name, hint, &map);
+
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    const char *text = doc_text(map, "data", key, NULL);
+    if (text == NULL) {
+        code =
+            bundle_complain(a->line, EXIT_CODE_NO, "configmaps %s in namespace %s has no key %s%s",
+                            name, ns, key, hint);
+    } else {
+        *out = strdup(text);
+        code = *out != NULL ? EXIT_CODE_OK : no_memory(a);
+    }
+    json_decref(map);
+    return code;
+}
+
+static int get_document(const struct asker *a, const char *name, const char *key, const char *hint,
+                        json_t **out)
+{
+    struct doc_error err;
+    char *text = NULL;
+    int code = get_text(a, a->w->istio_namespace, name, key, hint, &text);
+
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    enum rc rc = doc_parse_yaml(text, strlen(text), &err, out);
+    free(text);
+    if (rc == RC_INVALID) {
+        return bundle_complain(a->line, EXIT_CODE_NO, "configmaps %s: %s: line %u, column %u: %s",
+                               name, key, err.line, err.column, err.text);
+    }
+    return rc == RC_OK ? EXIT_CODE_OK : no_memory(a);
+}
+
+/* "istio" or "istio-REVISION". */
+static const char *with_revision(const struct asker *a, const char *name, char *buf, size_t bytes)
+{
+    const char *revision = a->w->revision;
+    bool has = revision != NULL && strcmp(revision, "default") != 0;
+
+    (void)snprintf(buf, bytes, "%s%s%s", name, has ? "-" : "", has ? revision : "");
+    return buf;
+}
+
+static int get_mesh(const struct asker *a)
+{
+    char name[300];
+
+    return get_document(a, with_revision(a, "istio", name, sizeof(name)), "mesh",
+                        a->w->revision != NULL ? ": is --revision right?"
+                                               : ": name the --revision, if istiod has one",
+                        &a->in->mesh);
+}
+
+static int get_values(const struct asker *a)
+{
+    char name[300];
+
+    return get_document(a, with_revision(a, "istio-sidecar-injector", name, sizeof(name)), "values",
+                        ": say the cluster's name with --clusterID", &a->in->values);
+}
+
+/* ---- token ---- */
+
+static int ask_token(const struct asker *a, const char *body)
+{
+    char path[KUBE_PATH_BYTES];
+    char what[KUBE_PATH_BYTES];
+    struct kube_token token;
+    json_t *answer = NULL;
+    const char *account = bundle_service_account(a->in->group);
+
+    if (kube_path_make(KUBE_SERVICE_ACCOUNT, 0, a->ns, account, path) != RC_OK ||
+        kube_path_sub(path, "/token") != RC_OK) {
+        return bundle_complain(a->line, EXIT_CODE_USAGE,
+                               "service account %.60s is no name of Kubernetes", account);
+    }
+    (void)snprintf(what, sizeof(what), "a token for service account %s in namespace %s", account,
+                   a->ns);
+    struct kube_request request = {.path = path, .body = body, .repeatable = true};
+    int code = ask(a, &request, what, ": create the account first", &answer);
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    enum rc rc = kube_token_read(answer, &token);
+    json_decref(answer);
+    if (rc != RC_OK) {
+        return bundle_complain(a->line, EXIT_CODE_NO, "%s: %s", what, rc_text(rc));
+    }
+    a->in->token = token.token;
+    token.token = NULL;
+    kube_token_fini(&token);
+    return EXIT_CODE_OK;
+}
+
+static int get_token(const struct asker *a)
+{
+    static const char *const audiences[] = {AUDIENCE, NULL};
+    char *body = NULL;
+
+    if (kube_token_ask(audiences, (int64_t)a->w->token_s, &body) != RC_OK) {
+        return no_memory(a);
+    }
+    int code = ask_token(a, body);
+    free(body);
+    return code;
+}
+
+/* ---- all of it ---- */
+
+/* Where the group is: as the line says, else as its file does, else as kubectl would. */
+static const char *namespace_of(const struct asker *a)
+{
+    const char *said = doc_text(a->in->group, "metadata", "namespace", NULL);
+
+    if (a->in->name_space != NULL) {
+        return a->in->name_space;
+    }
+    return said != NULL && *said != '\0' ? said : kube_access_namespace(kube_access_of(a->k));
+}
+
+static int get_all(struct asker *a)
+{
+    struct bundle_inputs *in = a->in;
+    int code = EXIT_CODE_OK;
+
+    if (in->group == NULL) {
+        code = get(a, KUBE_WORKLOAD_GROUP, a->ns, a->w->group, ": create it first", &in->group);
+    }
+    if (code == EXIT_CODE_OK && in->mesh == NULL) {
+        code = get_mesh(a);
+    }
+    if (code == EXIT_CODE_OK && in->values == NULL && a->w->cluster_id == NULL) {
+        code = get_values(a);
+    }
+    if (code == EXIT_CODE_OK && in->root == NULL) {
+        code = get_text(a, a->ns, "istio-ca-root-cert", "root-cert.pem",
+                        ": istiod makes it in every namespace that it serves", &in->root);
+    }
+    if (code == EXIT_CODE_OK && in->token == NULL && !a->w->no_token) {
+        code = get_token(a);
+    }
+    return code;
+}
+
+static int ask_all(struct asker *a)
+{
+    a->ns = namespace_of(a);
+    if (a->in->name_space == NULL) {
+        a->in->name_space = strdup(a->ns);
+        if (a->in->name_space == NULL) {
+            return no_memory(a);
+        }
+        a->ns = a->in->name_space;
+    }
+    return get_all(a);
+}
+
+int bundle_inputs_ask(const struct command_line *line, const struct bundle_where *w,
+                      struct bundle_inputs *in)
+{
+    struct kube_error err;
+    struct kube_access *access = NULL;
+    struct asker a = {.line = line, .w = w, .in = in};
+    enum rc rc = kube_access_find(w->kubeconfig, w->context, &err, &access);
+
+    if (rc == RC_OK) {
+        rc = kube_new(&access, NULL, &err, &a.k);
+    }
+    if (rc == RC_NO_MEMORY) {
+        return no_memory(&a);
+    }
+    if (rc != RC_OK) {
+        return bundle_complain(line, EXIT_CODE_USAGE, "%s", err.text);
+    }
+    int code = ask_all(&a);
+    kube_free(&a.k);
+    return code;
+}

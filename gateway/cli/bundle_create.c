@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `xdsgate bundle create`: the files that make a VM a member of the mesh. */
+#include <string.h>
+
+#include "bootstrap/formats.h"
+#include "bootstrap/render.h"
+#include "core/base/clock.h"
+#include "gateway/cli/bundle_inputs.h"
+#include "gateway/cli/commands.h"
+#include "gateway/cli/protect.h"
+#include "kube/objects.h"
+
+struct create_opts {
+    struct bundle_where where;
+    const char *output;
+    int format;
+    struct option_texts gateways;
+    const char *internal_ip;
+    const char *external_ip;
+    bool autoregister;
+    bool dns_capture;
+};
+
+static int write_bundle(const struct command_line *line, const struct bundle *b, const char *group)
+{
+    const struct create_opts *o = line->opts;
+    char why[FORMAT_WHY_BYTES] = "";
+    const struct format_opts format = {.title = group, .now_s = clock_wall()};
+    enum bundle_format f = (enum bundle_format)o->format;
+    enum rc rc = format_write(f, b, &format, o->output, why, sizeof(why));
+
+    if (rc != RC_OK) {
+        return bundle_complain(line, EXIT_CODE_NO, "%s", why[0] != '\0' ? why : rc_text(rc));
+    }
+    if (strcmp(o->output, "-") != 0) {
+        (void)fprintf(line->out, "%s: %s for VMs of %s%s\n", o->output, format_name(f), group,
+                      bundle_find(b, BUNDLE_TOKEN) != NULL
+                          ? "; it holds a token: keep it secret until it is used"
+                          : "");
+    }
+    return EXIT_CODE_OK;
+}
+
+static struct bundle_opts render_opts(const struct create_opts *o, const struct bundle_inputs *in)
+{
+    struct bundle_opts r = {.name_space = in->name_space,
+                            .group = o->where.group,
+                            .workload_group = in->group,
+                            .mesh_config = in->mesh,
+                            .injector_values = in->values,
+                            .root_cert = in->root,
+                            .token = o->where.no_token ? NULL : in->token,
+                            .revision = o->where.revision,
+                            .istio_namespace = o->where.istio_namespace,
+                            .cluster_id = o->where.cluster_id,
+                            .internal_ip = o->internal_ip,
+                            .external_ip = o->external_ip,
+                            .n_gateways = o->gateways.n,
+                            .autoregister = o->autoregister,
+                            .dns_capture = o->dns_capture};
+
+    for (size_t i = 0; i < o->gateways.n; i++) {
+        r.gateways[i] = o->gateways.items[i];
+    }
+    return r;
+}
+
+static int make(const struct command_line *line, const struct bundle_inputs *in)
+{
+    char why[320];
+    char title[600];
+    struct bundle b;
+    const struct bundle_opts o = render_opts(line->opts, in);
+
+    bundle_init(&b);
+    enum rc rc = bundle_render(&o, &b, why, sizeof(why));
+    int code = EXIT_CODE_OK;
+    if (rc != RC_OK) {
+        code = bundle_complain(line, EXIT_CODE_USAGE, "%s", rc == RC_INVALID ? why : rc_text(rc));
+    } else {
+        const char *name = doc_text(in->group, "metadata", "name", NULL);
+        const char *ns = doc_text(in->group, "metadata", "namespace", NULL);
+        (void)snprintf(title, sizeof(title), "%s in %s", name != NULL ? name : o.group,
+                       ns != NULL ? ns : in->name_space);
+        code = write_bundle(line, &b, title);
+    }
+    bundle_fini(&b);
+    return code;
+}
+
+static int create(const struct command_line *line)
+{
+    struct create_opts *o = line->opts;
+    struct bundle_inputs in;
+
+    if (line->n_args > 0) {
+        o->where.group = line->args[0];
+    }
+    if (o->gateways.n == 0) {
+        return bundle_complain(line, EXIT_CODE_USAGE,
+                               "--gateway IP is missing: where do VMs reach xdsgate?");
+    }
+    if (o->gateways.n > BUNDLE_GATEWAYS_MAX) {
+        return bundle_complain(line, EXIT_CODE_USAGE, "--gateway: at most %d addresses",
+                               BUNDLE_GATEWAYS_MAX);
+    }
+    protect_memory();
+    int code = bundle_inputs_read(line, &o->where, &in);
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    code = make(line, &in);
+    bundle_inputs_fini(&in);
+    return code;
+}
+
+/* ---- the command line ---- */
+
+static void set_defaults(void *opts)
+{
+    struct create_opts *o = opts;
+
+    o->where.istio_namespace = "istio-system";
+    o->where.token_s = 3600;
+    o->dns_capture = true;
+}
+
+static const struct option_word formats[] = {
+    {"dir", FORMAT_DIR},         {"tar", FORMAT_TAR},
+    {"script", FORMAT_SCRIPT},   {"cloud-init", FORMAT_CLOUD_INIT},
+    {"ansible", FORMAT_ANSIBLE}, {NULL, 0}};
+
+#define TEXT_ROW(row_name, row_letter, row_value, field, text)                                 \
+    {                                                                                          \
+        .name = (row_name), .letter = (row_letter), .value = (row_value), .kind = OPTION_TEXT, \
+        .offset = offsetof(struct create_opts, field), .help = (text)                          \
+    }
+#define FLAG_ROW(row_name, field, text)                                                         \
+    {                                                                                           \
+        .name = (row_name), .kind = OPTION_FLAG, .offset = offsetof(struct create_opts, field), \
+        .help = (text)                                                                          \
+    }
+
+static const struct option_row rows[] = {
+    TEXT_ROW("namespace", 'n', "NAMESPACE", where.name_space, "of the WorkloadGroup"),
+    TEXT_ROW("name", 0, "GROUP", where.group, "the WorkloadGroup, as istioctl has it"),
+    TEXT_ROW("file", 'f', "FILE", where.file, "the WorkloadGroup from a file"),
+    {.name = "gateway",
+     .letter = 'g',
+     .value = "IP",
+     .kind = OPTION_TEXTS,
+     .offset = offsetof(struct create_opts, gateways),
+     .help = "where VMs reach xdsgate; may come again, for two of them"},
+    {.name = "ingressIP",
+     .value = "IP",
+     .kind = OPTION_TEXTS,
+     .offset = offsetof(struct create_opts, gateways),
+     .help = "the same, as istioctl has it"},
+    {.name = "output",
+     .letter = 'o',
+     .value = "PATH",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct create_opts, output),
+     .help = "the folder or file to write; - for standard output",
+     .required = true},
+    {.name = "format",
+     .value = "KIND",
+     .kind = OPTION_WORD,
+     .offset = offsetof(struct create_opts, format),
+     .help = "dir (the default), tar, script, cloud-init, ansible",
+     .words = formats},
+    TEXT_ROW("internalIP", 0, "IP", internal_ip, "the VM's address, when it has several"),
+    TEXT_ROW("externalIP", 0, "IP", external_ip, "the VM's address as others see it"),
+    TEXT_ROW("clusterID", 0, "NAME", where.cluster_id,
+             "the cluster; what the sidecar injector says"),
+    TEXT_ROW("revision", 'r', "REV", where.revision, "of istiod"),
+    TEXT_ROW("istioNamespace", 'i', "NAMESPACE", where.istio_namespace, "of istiod: istio-system"),
+    FLAG_ROW("autoregister", autoregister, "the VM makes its own WorkloadEntry"),
+    FLAG_ROW("capture-dns", dns_capture, "the agent answers DNS; --capture-dns=false: it does not"),
+    {.name = "tokenDuration",
+     .value = "TIME",
+     .kind = OPTION_SECONDS,
+     .offset = offsetof(struct create_opts, where.token_s),
+     .help = "how long the token is good: 1h",
+     .min = KUBE_TOKEN_MIN_S,
+     .max = (double)KUBE_TOKEN_MAX_S},
+    FLAG_ROW("no-token", where.no_token, "without a token, for a VM that has its certificate"),
+    TEXT_ROW("kubeconfig", 'c', "FILE", where.kubeconfig, "how to reach the cluster"),
+    TEXT_ROW("context", 0, "NAME", where.context, "of the kubeconfig"),
+    TEXT_ROW("meshConfig", 0, "FILE", where.mesh, "the mesh config, or the ConfigMap istio"),
+    TEXT_ROW("injectorValues", 0, "FILE", where.values,
+             "values, or the ConfigMap istio-sidecar-injector"),
+    TEXT_ROW("rootCert", 0, "FILE", where.root, "the mesh's root-cert.pem"),
+    TEXT_ROW("token", 0, "FILE", where.token, "a token for the group's service account"),
+};
+
+const struct command command_bundle_create = {
+    .name = "bundle create",
+    .usage = "GROUP -n NAMESPACE --gateway IP -o PATH [OPTIONS]",
+    .summary = "make the files that a VM needs",
+    .max_args = 1,
+    .rows = rows,
+    .n_rows = sizeof(rows) / sizeof(*rows),
+    .opts_bytes = sizeof(struct create_opts),
+    .init = set_defaults,
+    .run = create,
+    .more =
+        "\nThe same files as `istioctl x workload entry configure` makes. The cluster is asked "
+        "for\nwhat no file is named for; with -f, --meshConfig, --rootCert and --token (or "
+        "--no-token)\nit is not asked at all. Exit code 0; 1 when something is missing there; 2 "
+        "for wrong\nusage or input; 3 when the cluster cannot be reached.\n",
+};

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/cli/bundle_inputs.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bootstrap/render.h"
+#include "kube/source.h"
+
+#define TOKEN_MAX_BYTES (64 * 1024)
+
+int bundle_complain(const struct command_line *line, int code, const char *fmt, ...)
+{
+    va_list ap;
+
+    (void)fprintf(line->err, "xdsgate %s: ", line->command->name);
+    va_start(ap, fmt);
+    (void)vfprintf(line->err, fmt, ap);
+    va_end(ap);
+    (void)fputc('\n', line->err);
+    return code;
+}
+
+static int complain_rc(const struct command_line *line, enum rc rc)
+{
+    return bundle_complain(line, EXIT_CODE_NO, "%s", rc_text(rc));
+}
+
+/* ---- files ---- */
+
+static int read_text(const struct command_line *line, const char *path, size_t max, char **out,
+                     size_t *n)
+{
+    struct kube_error err;
+    enum rc rc = kube_file_read(path, max, &err, out, n);
+
+    if (rc == RC_OK) {
+        return EXIT_CODE_OK;
+    }
+    return rc == RC_NO_MEMORY ? complain_rc(line, rc)
+                              : bundle_complain(line, EXIT_CODE_USAGE, "%s", err.text);
+}
+
+static int parse(const struct command_line *line, const char *what, const char *text, size_t n,
+                 json_t **out)
+{
+    struct doc_error err;
+    enum rc rc = doc_parse_yaml(text, n, &err, out);
+
+    if (rc == RC_INVALID) {
+        return bundle_complain(line, EXIT_CODE_USAGE, "%s:%u:%u: %s", what, err.line, err.column,
+                               err.text);
+    }
+    return rc == RC_OK ? EXIT_CODE_OK : complain_rc(line, rc);
+}
+
+static int read_document(const struct command_line *line, const char *path, json_t **out)
+{
+    char *text = NULL;
+    size_t n = 0;
+
+    if (path == NULL) {
+        return EXIT_CODE_OK;
+    }
+    int code = read_text(line, path, DOC_MAX_BYTES, &text, &n);
+    if (code == EXIT_CODE_OK) {
+        code = parse(line, path, text, n, out);
+    }
+    free(text);
+    return code;
+}
+
+/* A document, or a ConfigMap that has it as a text under key: `kubectl get configmap -o yaml` gives
+ * that. */
+static int read_map(const struct command_line *line, const char *path, const char *key,
+                    json_t **out)
+{
+    json_t *v = NULL;
+    int code = read_document(line, path, &v);
+
+    if (code != EXIT_CODE_OK || v == NULL) {
+        return code;
+    }
+    const char *kind = doc_text(v, "kind", NULL);
+    if (kind == NULL || strcmp(kind, "ConfigMap") != 0) {
+        *out = v;
+        return EXIT_CODE_OK;
+    }
+    const char *text = doc_text(v, "data", key, NULL);
+    char what[512];
+    (void)snprintf(what, sizeof(what), "%s: data.%s", path, key);
+    code = text == NULL ? bundle_complain(line, EXIT_CODE_USAGE, "%s is missing", what)
+                        : parse(line, what, text, strlen(text), out);
+    json_decref(v);
+    return code;
+}
+
+static int read_optional_text(const struct command_line *line, const char *path, size_t max,
+                              char **out)
+{
+    size_t n = 0;
+
+    return path == NULL ? EXIT_CODE_OK : read_text(line, path, max, out, &n);
+}
+
+static int read_files(const struct command_line *line, const struct bundle_where *w,
+                      struct bundle_inputs *in)
+{
+    int code = read_document(line, w->file, &in->group);
+
+    if (code == EXIT_CODE_OK) {
+        code = read_map(line, w->mesh, "mesh", &in->mesh);
+    }
+    if (code == EXIT_CODE_OK) {
+        code = read_map(line, w->values, "values", &in->values);
+    }
+    if (code == EXIT_CODE_OK) {
+        code = read_optional_text(line, w->root, DOC_MAX_BYTES, &in->root);
+    }
+    if (code == EXIT_CODE_OK) {
+        code = read_optional_text(line, w->token, TOKEN_MAX_BYTES, &in->token);
+    }
+    return code;
+}
+
+/* ---- both ---- */
+
+static int check_where(const struct command_line *line, const struct bundle_where *w)
+{
+    if (w->file == NULL && w->group == NULL) {
+        return bundle_complain(line, EXIT_CODE_USAGE,
+                               "which WorkloadGroup? Name it, or give a file with -f");
+    }
+    if (w->token != NULL && w->no_token) {
+        return bundle_complain(line, EXIT_CODE_USAGE, "--token and --no-token exclude each other");
+    }
+    return EXIT_CODE_OK;
+}
+
+static bool is_complete(const struct bundle_where *w, const struct bundle_inputs *in)
+{
+    return in->group != NULL && in->mesh != NULL && in->root != NULL &&
+           (in->token != NULL || w->no_token);
+}
+
+int bundle_inputs_read(const struct command_line *line, const struct bundle_where *w,
+                       struct bundle_inputs *out)
+{
+    struct bundle_inputs in = {.name_space = NULL};
+    int code = check_where(line, w);
+
+    if (code == EXIT_CODE_OK && w->name_space != NULL) {
+        in.name_space = strdup(w->name_space);
+        code = in.name_space != NULL ? EXIT_CODE_OK : complain_rc(line, RC_NO_MEMORY);
+    }
+    if (code == EXIT_CODE_OK) {
+        code = read_files(line, w, &in);
+    }
+    if (code == EXIT_CODE_OK && !is_complete(w, &in)) {
+        code = bundle_inputs_ask(line, w, &in);
+    }
+    if (code != EXIT_CODE_OK) {
+        bundle_inputs_fini(&in);
+        return code;
+    }
+    *out = in;
+    return EXIT_CODE_OK;
+}
+
+void bundle_inputs_fini(struct bundle_inputs *in)
+{
+    json_decref(in->group);
+    json_decref(in->mesh);
+    json_decref(in->values);
+    free(in->name_space);
+    free(in->root);
+    kube_text_wipe(&in->token);
+    *in = (struct bundle_inputs){.name_space = NULL};
+}

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`xdsgate bundle create`: with a cluster it asks for the five things that istioctl asks for, and
+makes the same of them; with files it asks nobody. What is missing is named with what to do."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rig.gateway import BINARY
+from rig.pki import NEW_KEY, Pair, openssl
+from rig.process import free_port
+
+GOLDEN = Path(__file__).resolve().parents[2] / "tests/bootstrap/golden"
+sys.path.insert(0, str(GOLDEN))
+
+from api import ROOT_CERT, TOKEN, Api  # noqa: E402
+from regenerate import flags_of, kubeconfig  # noqa: E402
+
+CASES = sorted(path.parent.name for path in GOLDEN.glob("*/case.yaml"))
+MODES = {"mesh.yaml": 0o644, "cluster.env": 0o644, "root-cert.pem": 0o644, "istio-token": 0o600,
+         "hosts": 0o644}
+GROUP = "/apis/networking.istio.io/v1/namespaces/vms/workloadgroups/vm"
+MAPS = "/api/v1/namespaces/istio-system/configmaps"
+ROOT = "/api/v1/namespaces/vms/configmaps/istio-ca-root-cert"
+
+
+def case_of(name: str) -> dict:
+    return yaml.safe_load((GOLDEN / name / "case.yaml").read_text())
+
+
+def bundle(*arguments: object, code: int = 0, env: dict[str, str] | None = None) -> str:
+    """What is said; the token never is."""
+    clean = {key: value for key, value in os.environ.items()
+             if key not in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HOME")}
+    done = subprocess.run([BINARY, "bundle", "create", *map(str, arguments)], capture_output=True,
+                          text=True, timeout=60, stdin=subprocess.DEVNULL,
+                          env=clean | {"HOME": "/nonexistent"} | (env or {}))
+    assert done.returncode == code, done.stdout + done.stderr
+    assert TOKEN not in done.stderr and "of-the-administrator" not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def server_key(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    folder = tmp_path_factory.mktemp("api")
+    pair = Pair(folder / "api.pem", folder / "api.key")
+    openssl("req", "-x509", *NEW_KEY, "-subj", "/CN=api", "-days", "2", "-addext",
+            "subjectAltName=IP:127.0.0.1", "-keyout", pair.private_key, "-out", pair.certificate)
+    return pair
+
+
+class Cluster:
+    """An API server for one case, and the flags that lead to it."""
+
+    def __init__(self, name: str, folder: Path, key: Pair) -> None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(key.certificate, key.private_key)
+        self.case = case_of(name)
+        self.api = Api(self.case, tls)
+        self.folder = folder
+        self.config = folder / "kubeconfig"
+        self.config.write_text(kubeconfig(f"https://127.0.0.1:{self.api.server_port}",
+                                          **{"certificate-authority": str(key.certificate)}))
+
+    def create(self, *more: object, code: int = 0) -> str:
+        return bundle("vm", "-n", "vms", "--kubeconfig", self.config, "-o", self.folder / "out",
+                      *flags_of(self.case), *more, code=code)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, server_key: Pair) -> Iterator[Cluster]:
+    one = Cluster("single_network", tmp_path, server_key)
+    yield one
+    one.api.close()
+
+
+def assert_equal(out: Path, name: str) -> None:
+    """Equal to istioctl's, or to what the case says that we make of it."""
+    case, expected = case_of(name), GOLDEN / name / "expected"
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()} == MODES
+    for file in MODES:
+        ours, theirs = (out / file).read_text(), (expected / file).read_text()
+        if file in case.get("ours", {}):
+            assert ours == case["ours"][file]
+        elif file == "mesh.yaml":
+            assert yaml.safe_load(ours) == yaml.safe_load(theirs)
+        else:
+            assert ordered(ours) == ordered(theirs)
+
+
+def ordered(text: str) -> list[str]:
+    """Lines, with the inbound ports, which istioctl writes in any order, in one."""
+    return ["".join(sorted(line)) if line.startswith("ISTIO_INBOUND_PORTS=") else line
+            for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_with_cluster__each_case__as_istioctl(name: str, tmp_path: Path, server_key: Pair) -> None:
+    one = Cluster(name, tmp_path, server_key)
+
+    said = one.create("--tokenDuration", "2h")
+    one.api.close()
+
+    assert "keep it secret" in said
+    assert_equal(tmp_path / "out", name)
+    assert one.api.bodies[0]["spec"] == {"audiences": ["istio-ca"], "expirationSeconds": 7200}
+
+
+def test_with_cluster__all__asked_in_this_order(cluster: Cluster) -> None:
+    cluster.create()
+
+    asked = [one for i, one in enumerate(cluster.api.asked) if one not in cluster.api.asked[:i]]
+    assert asked == [
+        f"GET {GROUP}", f"GET {MAPS}/istio", f"GET {MAPS}/istio-sidecar-injector", f"GET {ROOT}",
+        "POST /api/v1/namespaces/vms/serviceaccounts/orders/token"]
+
+
+def test_with_cluster__what_files_say__not_asked(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "group.yaml").write_text(cluster.case["group"])
+    (tmp_path / "mesh.yaml").write_text(cluster.case["mesh"])
+    (tmp_path / "root.pem").write_text(ROOT_CERT)
+
+    bundle("--kubeconfig", cluster.config, "-f", tmp_path / "group.yaml", "--meshConfig",
+           tmp_path / "mesh.yaml", "--rootCert", tmp_path / "root.pem", "-o", tmp_path / "out",
+           "--clusterID=", "--gateway", "192.0.2.1", code=2)
+    bundle("--kubeconfig", cluster.config, "-f", tmp_path / "group.yaml", "--meshConfig",
+           tmp_path / "mesh.yaml", "--rootCert", tmp_path / "root.pem", "-o", tmp_path / "out",
+           "--clusterID=c", "--gateway", "192.0.2.1")
+
+    assert cluster.api.asked == ["POST /api/v1/namespaces/vms/serviceaccounts/orders/token"]
+
+
+def test_with_cluster__older_istio__older_version_asked(cluster: Cluster) -> None:
+    cluster.api.unknown_apis = {"networking.istio.io/v1", "networking.istio.io/v1beta1"}
+
+    cluster.create()
+
+    assert_equal(cluster.folder / "out", "single_network")
+    assert f"GET {GROUP.replace('/v1/', '/v1alpha3/')}" in cluster.api.asked
+
+
+@pytest.mark.parametrize(("end", "sentence"), [
+    ("workloadgroups/vm", "workloadgroups vm in namespace vms is not there: create it first"),
+    ("configmaps/istio", "configmaps istio in namespace istio-system is not there: name the "
+                         "--revision"),
+    ("istio-sidecar-injector", "is not there: say the cluster's name with --clusterID"),
+    ("istio-ca-root-cert", "is not there: istiod makes it in every namespace that it serves"),
+    ("orders/token", "a token for service account orders in namespace vms is not there: create "
+                     "the account first"),
+])
+def test_with_cluster__something_missing__named(cluster: Cluster, end: str, sentence: str) -> None:
+    cluster.api.refused = {end: 404}
+
+    assert sentence in cluster.create(code=1)
+
+    assert not (cluster.folder / "out").exists()
+
+
+def test_with_cluster__not_allowed__said_with_reason(cluster: Cluster) -> None:
+    cluster.api.refused = {"orders/token": 403}
+
+    said = cluster.create(code=1)
+
+    assert "a token for service account orders in namespace vms: " in said
+    assert "refused by the test" in said
+
+
+def test_with_cluster__key_missing__named(cluster: Cluster) -> None:
+    cluster.api.objects["configmaps/istio"]["data"] = {"other": ""}
+
+    assert "configmaps istio in namespace istio-system has no key mesh" in cluster.create(code=1)
+
+
+def test_with_cluster__mesh_is_no_yaml__place_named(cluster: Cluster) -> None:
+    cluster.api.objects["configmaps/istio"]["data"]["mesh"] = "a: 1\nb: *x\n"
+
+    assert "configmaps istio: mesh: line 2, column 4: aliases" in cluster.create(code=1)
+
+
+def test_with_cluster__nobody_there__unreachable(cluster: Cluster) -> None:
+    text = cluster.config.read_text()
+    cluster.config.write_text(text.replace(str(cluster.api.server_port), str(free_port())))
+
+    assert "127.0.0.1" in cluster.create(code=3)
+
+
+def test_with_cluster__another_authority__unreachable(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "other.pem").write_text(ROOT_CERT)
+    cluster.config.write_text(kubeconfig(f"https://127.0.0.1:{cluster.api.server_port}",
+                                         **{"certificate-authority": str(tmp_path / "other.pem")}))
+
+    assert "certificate" in cluster.create(code=3)
+    assert cluster.api.asked == []
+
+
+def test_without_kubeconfig__said() -> None:
+    assert "kubeconfig" in bundle("vm", "-n", "vms", "-g", "192.0.2.1", "-o", "/nonexistent/x",
+                                  code=2)
+
+
+# ---- from files ----
+
+class Files:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.case = case_of("multi_network")
+        self.write("group.yaml", self.case["group"])
+        self.write("istio.yaml", yaml.dump({"kind": "ConfigMap", "data": {
+            "mesh": self.case["mesh"]}}))
+        self.write("values.yaml", yaml.dump(self.case["injector"]))
+        self.write("root.pem", ROOT_CERT)
+        self.write("token", TOKEN + "\n")
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    def create(self, *more: object, code: int = 0) -> str:
+        return bundle("-f", self.folder / "group.yaml", "--meshConfig", self.folder / "istio.yaml",
+                      "--injectorValues", self.folder / "values.yaml", "--rootCert",
+                      self.folder / "root.pem", "-o", self.folder / "out", *flags_of(self.case),
+                      *more, code=code)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def test_from_files__all_named__as_istioctl(files: Files) -> None:
+    files.create("--token", files.folder / "token")
+
+    assert_equal(files.folder / "out", "multi_network")
+
+
+def test_from_files__no_token__no_file(files: Files) -> None:
+    assert "holds a token" not in files.create("--no-token")
+
+    assert not (files.folder / "out/istio-token").exists()
+
+
+def test_from_files__two_gateways__a_line_each(files: Files) -> None:
+    files.create("--no-token", "--gateway", "2001:db8::1,192.0.2.2")
+
+    assert (files.folder / "out/hosts").read_text() == (
+        "192.0.2.1 istiod.istio-system.svc\n2001:db8::1 istiod.istio-system.svc\n"
+        "192.0.2.2 istiod.istio-system.svc\n")
+
+
+def test_from_files__tar_to_standard_output__only_that(files: Files) -> None:
+    command = [BINARY, "bundle", "create", "-f", "group.yaml", "--meshConfig", "istio.yaml",
+               "--rootCert", "root.pem", "--no-token", "-g", "192.0.2.1", "--format", "tar",
+               "-o", "-"]
+    done = subprocess.run(command, cwd=files.folder, capture_output=True, timeout=60, check=True)
+
+    listed = subprocess.run(["tar", "t"], input=done.stdout, capture_output=True, check=True)
+    assert set(listed.stdout.decode().split()) == {"mesh.yaml", "cluster.env", "root-cert.pem",
+                                                   "hosts"}
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize(("file", "text", "sentence"), [
+    ("group.yaml", "a: 1\n\tb: 2\n", "group.yaml:2:1: "),
+    ("group.yaml", "kind: Service\n", "this is a Service"),
+    ("istio.yaml", "kind: ConfigMap\ndata: {a: b}\n", "istio.yaml: data.mesh is missing"),
+    ("istio.yaml", "kind: ConfigMap\ndata: {mesh: 'a: *b'}\n", "istio.yaml: data.mesh:1:4: alias"),
+    ("istio.yaml", "", "there is no document in it"),
+    ("values.yaml", "[", "values.yaml:"),
+    ("root.pem", "x", "root certificate: it holds no PEM certificate"),
+    ("token", "a b", "token: it must be one word"),
+])
+def test_from_files__bad_file__named(files: Files, file: str, text: str, sentence: str) -> None:
+    files.write(file, text)
+
+    assert sentence in files.create("--token", files.folder / "token", code=2)
+    assert not (files.folder / "out").exists()
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["-o", "x", "-g", "192.0.2.1"], "which WorkloadGroup?"),
+    (["vm", "-o", "x"], "--gateway IP is missing"),
+    (["vm", "-g", "192.0.2.1"], "--output PATH is missing"),
+    (["vm", "-o", "x", "-g", "1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5"], "at most 4 addresses"),
+    (["vm", "-o", "x", "-g", "1.1.1.1", "--token", "x", "--no-token"], "exclude each other"),
+    (["vm", "-o", "x", "-g", "1.1.1.1", "--format", "zip"], "it may be dir, tar, script"),
+    (["vm", "-o", "x", "-g", "1.1.1.1", "--tokenDuration", "60"], "600 to"),
+    (["-f", "/nonexistent/group", "-o", "x", "-g", "1.1.1.1"], "/nonexistent/group"),
+])
+def test_wrong_usage__said(arguments: list[str], sentence: str) -> None:
+    assert sentence in bundle(*arguments, code=2)
+
+
+def test_wrong_options__named(files: Files) -> None:
+    assert "--internalIP: 127.0.0.1 is a loopback" in files.create(
+        "--no-token", "--internalIP", "127.0.0.1", code=2)
+    assert "asked for" in files.create("--no-token", "-n", "other", code=2)
+    assert "gateway: fe80::1 is link-local" in files.create(
+        "--no-token", "-g", "fe80::1", code=2)
