@@ -28,65 +28,48 @@ static int no_memory(const struct asker *a)
 
 /* ---- one question ---- */
 
-/* Asks; the answer's body is the caller's. `what` names the object for people, `hint` says what to
- * do when it is not there. */
-static int ask(const struct asker *a, const struct kube_request *request, const char *what,
-               const char *hint, json_t **out)
+/* Takes the answer: its body is the caller's. `what` names the object for people, `hint` says what
+ * to do when it is not there. */
+static int take(const struct asker *a, struct kube_reply *reply, const char *what, const char *hint,
+                json_t **out)
 {
-    struct kube_reply reply;
-    enum kube_outcome outcome = kube_call_wait(a->k, request, &reply);
     int code = EXIT_CODE_OK;
 
-    if (outcome == KUBE_OK) {
-        *out = json_incref(reply.body);
-    } else if (outcome == KUBE_REFUSED && reply.status == 404) {
+    if (reply->outcome == KUBE_OK) {
+        *out = json_incref(reply->body);
+    } else if (reply->outcome == KUBE_REFUSED && reply->status == 404) {
         code = bundle_complain(a->line, EXIT_CODE_NO, "%s is not there%s", what, hint);
     } else {
-        code =
-            bundle_complain(a->line, outcome == KUBE_REFUSED ? EXIT_CODE_NO : EXIT_CODE_UNREACHABLE,
-                            "%s: %s", what, reply.error.text);
+        code = bundle_complain(
+            a->line, reply->outcome == KUBE_REFUSED ? EXIT_CODE_NO : EXIT_CODE_UNREACHABLE,
+            "%s: %s", what, reply->error.text);
     }
-    kube_reply_fini(&reply);
+    kube_reply_fini(reply);
     return code;
 }
 
-/* The best version of an object's API that this server has. */
-static int find_path(const struct asker *a, enum kube_kind kind, const char *ns, const char *name,
-                     char *path)
-{
-    for (size_t version = 0; version < kube_kind_versions(kind); version++) {
-        struct kube_reply reply;
-        if (kube_path_make(kind, version, ns, name, path) != RC_OK) {
-            return bundle_complain(a->line, EXIT_CODE_USAGE, "%.60s/%.60s is no name of Kubernetes",
-                                   ns, name);
-        }
-        if (version + 1 == kube_kind_versions(kind)) {
-            break;
-        }
-        struct kube_request request = {.path = path};
-        (void)kube_call_wait(a->k, &request, &reply);
-        bool unknown = kube_is_unknown_api(reply.status, reply.body);
-        kube_reply_fini(&reply);
-        if (!unknown) {
-            break;
-        }
-    }
-    return EXIT_CODE_OK;
-}
-
+/* Asks by the best version of the object's API that this server has. */
 static int get(const struct asker *a, enum kube_kind kind, const char *ns, const char *name,
                const char *hint, json_t **out)
 {
     char path[KUBE_PATH_BYTES];
     char what[KUBE_PATH_BYTES];
-    int code = find_path(a, kind, ns, name, path);
+    struct kube_reply reply = {.status = 0};
 
-    if (code != EXIT_CODE_OK) {
-        return code;
-    }
     (void)snprintf(what, sizeof(what), "%s %s in namespace %s", kube_kind_plural(kind), name, ns);
-    struct kube_request request = {.path = path};
-    return ask(a, &request, what, hint, out);
+    for (size_t version = 0; version < kube_kind_versions(kind); version++) {
+        if (kube_path_make(kind, version, ns, name, path) != RC_OK) {
+            return bundle_complain(a->line, EXIT_CODE_USAGE, "%.60s/%.60s is no name of Kubernetes",
+                                   ns, name);
+        }
+        kube_reply_fini(&reply);
+        const struct kube_request request = {.path = path};
+        if (kube_call_wait(a->k, &request, &reply) == KUBE_OK ||
+            !kube_is_unknown_api(reply.status, reply.body)) {
+            break;
+        }
+    }
+    return take(a, &reply, what, hint, out);
 }
 
 /* ---- config maps ---- */
@@ -168,6 +151,7 @@ static int ask_token(const struct asker *a, const char *body)
     char path[KUBE_PATH_BYTES];
     char what[KUBE_PATH_BYTES];
     struct kube_token token;
+    struct kube_reply reply;
     json_t *answer = NULL;
     const char *account = bundle_service_account(a->in->group);
 
@@ -178,8 +162,9 @@ static int ask_token(const struct asker *a, const char *body)
     }
     (void)snprintf(what, sizeof(what), "a token for service account %s in namespace %s", account,
                    a->ns);
-    struct kube_request request = {.path = path, .body = body, .repeatable = true};
-    int code = ask(a, &request, what, ": create the account first", &answer);
+    const struct kube_request request = {.path = path, .body = body, .repeatable = true};
+    (void)kube_call_wait(a->k, &request, &reply);
+    int code = take(a, &reply, what, ": create the account first", &answer);
     if (code != EXIT_CODE_OK) {
         return code;
     }

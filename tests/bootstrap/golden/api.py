@@ -31,7 +31,7 @@ class Api(ThreadingHTTPServer):
         self.unknown_apis: set[str] = set()
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
         self.shutdown()
