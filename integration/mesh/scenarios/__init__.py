@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from harness.site import COLUMNS, PASSTHROUGH, TERMINATE, TOKEN
 
-from . import agent, attacks, envoy, failures, handover, istiod, losses, rights, scale
+from . import agent, attacks, bundle, envoy, failures, handover, istiod, losses, rights, scale
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ EVERYTHING = (
     Scenario("plain text is refused there", envoy.other_callers_refused),
     Scenario("agent restarted, token gone", agent.restart_without_token),
     Scenario("agent restarted, token expired", agent.restart_with_expired_token),
+    Scenario("bundle create equals istioctl", bundle.equals_istioctl, columns=(TERMINATE,)),
     Scenario("agent killed: gone after the grace", failures.killed),
     Scenario("agent frozen: gone within a minute", failures.frozen),
     attack("an honest client of our own", attacks.good_certificate),
