@@ -162,20 +162,13 @@ static bool resolve_real(const char *s, struct doc_scalar *out)
     return true;
 }
 
-/* Four digits and a dash: a time stamp, which all of Kubernetes' tools leave as text. */
-static bool is_time(const char *text, size_t n)
-{
-    return n > 4 && is_digit(text[0]) && is_digit(text[1]) && is_digit(text[2]) &&
-           is_digit(text[3]) && text[4] == '-';
-}
-
 static bool resolve_number(const char *text, size_t n, struct doc_scalar *out)
 {
     char plain[MAX_NUMBER_BYTES + 1];
     size_t len = 0;
     bool fraction_first = n > 0 && text[0] == '.';
 
-    if (n == 0 || n > MAX_NUMBER_BYTES || is_time(text, n)) {
+    if (n == 0 || n > MAX_NUMBER_BYTES) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
@@ -206,6 +199,13 @@ struct doc_scalar doc_resolve(const char *text, size_t n)
         (void)resolve_number(text, n, &out);
     }
     return out;
+}
+
+/* Four digits and a dash: a time stamp of YAML 1.1. Kubernetes' tools leave it as text. */
+static bool is_time(const char *text, size_t n)
+{
+    return n > 4 && is_digit(text[0]) && is_digit(text[1]) && is_digit(text[2]) &&
+           is_digit(text[3]) && text[4] == '-';
 }
 
 /* Digits in groups of sixty (12:30:45) and time stamps are no text for readers of YAML 1.1, and a
