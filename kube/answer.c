@@ -145,6 +145,7 @@ static void append_problem(const struct kube_call *c, const struct kube_ending *
         append_status(c, e, text);
         break;
     case KUBE_OK:
+    case KUBE_INVALID:
         break;
     }
 }

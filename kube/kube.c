@@ -82,8 +82,8 @@ void kube_wake(struct kube *k)
     (void)k->curl->multi_wakeup(k->multi);
 }
 
-/* xorshift64; 0 <= chance < 1 */
-static double next_chance(struct kube *k)
+/* xorshift64 */
+double kube_chance(struct kube *k)
 {
     k->chance ^= k->chance << 13;
     k->chance ^= k->chance >> 7;
@@ -119,7 +119,7 @@ static void end_attempt(struct kube_call *c)
 /* The only end of a call. Takes the ending's body. */
 static void finish(struct kube_call *c, struct kube_ending *e)
 {
-    struct kube_answer answer = {e->outcome, e->status, e->body, e->text};
+    struct kube_answer answer = {e->outcome, e->status, e->body, e->text, e->retry_after_s};
 
     end_attempt(c);
     c->state = CALL_CANCELLED; /* a cancel from on_done finds nothing to do */
@@ -162,7 +162,7 @@ enum rc kube_call_start(struct kube *k, const struct kube_request *request, stru
     if (!is_path(request->path)) {
         return RC_INVALID;
     }
-    if (k->n_calls >= k->opts.calls_max) {
+    if (k->is_ending || (!request->is_inner && k->n_calls >= k->opts.calls_max)) {
         return RC_FULL;
     }
     struct kube_call *c = calloc(1, sizeof(*c));
@@ -274,7 +274,7 @@ static void on_attempt_over(struct kube_call *c, CURLcode code)
         .repeatable = c->repeatable && !c->opened,
         .others = c->generation != kube_access_generation(k->access),
     };
-    if (!kube_retry_again(&c->retry, &a, next_chance(k), now, &wait_s)) {
+    if (!kube_retry_again(&c->retry, &a, kube_chance(k), now, &wait_s)) {
         finish(c, &e);
         return;
     }
@@ -344,7 +344,7 @@ void kube_free(struct kube **pk)
     CHECK_MAGIC(k, KUBE_MAGIC);
     CHECK(!k->in_turn);
     k->in_turn = true;
-    k->opts.calls_max = 0; /* on_done may try to start others */
+    k->is_ending = true;
     while (!list_empty(&k->calls)) {
         finish_without_answer(LIST_ENTRY(k->calls.next, struct kube_call, node), KUBE_CANCELLED);
     }

@@ -43,9 +43,10 @@ struct kube_opts {
 /** How a call has ended. */
 struct kube_answer {
     enum kube_outcome outcome;
-    int status;       /**< HTTP; 0 when there was no answer */
-    json_t *body;     /**< borrowed, json_incref() to keep it; NULL when there is no JSON */
-    const char *text; /**< borrowed; one line for people, without any token; "" with KUBE_OK */
+    int status;           /**< HTTP; 0 when there was no answer */
+    json_t *body;         /**< borrowed, json_incref() to keep it; NULL when there is no JSON */
+    const char *text;     /**< borrowed; one line for people, without any token; "" with KUBE_OK */
+    double retry_after_s; /**< what the server wants to be left alone for; 0: nothing was said */
 };
 
 /** Called once for every call that was started. May start and cancel calls; not free the client. */
@@ -66,6 +67,7 @@ struct kube_request {
     uint32_t timeout_ms;                  /**< of one attempt; 0: as the client's opts say */
     double after_s;                       /**< begin that much later */
     struct kube_retry_policy retry;       /**< zeros: the defaults */
+    bool is_inner;                        /**< of a watch: does not count for calls_max */
     const struct kube_stream_ops *stream; /**< static; NULL: the body is JSON */
     kube_done_fn *on_done;
     void *arg; /**< of all callbacks */

@@ -20,6 +20,7 @@ struct kube {
     struct list calls;          /**< owned; those that are not over, in the order of their start */
     size_t n_calls;
     size_t n_parallel;         /**< running, without streams */
+    bool is_ending;            /**< in kube_free(): takes no more calls */
     bool in_turn;              /**< callbacks may be on the stack */
     bool stirred;              /**< a callback was called in this turn */
     uint64_t chance;           /**< state of the generator */
@@ -69,6 +70,9 @@ struct kube_ending {
     json_t *body; /**< owned */
     char text[KUBE_TEXT_BYTES];
 };
+
+/** A number for a pause that varies: 0 <= chance < 1. */
+double kube_chance(struct kube *k);
 
 /** Begin an attempt: an easy handle with all options, added to the client. false: no memory. */
 bool kube_attempt_start(struct kube_call *c, double now);

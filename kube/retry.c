@@ -57,6 +57,7 @@ static bool may_pass(const struct kube_attempt *a)
     case KUBE_BAD_ANSWER:
     case KUBE_CANCELLED:
     case KUBE_NO_MEMORY:
+    case KUBE_INVALID:
         break;
     }
     return false;

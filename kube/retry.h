@@ -23,6 +23,7 @@ enum kube_outcome {
     KUBE_BAD_ANSWER,  /**< not JSON, too large, not HTTP */
     KUBE_CANCELLED,   /**< by kube_call_cancel() or kube_free() */
     KUBE_NO_MEMORY,   /**< of ours */
+    KUBE_INVALID,     /**< never asked: no object can have such a name (kube/ask.h) */
 };
 
 /** Zeros mean the defaults below. */

@@ -34,4 +34,6 @@ target_link_options(relay_alloc_test PRIVATE
 add_library(fake_api STATIC support/fake_api.c kube/api_fixture.c)
 target_link_libraries(fake_api PUBLIC kube test_tls Threads::Threads PkgConfig::CMOCKA)
 xdsgate_test(kube/kube_test.c fake_api)
+xdsgate_test(kube/ask_test.c fake_api)
 xdsgate_test(kube/kube_credentials_test.c fake_api)
+xdsgate_test(kube/watch_test.c fake_api)
