@@ -184,7 +184,7 @@ static enum rc read_certs(BIO *bio, STACK_OF(X509) * certs, struct cert_error *e
 
 enum rc cert_parse_some(const struct cert_bytes *pem, STACK_OF(X509) * *out, struct cert_error *err)
 {
-    BIO *bio;
+    BIO *bio = NULL;
 
     TRY(open_pem(pem, &bio, err));
     STACK_OF(X509) *certs = sk_X509_new_null();
@@ -202,7 +202,7 @@ enum rc cert_parse_some(const struct cert_bytes *pem, STACK_OF(X509) * *out, str
 enum rc cert_parse_chain(const struct cert_bytes *pem, STACK_OF(X509) * *out,
                          struct cert_error *err)
 {
-    STACK_OF(X509) * certs;
+    STACK_OF(X509) *certs = NULL;
 
     TRY(cert_parse_some(pem, &certs, err));
     if (sk_X509_num(certs) == 0) {
@@ -245,7 +245,7 @@ static enum rc read_key(BIO *bio, const char *passphrase, EVP_PKEY **out, struct
 enum rc cert_parse_key(const struct cert_bytes *pem, const char *passphrase, EVP_PKEY **out,
                        struct cert_error *err)
 {
-    BIO *bio;
+    BIO *bio = NULL;
 
     TRY(open_pem(pem, &bio, err));
     enum rc rc = read_key(bio, passphrase, out, err);
@@ -290,7 +290,7 @@ static void note_end(const X509 *cert, struct cert_roots *out)
 enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_roots *out,
                         struct cert_error *err)
 {
-    STACK_OF(X509) * certs;
+    STACK_OF(X509) *certs = NULL;
     enum rc rc = RC_OK;
 
     TRY(cert_load_chain(path, &certs, err));
