@@ -11,15 +11,6 @@
 
 #define PASSPHRASE_MAX_BYTES 1024
 
-/* What is read for an authority, by name. */
-struct sources {
-    const char *certificate;
-    const char *key;
-    const char *chain;      /* NULL: none */
-    const char *roots;      /* NULL: none */
-    const char *passphrase; /* NULL: none */
-};
-
 static bool is_given(const char *text)
 {
     return text != NULL;
@@ -29,14 +20,18 @@ bool cert_authority_check(const struct command_line *line, const struct cert_aut
 {
     const char *wrong = NULL;
     bool files = is_given(o->ca_cert) || is_given(o->ca_key);
+    int sources = files + is_given(o->self_signed_ca) + is_given(o->ca_secret) + o->from_cluster;
 
-    if (files == is_given(o->self_signed_ca)) {
-        wrong = "give either --ca-cert FILE and --ca-key FILE, or --self-signed-ca DIR";
+    if (sources != 1) {
+        wrong = "give one of --ca-cert and --ca-key, --ca-secret FILE, --from-cluster, or "
+                "--self-signed-ca DIR";
     } else if (files && (!is_given(o->ca_cert) || !is_given(o->ca_key))) {
         wrong = "--ca-cert and --ca-key go together";
     } else if (!files && (is_given(o->cert_chain) || is_given(o->root_cert) ||
                           is_given(o->passphrase_file))) {
         wrong = "--cert-chain, --root-cert and --passphrase-file go with --ca-cert";
+    } else if (!o->from_cluster && (is_given(o->kubeconfig) || is_given(o->context))) {
+        wrong = "--kubeconfig and --context go with --from-cluster";
     }
     if (wrong != NULL) {
         (void)fprintf(line->err, "xdsgate cert issue: %s\n", wrong);
@@ -56,7 +51,7 @@ static int say(const struct command_line *line, const char *path, enum rc rc, co
     return EXIT_CODE_NO;
 }
 
-static const char *path_of(const struct sources *s, enum cert_blame blame)
+static const char *name_of(const struct cert_authority_names *s, enum cert_blame blame)
 {
     switch (blame) {
     case CERT_BLAME_PRIVATE_KEY:
@@ -68,6 +63,21 @@ static const char *path_of(const struct sources *s, enum cert_blame blame)
     default:
         return s->certificate;
     }
+}
+
+int cert_authority_load(const struct command_line *line, const struct cert_authority_names *names,
+                        const struct ca_opts *opts, struct ca **out)
+{
+    struct cert_error err;
+    enum rc rc = ca_load(opts, out, &err);
+
+    if (rc == RC_OK) {
+        return EXIT_CODE_OK;
+    }
+    bool locked = rc == RC_INVALID && err.blame == CERT_BLAME_PRIVATE_KEY && names->may_be_locked &&
+                  opts->passphrase == NULL && strstr(err.text, "is encrypted") != NULL;
+    return say(line, rc == RC_INVALID ? name_of(names, err.blame) : "", rc,
+               locked ? "is encrypted: give its passphrase by --passphrase-file FILE" : err.text);
 }
 
 /* ---- reading ---- */
@@ -86,17 +96,18 @@ static void free_opts(struct ca_opts *o)
 }
 
 /* *failed: the file that could not be read. */
-static enum rc read_files(const struct sources *s, struct ca_opts *o, struct cert_bytes *passphrase,
-                          const char **failed, struct cert_error *err)
+static enum rc read_files(const struct cert_authority_opts *s, struct ca_opts *o,
+                          struct cert_bytes *passphrase, const char **failed,
+                          struct cert_error *err)
 {
     const struct {
         const char *path;
         struct cert_bytes *to;
-    } files[] = {{s->certificate, &o->certificate},
-                 {s->key, &o->key},
-                 {s->chain, &o->chain},
-                 {s->roots, &o->roots},
-                 {s->passphrase, passphrase}};
+    } files[] = {{s->ca_cert, &o->certificate},
+                 {s->ca_key, &o->key},
+                 {s->cert_chain, &o->chain},
+                 {s->root_cert, &o->roots},
+                 {s->passphrase_file, passphrase}};
 
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
         *failed = files[i].path;
@@ -124,8 +135,11 @@ static enum rc take_passphrase(const struct cert_bytes *b, char *buf, size_t siz
     return RC_OK;
 }
 
-static int open_files(const struct command_line *line, const struct sources *s, struct ca **out)
+static int open_files(const struct command_line *line, const struct cert_authority_opts *s,
+                      struct ca **out)
 {
+    const struct cert_authority_names names = {s->ca_cert, s->ca_key, s->cert_chain, s->root_cert,
+                                               true};
     struct ca_opts o = {.passphrase = NULL};
     struct cert_bytes file = {NULL, 0};
     struct cert_error err;
@@ -133,29 +147,22 @@ static int open_files(const struct command_line *line, const struct sources *s, 
     const char *failed = NULL;
     enum rc rc = read_files(s, &o, &file, &failed, &err);
 
-    if (rc == RC_OK && s->passphrase != NULL) {
-        failed = s->passphrase;
+    if (rc == RC_OK && s->passphrase_file != NULL) {
+        failed = s->passphrase_file;
         rc = take_passphrase(&file, passphrase, sizeof(passphrase), &err);
         o.passphrase = passphrase;
     }
-    if (rc == RC_OK) {
-        rc = ca_load(&o, out, &err);
-        failed = rc == RC_INVALID ? path_of(s, err.blame) : NULL;
-    }
-    bool locked = rc == RC_INVALID && s->passphrase == NULL && failed == s->key &&
-                  strstr(err.text, "is encrypted") != NULL;
+    int code =
+        rc == RC_OK ? cert_authority_load(line, &names, &o, out) : say(line, failed, rc, err.text);
     explicit_bzero(passphrase, sizeof(passphrase));
     cert_bytes_fini(&file);
     free_opts(&o);
-    if (locked) {
-        return say(line, failed, rc, "is encrypted: give its passphrase by --passphrase-file FILE");
-    }
-    return rc == RC_OK ? EXIT_CODE_OK : say(line, failed, rc, err.text);
+    return code;
 }
 
 /* ---- an authority of our own ---- */
 
-static int write_own(const struct command_line *line, const struct sources *s)
+static int write_own(const struct command_line *line, const struct cert_authority_opts *s)
 {
     struct cert_bytes certificate = {NULL, 0};
     struct cert_bytes key = {NULL, 0};
@@ -165,8 +172,8 @@ static int write_own(const struct command_line *line, const struct sources *s)
     if (rc != RC_OK) {
         return say(line, "", rc, "");
     }
-    const struct file_put files[] = {{s->key, key.data, key.n, 0600},
-                                     {s->certificate, certificate.data, certificate.n, 0644}};
+    const struct file_put files[] = {{s->ca_key, key.data, key.n, 0600},
+                                     {s->ca_cert, certificate.data, certificate.n, 0644}};
     rc = file_put_all(files, 2, &failed);
     int reason = errno;
     cert_bytes_fini(&certificate);
@@ -180,18 +187,18 @@ static int write_own(const struct command_line *line, const struct sources *s)
         return say(line, "", rc, "");
     }
     (void)fprintf(line->out, "%s: a new authority, valid for ten years; keep %s off the gateway\n",
-                  s->certificate, s->key);
+                  s->ca_cert, s->ca_key);
     return EXIT_CODE_OK;
 }
 
-static int open_own(const struct command_line *line, const char *dir, const struct sources *s,
-                    struct ca **out)
+static int open_own(const struct command_line *line, const char *dir,
+                    const struct cert_authority_opts *s, struct ca **out)
 {
-    bool has_certificate = access(s->certificate, F_OK) == 0;
-    bool has_key = access(s->key, F_OK) == 0;
+    bool has_certificate = access(s->ca_cert, F_OK) == 0;
+    bool has_key = access(s->ca_key, F_OK) == 0;
 
     if (has_certificate != has_key) {
-        return say(line, has_key ? s->certificate : s->key, RC_INVALID,
+        return say(line, has_key ? s->ca_cert : s->ca_key, RC_INVALID,
                    "is missing: without it the authority beside it cannot be used");
     }
     if (!has_certificate && mkdir(dir, 0700) != 0 && errno != EEXIST) {
@@ -203,25 +210,32 @@ static int open_own(const struct command_line *line, const char *dir, const stru
     return code == EXIT_CODE_OK ? open_files(line, s, out) : code;
 }
 
-int cert_authority_open(const struct command_line *line, const struct cert_authority_opts *o,
-                        struct ca **out)
+static int open_folder(const struct command_line *line, const char *dir, struct ca **out)
 {
-    if (o->self_signed_ca == NULL) {
-        const struct sources s = {o->ca_cert, o->ca_key, o->cert_chain, o->root_cert,
-                                  o->passphrase_file};
-        return open_files(line, &s, out);
-    }
     char *certificate = NULL;
     char *key = NULL;
     int code = EXIT_CODE_NO;
-    if (asprintf(&certificate, "%s/ca-cert.pem", o->self_signed_ca) < 0 ||
-        asprintf(&key, "%s/ca-key.pem", o->self_signed_ca) < 0) {
+
+    if (asprintf(&certificate, "%s/ca-cert.pem", dir) < 0 ||
+        asprintf(&key, "%s/ca-key.pem", dir) < 0) {
         code = say(line, "", RC_NO_MEMORY, "");
     } else {
-        const struct sources s = {.certificate = certificate, .key = key};
-        code = open_own(line, o->self_signed_ca, &s, out);
+        const struct cert_authority_opts s = {.ca_cert = certificate, .ca_key = key};
+        code = open_own(line, dir, &s, out);
     }
     free(certificate);
     free(key);
     return code;
+}
+
+int cert_authority_open(const struct command_line *line, const struct cert_authority_opts *o,
+                        struct ca **out)
+{
+    if (o->self_signed_ca != NULL) {
+        return open_folder(line, o->self_signed_ca, out);
+    }
+    if (o->ca_secret != NULL || o->from_cluster) {
+        return cert_secret_open(line, o, out);
+    }
+    return open_files(line, o, out);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where `xdsgate cert issue` has its authority from. */
+/* Where `xdsgate cert issue` has its authority from: files, a folder of its own, or a secret of
+ * Istio, as a document or in the cluster. */
 #pragma once
 
 #include "certs/ca.h"
@@ -12,7 +13,21 @@ struct cert_authority_opts {
     const char *cert_chain;
     const char *root_cert;
     const char *passphrase_file;
-    const char *self_signed_ca; /**< a folder; made when it has no authority */
+    const char *self_signed_ca;  /**< a folder; made when it has no authority */
+    const char *ca_secret;       /**< a file, or "-": a Secret of Kubernetes */
+    bool from_cluster;           /**< cacerts or istio-ca-secret of istio_namespace */
+    const char *istio_namespace; /**< never NULL */
+    const char *kubeconfig;
+    const char *context;
+};
+
+/** What its parts are called in messages. */
+struct cert_authority_names {
+    const char *certificate;
+    const char *key;
+    const char *chain;  /**< NULL: there is none */
+    const char *roots;  /**< NULL: there are none */
+    bool may_be_locked; /**< --passphrase-file could be given */
 };
 
 /** Exactly one source, and all that it needs? What is wrong is said on line->err. */
@@ -26,3 +41,12 @@ bool cert_authority_check(const struct command_line *line, const struct cert_aut
  */
 int cert_authority_open(const struct command_line *line, const struct cert_authority_opts *o,
                         struct ca **out);
+
+/** ca_load(), with what is wrong said on line->err. Returns as cert_authority_open(). */
+int cert_authority_load(const struct command_line *line, const struct cert_authority_names *names,
+                        const struct ca_opts *opts, struct ca **out);
+
+/** From a secret: o->ca_secret or o->from_cluster. Returns as cert_authority_open(). In
+ * cert_secret.c. */
+int cert_secret_open(const struct command_line *line, const struct cert_authority_opts *o,
+                     struct ca **out);

@@ -20,7 +20,6 @@
 struct issue_opts {
     struct cert_authority_opts authority;
     const char *output;
-    const char *istio_namespace;
     struct option_texts revisions;
     struct option_texts names;
     bool names_only;
@@ -78,10 +77,10 @@ static char *istiod_name(const char *revision, const char *ns)
 static bool collect_names(struct job *j)
 {
     const struct issue_opts *o = j->o;
-    bool ok = o->names_only || add_name(j, istiod_name(NULL, o->istio_namespace));
+    bool ok = o->names_only || add_name(j, istiod_name(NULL, o->authority.istio_namespace));
 
     for (size_t i = 0; ok && i < o->revisions.n; i++) {
-        ok = add_name(j, istiod_name(o->revisions.items[i], o->istio_namespace));
+        ok = add_name(j, istiod_name(o->revisions.items[i], o->authority.istio_namespace));
     }
     for (size_t i = 0; ok && i < o->names.n; i++) {
         ok = add_name(j, strdup(o->names.items[i]));
@@ -382,7 +381,7 @@ static void set_defaults(void *opts)
 {
     struct issue_opts *o = opts;
 
-    o->istio_namespace = "istio-system";
+    o->authority.istio_namespace = "istio-system";
     o->key = CA_KEY_P256;
     o->validity = 90 * DAY_S;
 }
@@ -417,6 +416,12 @@ static const struct option_row rows[] = {
              "its roots: root-cert.pem; needed unless it is a root itself"),
     TEXT_ROW("passphrase-file", "FILE", authority.passphrase_file,
              "has the passphrase of the key in its first line"),
+    TEXT_ROW("ca-secret", "FILE", authority.ca_secret,
+             "all of these out of a secret of Istio; -: standard input"),
+    FLAG_ROW("from-cluster", authority.from_cluster,
+             "out of the secret cacerts or istio-ca-secret of the cluster"),
+    TEXT_ROW("kubeconfig", "FILE", authority.kubeconfig, "how to reach the cluster"),
+    TEXT_ROW("context", "NAME", authority.context, "of the kubeconfig"),
     TEXT_ROW("self-signed-ca", "DIR", authority.self_signed_ca,
              "an authority of your own instead; made there when there is none"),
     {.name = "output",
@@ -429,7 +434,7 @@ static const struct option_row rows[] = {
      .letter = 'i',
      .value = "NAMESPACE",
      .kind = OPTION_TEXT,
-     .offset = offsetof(struct issue_opts, istio_namespace),
+     .offset = offsetof(struct issue_opts, authority.istio_namespace),
      .help = "of istiod: istio-system"},
     TEXTS_ROW("revision", "REV", revisions, "also valid for istiod-REV; may come again"),
     TEXTS_ROW("name", "NAME", names, "also valid for this DNS name or address; may come again"),
@@ -453,7 +458,7 @@ static const struct option_row rows[] = {
 
 const struct command command_cert_issue = {
     .name = "cert issue",
-    .usage = "--ca-cert FILE --ca-key FILE --output DIR [OPTIONS]",
+    .usage = "--from-cluster | --ca-secret FILE | --ca-cert FILE --ca-key FILE --output DIR",
     .summary = "sign a serving certificate",
     .rows = rows,
     .n_rows = sizeof(rows) / sizeof(*rows),
@@ -462,5 +467,6 @@ const struct command command_cert_issue = {
     .run = issue,
     .more = "\nRun it where the authority's key is, not on the gateway. VMs that are in the mesh\n"
             "believe its CA only: the key is in the secret cacerts or istio-ca-secret of\n"
-            "istio-system. Exit code 0; 1 when it could not be done; 2 for wrong usage.\n",
+            "istio-system. Exit code 0; 1 when it could not be done; 2 for wrong usage;\n"
+            "3 when the cluster cannot be reached.\n",
 };

@@ -9,12 +9,14 @@ import pty
 import ssl
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from conftest import Rig
 from rig.gateway import BINARY, Gateway
+from rig.kube_api import KubeApi, secret
 from rig.pki import NEW_KEY, SERVER_NAME, Pair, openssl
 from rig.sandbox import Istiod, Vms
 from rig.upstream import connect
@@ -190,10 +192,12 @@ def test_renew__same_names_new_key_and_no_root_is_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "code", "text"), [
-    (["--output", "out"], 2, "either --ca-cert"),
+    (["--output", "out"], 2, "one of --ca-cert"),
     (["--output", "out", "--ca-cert", "root.pem"], 2, "go together"),
     (["--output", "out", "--self-signed-ca", "ca", "--root-cert", "root.pem"], 2, "go with"),
-    (["--output", "out", "--self-signed-ca", "ca", "--ca-key", "x"], 2, "either"),
+    (["--output", "out", "--self-signed-ca", "ca", "--ca-key", "x"], 2, "one of"),
+    (["--output", "out", "--from-cluster", "--ca-secret", "x"], 2, "one of"),
+    (["--output", "out", "--ca-secret", "x", "--context", "x"], 2, "go with --from-cluster"),
     (["--output", "out", "--ca-cert", "none", "--ca-key", "root.key"], 1, "none cannot be opened"),
     (["--output", "out", "--ca-cert", "root.key", "--ca-key", "root.key"], 1, "root.key has no PEM"),
     (["--output", "out", "--ca-cert", "root.pem", "--ca-key", "other.key"], 1, "other.key is not"),
@@ -226,6 +230,96 @@ def expire(folder: Path) -> None:
     openssl("req", *NEW_KEY, "-subj", "/CN=old", "-keyout", key, "-out", request)
     openssl("x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-extfile", settings,
             "-out", folder / "old.pem")
+
+
+# ---- cert issue, with a secret of Istio ----
+
+
+def istio_secret(root: Pair) -> dict[str, bytes]:
+    """As istiod writes istio-ca-secret."""
+    return {"ca-cert.pem": root.certificate.read_bytes(), "ca-key.pem": root.private_key.read_bytes(),
+            "cert-chain.pem": b"", "root-cert.pem": b"", "key.pem": b""}
+
+
+def tls_secret(pair: Pair, root: Pair) -> dict[str, bytes]:
+    """As cert-manager writes cacerts."""
+    return {"tls.crt": pair.certificate.read_bytes() + root.certificate.read_bytes(),
+            "tls.key": pair.private_key.read_bytes(), "ca.crt": root.certificate.read_bytes()}
+
+
+def test_secret_by_a_pipe__no_key_on_the_disk(tmp_path: Path) -> None:
+    root = make_root(tmp_path)
+    below = make_below(tmp_path, root, "below")
+
+    for number, values in enumerate([istio_secret(root), tls_secret(below, root)]):
+        out = tmp_path / f"out-{number}"
+        done = subprocess.run([BINARY, "cert", "issue", "--ca-secret", "-", "--output", out],
+                              input=secret("cacerts", values), capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        verify(out, roots=root.certificate)
+    assert certificates_in(tmp_path / "out-1/tls.crt") == 2
+
+
+@pytest.mark.parametrize(("text", "complaint"), [
+    ("", "no document"), ("a: [", "line 2"), ("kind: Secret", "is no secret with ca-cert.pem"),
+    ("data: {ca-key.pem: '%%%'}", "not base64"),
+    ("data: {ca-key.pem: bm9uZQ==}", "ca-cert.pem is empty"),
+    ("data: {tls.key: bm9uZQ==, tls.crt: bm9uZQ==}", "tls.crt has no PEM certificate"),
+    ("x" * (2 * 1024 * 1024), "larger than 2 MiB"),
+])
+def test_bad_secret__is_said(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "secret.yaml"
+    path.write_text(text)
+
+    done = cert("issue", "--ca-secret", path, "--output", tmp_path / "out", code=1)
+
+    assert done.stderr.startswith(f"xdsgate cert issue: {path}: ") and complaint in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert "No such file" in cert("issue", "--ca-secret", tmp_path / "none", "--output",
+                                  tmp_path / "out", code=1).stderr
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[KubeApi]:
+    folder = tmp_path / "kube"
+    folder.mkdir()
+    api = KubeApi(folder, folder / "no-token-key")
+    yield api
+    api.stop()
+
+
+def test_from_cluster__the_plugged_in_authority_comes_first(tmp_path: Path, api: KubeApi) -> None:
+    own, plugged, out = make_root(tmp_path, "own"), make_root(tmp_path, "plugged"), tmp_path / "out"
+    arguments = ["issue", "--from-cluster", "--kubeconfig", api.kubeconfig(), "--output", out]
+
+    assert "has neither secret cacerts nor istio-ca-secret" in cert(*arguments, code=1).stderr
+    api.secrets["istio-system/istio-ca-secret"] = istio_secret(own)
+    cert(*arguments)
+    verify(out, roots=own.certificate)
+
+    api.secrets["istio-system/cacerts"] = istio_secret(plugged)
+    cert(*arguments, "--force")
+    verify(out, roots=plugged.certificate)
+
+    api.secrets["mesh/cacerts"] = istio_secret(own)
+    cert(*arguments, "--force", "-i", "mesh")
+    verify(out, "istiod.mesh.svc", own.certificate)
+    api.secrets["mesh/cacerts"]["ca-key.pem"] = plugged.private_key.read_bytes()
+    said = cert(*arguments, "--force", "-i", "mesh", code=1).stderr
+    assert "secret cacerts in namespace mesh: ca-key.pem is not the key" in said
+
+
+def test_from_cluster__that_refuses_or_is_away__is_said(tmp_path: Path, api: KubeApi) -> None:
+    arguments = ["issue", "--from-cluster", "--output", tmp_path / "out", "--kubeconfig"]
+
+    api.fail(403, "Forbidden")
+    said = cert(*arguments, api.kubeconfig(), code=1).stderr
+    assert "secret cacerts in namespace istio-system" in said and "made to fail with 403" in said
+    assert "is no name" in cert(*arguments, api.kubeconfig(), "-i", "A_b", code=2).stderr
+    api.stop()
+    assert "secret cacerts" in cert(*arguments, api.kubeconfig(), code=3).stderr
+    assert "none" in cert(*arguments, tmp_path / "none", code=2).stderr
+    assert not (tmp_path / "out").exists()
 
 
 # ---- cert show ----

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from harness.site import COLUMNS, PASSTHROUGH, TERMINATE, TOKEN
 
-from . import agent, attacks, bundle, envoy, failures, handover, istiod, losses, rights, scale
+from . import (agent, attacks, bundle, certs, envoy, failures, handover, istiod, losses, rights,
+               scale)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ def loss(title: str, run: Callable[..., None], quick: bool = False) -> Scenario:
 
 EVERYTHING = (
     Scenario("the agent gets its certificate", agent.certificate),
+    Scenario("serving certificate by the mesh's CA", certs.from_the_cluster,
+             columns=(TERMINATE,)),
     Scenario("WorkloadEntry: labels, ports, address", agent.registration),
     Scenario("health True, False, True", agent.health),
     Scenario("health of a WorkloadEntry by hand", agent.health_by_hand),

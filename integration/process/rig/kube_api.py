@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An API server that knows TokenRequest only, and can be made to fail in every way."""
+"""An API server that knows TokenRequest and secrets only, and can be made to fail in every way."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def status(code: int, reason: str, message: str) -> bytes:
                        "reason": reason, "message": message, "code": code}).encode()
 
 
+def secret(name: str, values: dict[str, bytes]) -> bytes:
+    data = {key: base64.b64encode(value).decode() for key, value in values.items()}
+    return json.dumps({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name},
+                       "data": data}).encode()
+
+
 def part(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
@@ -46,6 +52,7 @@ class KubeApi:
         self.folder = folder
         self.token_key = token_key
         self.life_s = 3600
+        self.secrets: dict[str, dict[str, bytes]] = {}  # namespace/name: key: value
         self.requests: list[dict] = []  # of tokens: account, audiences
         self.instead: Callable[[str], Answer | None] = lambda path: None
         self.free = threading.Event()  # clear: no request is answered
@@ -76,7 +83,12 @@ class KubeApi:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.reply(self.rfile.read(int(self.headers["Content-Length"])))
+
+            def do_GET(self) -> None:
+                self.reply(b"")
+
+            def reply(self, body: bytes) -> None:
                 code, headers, answer = api.answer(self.path, self.headers["Authorization"], body)
                 self.send_response(code)
                 for name, value in {"Content-Type": "application/json", **headers}.items():
@@ -141,6 +153,8 @@ class KubeApi:
         match urlsplit(path).path.split("/")[1:]:
             case ["api", "v1", "namespaces", ns, "serviceaccounts", account, "token"]:
                 return 201, {}, self.token_request(ns, account, json.loads(body))
+            case ["api", "v1", "namespaces", ns, "secrets", name] if f"{ns}/{name}" in self.secrets:
+                return 200, {}, secret(name, self.secrets[f"{ns}/{name}"])
         return 404, {}, status(404, "NotFound", f"{path} is not here")
 
     def token_request(self, ns: str, account: str, body: dict) -> bytes:

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`xdsgate cert issue` with the mesh's real CA."""
+
+from __future__ import annotations
+
+import re
+
+from harness import edge
+from harness.lab import Column
+from harness.processes import IP, run
+
+
+def issue(column: Column, folder: str, *arguments: object, stdin: str | None = None) -> None:
+    """Where the API server can be reached, as an administrator."""
+    kube = column.lab.kube
+    inside = [IP, "netns", "exec", kube.netns] if kube.netns else []
+    run(*inside, edge.binary(), "cert", "issue", *map(str, arguments), "--output",
+        column.lab.folder / folder, stdin=stdin)
+
+
+def verify(column: Column, folder: str) -> None:
+    """By the root that the VMs' agents have from istiod, as strictly as openssl can."""
+    root = column.vm("client").folder / "etc/certs/root-cert.pem"
+    path = column.lab.folder / folder
+    run("openssl", "verify", "-purpose", "sslserver", "-verify_hostname",
+        "istiod.istio-system.svc", "-CAfile", root, "-untrusted", path / "tls.crt",
+        path / "tls.crt")
+    assert (path / "root-cert.pem").read_text().strip() == root.read_text().strip()
+
+
+def from_the_cluster(column: Column) -> None:
+    """Out of the secret, by the API and by a pipe from kubectl: no key of the CA on any disk."""
+    kube = column.lab.kube
+
+    issue(column, "from-cluster", "--from-cluster", "--kubeconfig", kube.kubeconfig)
+    verify(column, "from-cluster")
+
+    secret = kube.kubectl("-n", "istio-system", "get", "secret", "istio-ca-secret", "-o", "yaml")
+    issue(column, "from-pipe", "--ca-secret", "-", stdin=secret)
+    verify(column, "from-pipe")
+
+    for path in column.lab.folder.glob("from-*/*"):
+        assert re.fullmatch(r"tls\.crt|tls\.key|root-cert\.pem", path.name)
