@@ -546,6 +546,7 @@ int daemon_run(const char *config_path, char *const *argv)
         log_event(LOG_INFO, "xdsgate is running", LOG_S("file", config_path),
                   LOG_I("workers", d.n_workers));
         (void)notify_tell("READY=1");
+        trim_code();
         ev_run(d.loop, 0);
         log_event(LOG_INFO, "xdsgate has stopped");
     } else {

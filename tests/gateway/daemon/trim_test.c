@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -72,6 +75,35 @@ static void test_trim__storms_with_quiet_seconds_between__one_pays_for_several(v
     assert_int_equal(times, 11); /* what waited is not forgotten */
 }
 
+/* Of files, in KiB: what this process has of its program and libraries. */
+static long resident_of_files(void)
+{
+    char line[128];
+    long kib = -1;
+    FILE *f = fopen("/proc/self/status", "re");
+
+    assert_non_null(f);
+    while (kib < 0 && fgets(line, sizeof(line), f) != NULL) {
+        if (strncmp(line, "RssFile:", 8) == 0) {
+            kib = strtol(line + 8, NULL, 10);
+        }
+    }
+    assert_int_equal(fclose(f), 0);
+    assert_true(kib > 0);
+    return kib;
+}
+
+static void test_trim_code__less_is_resident_and_all_of_it_still_works(void **state)
+{
+    long before = resident_of_files();
+    (void)state;
+
+    trim_code();
+
+    assert_true(resident_of_files() < before);
+    assert_float_equal(strtod("1.5e3", NULL), 1500, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -80,6 +112,7 @@ int main(void)
         cmocka_unit_test(test_trim__quiet_work_adds_up__now_and_then),
         cmocka_unit_test(test_trim__never_quiet__not_at_all),
         cmocka_unit_test(test_trim__storms_with_quiet_seconds_between__one_pays_for_several),
+        cmocka_unit_test(test_trim_code__less_is_resident_and_all_of_it_still_works),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
