@@ -133,7 +133,8 @@ void format_ansible(const struct text *script, const struct format_opts *o, stru
                 "      stdin: !unsafe |\n");
     text_indented(t, script->data, script->n, 8);
     text_put(t, "    register: bundle\n"
-                "    changed_when: bundle.stdout_lines | last in ['changed', 'would be changed']\n"
+                "    changed_when: (bundle.stdout_lines | last | default('')) in ['changed', "
+                "'would be changed']\n"
                 "    failed_when: false\n"
                 "    check_mode: false\n"
                 "    no_log: true # it holds the token; the next task shows what it said\n"

@@ -552,3 +552,15 @@ enum rc jwt_read_expiry(const char *token, size_t n, int64_t *until, const char 
     *until = claims.exp;
     return RC_OK;
 }
+
+enum rc jwt_read_claims(const char *token, size_t n, char *out, size_t *n_out)
+{
+    const char *part[3];
+    size_t part_n[3];
+
+    if (n > JWT_MAX_BYTES || !split_token(token, n, part, part_n) ||
+        !base64url_decode(part[1], part_n[1], out, n_out)) {
+        return RC_PEER_DENIED;
+    }
+    return RC_OK;
+}

@@ -39,3 +39,12 @@ enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int6
  * Returns RC_OK or RC_PEER_DENIED: no JWT, or one without a numeric exp.
  */
 enum rc jwt_read_expiry(const char *token, size_t n, int64_t *until, const char **why) MUST_USE;
+
+/**
+ * The second part of a token, a.b.c, decoded: JSON, if it is any good.
+ *
+ * token, n  borrowed; nothing around it.
+ * out       room for JWT_MAX_BYTES; not zero-terminated.
+ * Returns RC_OK or RC_PEER_DENIED: no three parts, or no base64url.
+ */
+enum rc jwt_read_claims(const char *token, size_t n, char *out, size_t *n_out) MUST_USE;

@@ -447,6 +447,21 @@ static void test_jwt_expiry__cut_or_without_expiry_or_too_long__is_denied(void *
     assert_int_equal(until, -1);
 }
 
+static void test_jwt_claims__any_token__decoded_second_part(void **state)
+{
+    (void)state;
+    char out[JWT_MAX_BYTES];
+    size_t n = 0;
+    const char *token = make_token(HEADER, "{\"sub\":\"a\"}") + strlen("Bearer ");
+
+    assert_int_equal(jwt_read_claims(token, strlen(token), out, &n), RC_OK);
+    assert_int_equal(n, strlen("{\"sub\":\"a\"}"));
+    assert_memory_equal(out, "{\"sub\":\"a\"}", n);
+    assert_int_equal(jwt_read_claims("a.b", 3, out, &n), RC_PEER_DENIED);
+    assert_int_equal(jwt_read_claims("a.*.c", 5, out, &n), RC_PEER_DENIED);
+    assert_int_equal(jwt_read_claims("", 0, out, &n), RC_PEER_DENIED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_jwt__oversized_token__is_denied),
         cmocka_unit_test(test_jwt__zero_bytes__are_denied),
         cmocka_unit_test(test_jwt_expiry__good_token_of_any_audience__is_read),
+        cmocka_unit_test(test_jwt_claims__any_token__decoded_second_part),
         cmocka_unit_test(test_jwt_expiry__cut_or_without_expiry_or_too_long__is_denied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

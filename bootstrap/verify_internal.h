@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of verify share. */
+#pragma once
+
+#include <sys/stat.h>
+
+#include "bootstrap/verify.h"
+#include "core/doc/doc.h"
+
+/** One file. */
+struct vfile {
+    const char *what; /**< borrowed; its name in findings: the name in a bundle, or the path */
+    char path[4096];
+    bool there; /**< it was read */
+    char *data; /**< owned; wiped when freed; a NUL follows that does not count */
+    size_t n;
+    struct stat st;
+};
+
+/** Which one. */
+enum vfile_id { V_ENV, V_MESH, V_ROOT, V_TOKEN, V_HOSTS, V_CHAIN, V_KEY, V_COPY, V_TMPFILES, V_N };
+
+/** One look. Lives within verify_files(). */
+struct verify {
+    const struct verify_opts *o;
+    struct verify_report *r;
+    struct vfile files[V_N];
+    json_t *env;      /**< owned; an object of strings; NULL: not readable */
+    json_t *mesh;     /**< owned; any document; NULL: not readable */
+    bool token_good;  /**< it would be taken now */
+    bool chain_good;  /**< the agent's certificate would be taken now */
+    bool token_tried; /**< there is one; a finding says what is wrong with it */
+};
+
+/* ---- verify_load.c ---- */
+
+/** Read all files; says which are missing and whose rights are wrong. RC_NO_MEMORY. */
+enum rc verify_load(struct verify *v) MUST_USE;
+
+/** Wipe and free them. */
+void verify_unload(struct verify *v);
+
+/* ---- verify_names.c: what the files say, and whether they say the same ---- */
+
+/** A variable of cluster.env; NULL: not there. Borrowed. */
+const char *verify_env(const struct verify *v, const char *key);
+
+/** cluster.env and mesh.yaml. RC_NO_MEMORY. */
+enum rc verify_settings(struct verify *v) MUST_USE;
+
+/** The hosts file, and r->servers. */
+void verify_hosts(struct verify *v);
+
+/* ---- verify_secrets.c: who the VM is, and who it believes ---- */
+
+/** Roots, token, certificate. RC_NO_MEMORY. */
+enum rc verify_secrets(struct verify *v) MUST_USE;

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What cluster.env, mesh.yaml and the hosts file say, and whether they say the same. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "bootstrap/address.h"
+#include "bootstrap/env_file.h"
+#include "bootstrap/verify_internal.h"
+#include "core/doc/doc.h"
+
+#define DEFAULT_NAMESPACE "istio-system"
+#define PORT "15012"
+
+#define ANEW "make the bundle anew with xdsgate bundle create"
+
+const char *verify_env(const struct verify *v, const char *key)
+{
+    return v->env != NULL ? doc_text(v->env, key, NULL) : NULL;
+}
+
+static const char *or_empty(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
+/* ---- cluster.env and mesh.yaml ---- */
+
+static enum rc read_env(struct verify *v)
+{
+    const struct vfile *f = &v->files[V_ENV];
+    char why[200];
+    const struct why w = {why, sizeof(why)};
+
+    if (!f->there) {
+        return RC_OK;
+    }
+    enum rc rc = env_file_read(f->data, f->n, &w, &v->env);
+    if (rc == RC_INVALID) {
+        verify_add(v->r, VERIFY_BAD, f->what, ANEW, "%s", why);
+        return RC_OK;
+    }
+    return rc;
+}
+
+static enum rc read_mesh(struct verify *v)
+{
+    const struct vfile *f = &v->files[V_MESH];
+    struct doc_error err;
+
+    if (!f->there) {
+        return RC_OK;
+    }
+    enum rc rc = doc_parse_yaml(f->data, f->n, &err, &v->mesh);
+    if (rc == RC_INVALID) {
+        verify_add(v->r, VERIFY_BAD, f->what, ANEW, "line %u, column %u: %s", err.line, err.column,
+                   err.text);
+        return RC_OK;
+    }
+    if (rc == RC_OK && !json_is_object(doc_at(v->mesh, "defaultConfig", NULL))) {
+        verify_add(v->r, VERIFY_BAD, f->what, ANEW, "has no defaultConfig");
+    }
+    return rc;
+}
+
+static void check_env_has(struct verify *v, const char *key)
+{
+    const char *value = verify_env(v, key);
+
+    if (value == NULL || *value == '\0') {
+        verify_add(v->r, VERIFY_BAD, v->files[V_ENV].what, ANEW, "does not set %s", key);
+    }
+}
+
+/* The agent gets both: cluster.env as its environment, mesh.yaml as its configuration. */
+static void check_same(struct verify *v)
+{
+    json_t *metadata = json_object_get(json_object_get(v->mesh, "defaultConfig"), "proxyMetadata");
+
+    for (void *i = json_object_iter(metadata); i != NULL; i = json_object_iter_next(metadata, i)) {
+        const char *key = json_object_iter_key(i);
+        const char *in_mesh = json_string_value(json_object_iter_value(i));
+        const char *in_env = verify_env(v, key);
+        if (in_mesh != NULL && in_env != NULL && strcmp(in_mesh, in_env) != 0) {
+            verify_add(v->r, VERIFY_BAD, v->files[V_ENV].what, ANEW, "%.80s is not what %s says",
+                       key, v->files[V_MESH].what);
+        }
+    }
+    const char *ns = verify_env(v, "ISTIO_NAMESPACE");
+    const char *pod_ns = verify_env(v, "POD_NAMESPACE");
+    if (ns != NULL && pod_ns != NULL && strcmp(ns, pod_ns) != 0) {
+        verify_add(v->r, VERIFY_BAD, v->files[V_ENV].what, ANEW,
+                   "ISTIO_NAMESPACE and POD_NAMESPACE differ");
+    }
+}
+
+enum rc verify_settings(struct verify *v)
+{
+    TRY(read_env(v));
+    TRY(read_mesh(v));
+    if (v->env != NULL) {
+        check_env_has(v, "ISTIO_NAMESPACE");
+        check_env_has(v, "SERVICE_ACCOUNT");
+    }
+    if (v->env != NULL && v->mesh != NULL) {
+        check_same(v);
+    }
+    return RC_OK;
+}
+
+/* ---- the control planes that it calls ---- */
+
+/* "host:port" or "[v6]:port"; the port may be left out. */
+static bool split_address(const char *text, struct verify_server *out)
+{
+    bool brackets = *text == '[';
+    const char *host = brackets ? text + 1 : text;
+    const char *end = brackets ? strchr(host, ']') : strrchr(host, ':');
+    size_t n = end != NULL ? (size_t)(end - host) : strlen(host);
+    const char *port = end != NULL ? strchr(end, ':') : NULL;
+    port = port != NULL ? port + 1 : PORT;
+
+    *out = (struct verify_server){0};
+    if (n == 0 || n >= sizeof(out->host) || *port == '\0' || strlen(port) > 5 ||
+        strspn(port, "0123456789") != strlen(port) || (brackets && end == NULL)) {
+        return false;
+    }
+    memcpy(out->host, host, n);
+    (void)snprintf(out->port, sizeof(out->port), "%s", port);
+    return true;
+}
+
+static void add_server(struct verify *v, const char *address, enum vfile_id source)
+{
+    struct verify_report *r = v->r;
+    struct verify_server s;
+
+    if (!split_address(address, &s)) {
+        verify_add(r, VERIFY_BAD, v->files[source].what, ANEW,
+                   "names a control plane that is no HOST:PORT: %.100s", address);
+        return;
+    }
+    for (size_t i = 0; i < r->n_servers; i++) {
+        if (strcmp(r->servers[i].host, s.host) == 0 && strcmp(r->servers[i].port, s.port) == 0) {
+            return;
+        }
+    }
+    if (r->n_servers < VERIFY_SERVERS_MAX) {
+        r->servers[r->n_servers++] = s;
+    }
+}
+
+/* CA_ADDR > PILOT_ADDRESS > the default for certificates; PILOT_ADDRESS > mesh.yaml > the default
+ * for configuration (Istio: tools/packaging/common/istio-start.sh). */
+static void find_servers(struct verify *v)
+{
+    char fallback[300];
+    const char *system = verify_env(v, "ISTIO_SYSTEM_NAMESPACE");
+    const char *pilot = verify_env(v, "PILOT_ADDRESS");
+    const char *ca = verify_env(v, "CA_ADDR");
+    const char *xds = doc_text(v->mesh, "defaultConfig", "discoveryAddress", NULL);
+
+    (void)snprintf(fallback, sizeof(fallback), "istiod.%.200s.svc:" PORT,
+                   *or_empty(system) != '\0' ? system : DEFAULT_NAMESPACE);
+    if (*or_empty(pilot) != '\0') {
+        add_server(v, pilot, V_ENV);
+    } else {
+        add_server(v, *or_empty(xds) != '\0' ? xds : "istiod." DEFAULT_NAMESPACE ".svc:" PORT,
+                   V_MESH);
+    }
+    if (*or_empty(ca) != '\0') {
+        add_server(v, ca, V_ENV);
+    } else if (*or_empty(pilot) == '\0') {
+        add_server(v, fallback, V_ENV);
+    }
+}
+
+/* ---- hosts ---- */
+
+/* An address of a hosts file for one of the servers. */
+static void add_address(struct verify *v, struct verify_server *s, const char *address)
+{
+    const char *what = v->files[V_HOSTS].what;
+    char why[200];
+    char usual[INET6_ADDRSTRLEN];
+    const struct why w = {why, sizeof(why)};
+
+    if (address_read(s->host, address, &w, usual) != RC_OK) {
+        verify_add(v->r, VERIFY_BAD, what, "write the address of an xdsgate", "%s", why);
+        return;
+    }
+    if (s->n_addresses < VERIFY_ADDRESSES_MAX) {
+        (void)snprintf(s->addresses[s->n_addresses++], sizeof(s->addresses[0]), "%s", usual);
+    }
+}
+
+/* One line: an address, then names. Cuts it. */
+static void read_line(struct verify *v, char *line)
+{
+    char *rest = NULL;
+    line[strcspn(line, "#")] = '\0';
+    const char *address = strtok_r(line, " \t\r", &rest);
+
+    if (address == NULL) {
+        return;
+    }
+    for (const char *name = strtok_r(NULL, " \t\r", &rest); name != NULL;
+         name = strtok_r(NULL, " \t\r", &rest)) {
+        for (size_t i = 0; i < v->r->n_servers; i++) {
+            if (strcasecmp(name, v->r->servers[i].host) == 0) {
+                add_address(v, &v->r->servers[i], address);
+            }
+        }
+    }
+}
+
+static bool is_ip(const char *host)
+{
+    char usual[INET6_ADDRSTRLEN];
+    char why[200];
+    const struct why w = {why, sizeof(why)};
+
+    return address_read(host, host, &w, usual) == RC_OK;
+}
+
+void verify_hosts(struct verify *v)
+{
+    const struct vfile *f = &v->files[V_HOSTS];
+    char *rest = NULL;
+
+    if (v->env == NULL || v->mesh == NULL) {
+        return;
+    }
+    find_servers(v);
+    if (!f->there) {
+        return;
+    }
+    for (char *line = strtok_r(f->data, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        read_line(v, line);
+    }
+    for (size_t i = 0; i < v->r->n_servers; i++) {
+        const struct verify_server *s = &v->r->servers[i];
+        if (s->n_addresses == 0 && !is_ip(s->host)) {
+            verify_add(v->r, VERIFY_WARN, f->what, "add a line: ADDRESS-OF-XDSGATE NAME",
+                       "has no line for %s, so the VM's DNS has to know it", s->host);
+        }
+    }
+}
