@@ -45,6 +45,7 @@ LAYERS: dict[str, set[str]] = {
     "gateway/cluster": {"core/base", "core/doc", "kube", "gateway/tokens"},
     "gateway/relay": {"core/base", "core/net", "core/h2", "certs", "xds", "gateway/upstream",
                       "gateway/tokens"},
+    "gateway/probe": {"core/base", "core/net", "certs"},
     "gateway/passthrough": {"core/base", "core/net", "gateway/upstream"},
     "gateway/config": {"core/base", "core/net", "certs", "kube", "gateway/upstream",
                        "gateway/relay"},
@@ -59,7 +60,8 @@ TOPS = ("gateway/cli", "gateway/daemon", "tests", "fuzz")  # these may include e
 HOMES: dict[str, set[str]] = {
     "ev.h": {"core/net", "gateway/daemon"},
     "nghttp2/": {"core/h2"},
-    "openssl/": {"bootstrap", "certs", "core/net", "gateway/upstream", "gateway/daemon"},
+    "openssl/": {"bootstrap", "certs", "core/net", "gateway/daemon", "gateway/probe",
+                 "gateway/upstream"},
     "curl/": {"kube"},
     "yaml.h": {"core/doc", "gateway/config"},
     "jansson.h": {"core/doc"},

@@ -6,6 +6,7 @@ static const struct command *const commands[] = {
     &command_run,
     &command_check,
     &command_bundle_create,
+    &command_bundle_verify,
     &command_cert_issue,
     &command_cert_show,
     &command_version,
