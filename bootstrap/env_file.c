@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bootstrap/names.h"
-#include "bootstrap/text.h"
+#include "bootstrap/bundle_text.h"
 
 #define KEY_MAX_BYTES 256
 

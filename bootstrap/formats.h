@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "bootstrap/bundle.h"
-#include "bootstrap/text.h"
+#include "bootstrap/bundle_text.h"
 #include "core/base/rc.h"
 
 enum bundle_format {

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -200,6 +201,7 @@ enum rc probe_run(const struct probe_opts *o, struct probe_result *out)
     struct attempt a = {.o = o, .r = out, .fd = -1, .began = clock_mono()};
 
     *out = (struct probe_result){.end = PROBE_OK};
+    (void)signal(SIGPIPE, SIG_IGN);
     enum rc rc = connect_tcp(&a);
     if (rc == RC_OK && out->end == PROBE_OK) {
         rc = make_ssl(&a);

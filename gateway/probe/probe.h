@@ -45,6 +45,7 @@ struct probe_result {
 /**
  * Try.
  *
+ * Effects  the process ignores SIGPIPE from now on: OpenSSL writes to a connection that was closed.
  * Returns  RC_OK, whatever came of it; RC_NO_MEMORY; RC_NO_FILES.
  */
 enum rc probe_run(const struct probe_opts *o, struct probe_result *out) MUST_USE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bootstrap/text.h"
+#include "bootstrap/bundle_text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
