@@ -41,6 +41,7 @@ dry_run=no
 no_start=no
 undo=no
 work=''        # a folder of this run, gone at its end
+new=''         # a file that is not in its place yet
 phase=checking # checking, then changing
 changed=no
 
@@ -211,7 +212,7 @@ open_state() {
 
 close_state() {
     if [ -n "$work" ]; then
-        rm -rf "$work"
+        rm -rf "$work" "$new"
         if [ "$dry_run" = no ]; then
             rm -rf "$root$state/lock"
             rmdir "$root$state" 2>/dev/null || : # nothing was installed

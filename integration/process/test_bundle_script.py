@@ -43,7 +43,7 @@ class Bundle:
         self.files = folder / "files"
         self.files.mkdir()
         self.now = time.time()
-        self.write("mesh.yaml", "defaultConfig:\n  discoveryAddress: istiod.istio-system.svc:15012\n")
+        self.write("mesh.yaml", "defaultConfig:\n  meshId: one\n")
         self.write("cluster.env", "ISTIO_NAMESPACE=vms\nSERVICE_ACCOUNT=web\n")
         self.write("root-cert.pem", root_cert.read_text())
         self.write("istio-token", token(self.now + 3600))
@@ -493,7 +493,8 @@ def test_script__root_certificate_not_valid__refused(bundle: Bundle, vm: VmImage
     script = bundle.form("script")
     text = script.read_text()
     before = vm.snapshot()
-    for change, said in [("until=1600000000", "has expired"), ("from=4000000000", "is not valid yet")]:
+    for change, said in [("until=1600000000", "has expired"),
+                         ("from=4000000000", "is not valid yet")]:
         script.write_text(re.sub(rf"bundle_roots_{change.split('=')[0]}=[0-9]+",
                                  f"bundle_roots_{change}", text))
 
@@ -604,8 +605,12 @@ mkdir -p /opt && cp /bin/dash /opt/envoy && cp /bin/dash /opt/pilot-agent
 old=$!
 /opt/envoy -c 'read x' -c /etc/my/own.yaml </tmp/never &
 mine=$!
+/opt/pilot-agent -c '/opt/envoy -c "read x" -c istio/proxy/envoy-rev.json; :' </tmp/never &
+agent=$!
+while ! grep -qs '[0-9]' /proc/$agent/task/$agent/children; do :; done
 sh /tmp/bundle.sh --no-start
 kill -0 $mine && echo "mine runs"
+grep -q '[0-9]' /proc/$agent/task/$agent/children && echo "the agent has its Envoy"
 kill -0 $old 2>/dev/null || echo "old ended"
 """
 
@@ -622,7 +627,7 @@ def test_leftovers__envoy_without_its_agent__ended_and_other_envoys_run_on(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search("end process [0-9]+, /opt/envoy", done.stdout)
-    assert done.stdout.splitlines()[-2:] == ["mine runs", "old ended"]
+    assert done.stdout.splitlines()[-3:] == ["mine runs", "the agent has its Envoy", "old ended"]
 
 
 def test_leftovers__stale_socket__removed_and_one_in_use_stays(bundle: Bundle, vm: VmImage,

@@ -246,7 +246,8 @@ def test_network__two_gateways_one_is_down__it_is_named(bundle: Path, mesh: Mesh
 @pytest.mark.parametrize(("treat", "text"), [
     (lambda c, m: c.close(), "it closed the connection"),
     (lambda c, m: says_nothing(c), "no answer to TLS within 1 s"),
-    (lambda c, m: (c.sendall(b"HTTP/1.1 400 Bad\r\n\r\n"), says_nothing(c)), "wrong version number"),
+    (lambda c, m: (c.sendall(b"HTTP/1.1 400 Bad\r\n\r\n"), says_nothing(c)),
+     "wrong version number"),
     (lambda c, m: tls(c, m.pair("http1"), "http/1.1"), "it does not speak HTTP/2"),
 ])
 def test_network__no_xdsgate_there__said(bundle: Path, mesh: Mesh, network: None,

@@ -48,8 +48,8 @@ class Entry:
 class VmImage:
     def __init__(self, root: Path) -> None:
         self.root = root
-        for folder in ["dev", "etc/alternatives", "etc/certs", "etc/tmpfiles.d", "local/bin", "proc",
-                       "run", "tmp", "usr", "var/lib/istio/config", "var/lib/istio/envoy",
+        for folder in ["dev", "etc/alternatives", "etc/certs", "etc/tmpfiles.d", "local/bin",
+                       "proc", "run", "tmp", "usr", "var/lib/istio/config", "var/lib/istio/envoy",
                        "var/lib/istio/proxy", "var/log/istio"]:
             (root / folder).mkdir(parents=True)
         for name in ["bin", "sbin", "lib", "lib64"]:
