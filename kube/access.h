@@ -25,7 +25,7 @@
 struct kube_access;
 
 /** Wipe and free it. NULL inside is fine. */
-void kube_access_free(struct kube_access **a);
+void kube_access_free(struct kube_access **pa);
 
 /**
  * From a kubeconfig file. Relative names of files in it are relative to its folder.

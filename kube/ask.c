@@ -13,9 +13,10 @@ static enum kube_outcome refuse_name(enum kube_kind kind, const char *ns, const 
     kube_text_append(shown, sizeof(shown), ns != NULL ? ns : "", 50, NULL);
     kube_text_append(shown, sizeof(shown), "/", 1, NULL);
     kube_text_append(shown, sizeof(shown), name != NULL ? name : "", 70, NULL);
-    (void)kube_fail(&out->error, RC_INVALID,
-                    "\"%s\" cannot be in %s: names are lower-case letters, digits, \"-\" and \".\"",
-                    shown, kube_kind_plural(kind));
+    kube_error_write(
+        &out->error,
+        "\"%s\" cannot be in %s: names are lower-case letters, digits, \"-\" and \".\"", shown,
+        kube_kind_plural(kind));
     out->outcome = KUBE_INVALID;
     return KUBE_INVALID;
 }
@@ -36,9 +37,12 @@ enum kube_outcome kube_ask_get(struct kube *k, enum kube_kind kind, const char *
         kube_reply_fini(out);
         (void)kube_call_wait(k, &request, out);
         if (!kube_is_unknown_api(out->status, out->body)) {
-            break;
+            return out->outcome;
         }
     }
+    kube_error_write(&out->error, "%s knows no %s%s%s: is it the right cluster?",
+                     kube_access_server(kube_access_of(k)), kube_kind_plural(kind),
+                     kube_kind_group(kind)[0] != '\0' ? "." : "", kube_kind_group(kind));
     return out->outcome;
 }
 
@@ -61,8 +65,8 @@ static enum kube_outcome judge(enum rc rc, const char *path, struct kube_error *
     if (rc == RC_OK) {
         return KUBE_OK;
     }
-    (void)kube_fail(err, rc, "POST %s: %s", path,
-                    rc == RC_NO_MEMORY ? "out of memory" : "the API server sent something else");
+    kube_error_write(err, "POST %s: %s", path,
+                     rc == RC_NO_MEMORY ? "out of memory" : "the API server sent something else");
     return rc == RC_NO_MEMORY ? KUBE_NO_MEMORY : KUBE_BAD_ANSWER;
 }
 
@@ -81,8 +85,7 @@ enum kube_outcome kube_ask_token(struct kube *k, const char *ns, const char *acc
     }
     if (kube_path_sub(path, "/token") != RC_OK ||
         kube_token_ask(audiences, expires_s, &body) != RC_OK) {
-        (void)kube_fail(err, RC_INVALID,
-                        "a token needs an audience, and a lifetime of at least 10 minutes");
+        kube_error_write(err, "a token needs an audience, and a lifetime of at least 10 minutes");
         return KUBE_INVALID;
     }
     enum kube_outcome outcome = post(k, path, &body, &reply);
@@ -104,7 +107,7 @@ enum kube_outcome kube_ask_right(struct kube *k, const struct kube_right *right,
 
     if (kube_path_make(KUBE_ACCESS_REVIEW, 0, NULL, NULL, path) != RC_OK ||
         kube_right_ask(right, &body) != RC_OK) {
-        (void)kube_fail(err, RC_NO_MEMORY, "out of memory");
+        kube_error_write(err, "out of memory");
         return KUBE_NO_MEMORY;
     }
     enum kube_outcome outcome = post(k, path, &body, &reply);

@@ -370,7 +370,7 @@ static void on_waited(void *arg, const struct kube_answer *answer)
     w->reply->outcome = answer->outcome;
     w->reply->status = answer->status;
     w->reply->body = json_incref(answer->body);
-    (void)kube_fail(&w->reply->error, RC_OK, "%s", answer->text);
+    kube_error_write(&w->reply->error, "%s", answer->text);
     w->over = true;
 }
 
@@ -385,8 +385,8 @@ enum kube_outcome kube_call_wait(struct kube *k, const struct kube_request *requ
     r.arg = &w;
     enum rc rc = kube_call_start(k, &r, NULL);
     if (rc != RC_OK) {
-        (void)kube_fail(&out->error, rc, "cannot ask %s: %s", kube_access_server(k->access),
-                        rc_text(rc));
+        kube_error_write(&out->error, "cannot ask %s: %s", kube_access_server(k->access),
+                         rc_text(rc));
         return out->outcome;
     }
     while (!w.over) {

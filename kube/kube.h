@@ -92,7 +92,7 @@ enum rc kube_new(struct kube_access **access, const struct kube_opts *opts, stru
                  struct kube **out) MUST_USE;
 
 /** End all calls, with KUBE_CANCELLED, and free the client. Not from a callback. NULL is fine. */
-void kube_free(struct kube **k);
+void kube_free(struct kube **pk);
 
 /** How the cluster is reached. Borrowed. */
 const struct kube_access *kube_access_of(const struct kube *k);
@@ -119,7 +119,7 @@ enum rc kube_call_start(struct kube *k, const struct kube_request *request,
 
 /** Give up a call that is not over; its on_done comes out of the next kube_turn(), or of
  * kube_free(), with KUBE_CANCELLED. The pointer is set to NULL. NULL inside is fine. */
-void kube_call_cancel(struct kube_call **call);
+void kube_call_cancel(struct kube_call **pc);
 
 /**
  * Ask and wait; for command lines. Other calls go on meanwhile. Not from a callback.

@@ -45,6 +45,7 @@ static int read_all(int fd, char *buf, size_t size, size_t *n_out)
 static enum rc fail_read(struct kube_error *err, const char *path, int error)
 {
     enum rc rc = error == ENOENT ? RC_NOT_FOUND : rc_from_errno(error);
+    CHECK(rc != RC_OK);
     return kube_fail(err, rc, "cannot read %s: %s", path, strerror(error));
 }
 

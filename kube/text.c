@@ -14,14 +14,13 @@
 /** A shorter run of such characters is no token. */
 #define JWT_MIN_BYTES 20
 
-enum rc kube_fail(struct kube_error *err, enum rc rc, const char *format, ...)
+void kube_error_write(struct kube_error *err, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
     (void)vsnprintf(err->text, sizeof(err->text), format, args);
     va_end(args);
-    return rc;
 }
 
 static bool is_token_char(char c)

@@ -17,9 +17,12 @@ struct kube_error {
     char text[KUBE_TEXT_BYTES];
 };
 
-/** Write err->text and return rc, so that a caller can say `return kube_fail(...)`. */
-enum rc kube_fail(struct kube_error *err, enum rc rc, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/** Write err->text, as printf() would. */
+void kube_error_write(struct kube_error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/** The same, with a value: `return kube_fail(err, RC_INVALID, "%s: ...", path)`. */
+#define kube_fail(err, value, ...) (kube_error_write(err, __VA_ARGS__), (enum rc)(value))
 
 /**
  * Append text of somebody else to a text for people: at most max bytes of it, control characters

@@ -117,12 +117,21 @@ static void leave_done(struct kube_watch *w)
 
 /* ---- the list ---- */
 
+/* Once more before it is said: a kept connection may be one that the server has closed. */
+static struct kube_retry_policy retry_of(const struct kube_watch *w)
+{
+    struct kube_retry_policy p = w->opts.pause;
+
+    p.attempts_max = 2;
+    return p;
+}
+
 static struct kube_request list_request(struct kube_watch *w, double after_s)
 {
     return (struct kube_request){
         .path = w->path,
         .after_s = after_s,
-        .retry = {.attempts_max = 1},
+        .retry = retry_of(w),
         .is_inner = true,
         .on_done = on_list_done,
         .arg = w,
@@ -299,7 +308,7 @@ static void begin_stream(struct kube_watch *w, double after_s)
         .path = path,
         .timeout_ms = w->opts.timeout_s * 1000 + w->opts.slack_ms,
         .after_s = after_s,
-        .retry = {.attempts_max = 1},
+        .retry = retry_of(w),
         .is_inner = true,
         .stream = &ops,
         .on_done = on_stream_done,

@@ -58,4 +58,4 @@ enum rc kube_watch_open(struct kube *k, const struct kube_watch_opts *opts,
 
 /** End: no callback comes any more. Also from its callbacks, and after kube_free(). NULL is fine.
  */
-void kube_watch_close(struct kube_watch **w);
+void kube_watch_close(struct kube_watch **pw);

@@ -79,14 +79,15 @@ static void test_get__no_such_object__asked_no_further(void **state)
     kube_reply_fini(&r);
 }
 
-static void test_get__no_version_at_all__404(void **state)
+static void test_get__no_version_at_all__says_so(void **state)
 {
     struct api_fixture *f = *state;
     struct kube_reply r;
 
-    assert_int_equal(kube_ask_get(f->k, KUBE_CONFIG_MAP, "vms", "x", NULL, &r), KUBE_REFUSED);
+    assert_int_equal(kube_ask_get(f->k, KUBE_ENDPOINT_SLICE, "vms", NULL, NULL, &r), KUBE_REFUSED);
 
     assert_int_equal(r.status, 404);
+    assert_non_null(strstr(r.error.text, " knows no endpointslices.discovery.k8s.io: is it"));
     kube_reply_fini(&r);
 }
 
@@ -157,7 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_get__server_knows_an_older_version__that_one),
         TEST(test_get__no_such_object__asked_no_further),
-        TEST(test_get__no_version_at_all__404),
+        TEST(test_get__no_version_at_all__says_so),
         TEST(test_get__name_that_cannot_be__is_not_asked),
         TEST(test_token__of_an_account__token_and_end),
         TEST(test_token__errors__one_line_each),

@@ -320,6 +320,20 @@ static void test_watch__cut_and_taken_again__is_no_change_of_state(void **state)
     expect(*state, "[] ok +a +b ", 4);
 }
 
+static void test_watch__fails_once_only__is_no_change_of_state(void **state)
+{
+    static const struct step steps[] = {
+        {NULL, ANSWER, 503, "{}"}, {NULL, ANSWER, 200, LIST("5", "")},
+        {"5", END, 0, ""},         {"5", ANSWER, 503, "{}"},
+        {"5", CUT, 0, ""},         {"5", HANG, 0, EVENT("ADDED", "a", "6")},
+    };
+    SET_SCRIPT(steps);
+
+    open_watch(*state);
+
+    expect(*state, "[] ok +a ", 6);
+}
+
 static void test_watch__server_away_for_a_while__said_once_each(void **state)
 {
     static const struct step steps[] = {
@@ -420,6 +434,7 @@ static void test_watch__closed_from_each_callback__nothing_more(void **state)
         {NULL, ANSWER, 200, LIST("5", "")},
         {"5", END, 0, EVENT("ADDED", "a", "6") EVENT("ADDED", "b", "7")},
         {"7", ANSWER, 503, "{}"},
+        {"7", ANSWER, 503, "{}"},
     };
     static const char *const rows[] = {"[] ", "[] ok ", "[] ok +a ", "[] ok +a +b ",
                                        "[] ok +a +b bad "};
@@ -504,6 +519,7 @@ int main(void)
         TEST(test_watch__no_items_at_all__an_empty_list),
         TEST(test_watch__410_by_status_and_by_event__a_new_list),
         TEST(test_watch__cut_and_taken_again__is_no_change_of_state),
+        TEST(test_watch__fails_once_only__is_no_change_of_state),
         TEST(test_watch__server_away_for_a_while__said_once_each),
         TEST(test_watch__first_lists_fail__said_once_and_when_it_works),
         TEST(test_watch__senseless_events__said_once_until_one_makes_sense),
