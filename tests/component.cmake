@@ -36,4 +36,5 @@ target_link_libraries(fake_api PUBLIC kube test_tls Threads::Threads PkgConfig::
 xdsgate_test(kube/kube_test.c fake_api)
 xdsgate_test(kube/ask_test.c fake_api)
 xdsgate_test(kube/kube_credentials_test.c fake_api)
+xdsgate_test(kube/kube_proxy_test.c fake_api)
 xdsgate_test(kube/watch_test.c fake_api)

@@ -72,8 +72,12 @@ struct kube *api_fixture_connect(struct api_fixture *f, const char *cluster, con
 
 struct api_fixture *api_fixture_new(fake_api_handler *handler)
 {
+    static const char *const proxies[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
     struct api_fixture *f = calloc(1, sizeof(*f));
 
+    for (size_t i = 0; i < sizeof(proxies) / sizeof(*proxies); i++) {
+        unsetenv(proxies[i]);
+    }
     snprintf(f->folder, sizeof(f->folder), "/tmp/xdsgate-kube-XXXXXX");
     assert_non_null(mkdtemp(f->folder));
     f->ca = pki_make_root("first");

@@ -90,6 +90,20 @@ static void test_kube__401_and_the_token_is_the_same__is_the_answer(void **state
     kube_reply_fini(&r);
 }
 
+static void test_kube__401_with_a_token_that_was_read_anew__asked_once(void **state)
+{
+    struct api_fixture *f = *state;
+    struct kube_reply r;
+    api_fixture_replace(f, "token", "third-token");
+
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(get(f->k, "/token/stays", &r), KUBE_REFUSED);
+        assert_int_equal(fake_api_requests(f->api), i);
+        assert_string_equal(fake_api_request(f->api, i).token, "third-token");
+        kube_reply_fini(&r);
+    }
+}
+
 static void test_kube__new_token__is_used_without_a_401(void **state)
 {
     struct api_fixture *f = *state;
@@ -271,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_kube__401_and_the_token_file_has_changed__asked_again_with_it),
         TEST(test_kube__401_and_the_token_is_the_same__is_the_answer),
+        TEST(test_kube__401_with_a_token_that_was_read_anew__asked_once),
         TEST(test_kube__new_token__is_used_without_a_401),
         TEST(test_kube__token_file_is_broken__the_old_one_and_a_word_beside_errors),
         TEST(test_kube__client_certificate__is_shown),

@@ -357,7 +357,8 @@ static void test_kube__no_answer__timeout_on_every_attempt(void **state)
 static void test_kube__deadline__ends_a_call_also_in_its_first_attempt(void **state)
 {
     struct api_fixture *f = *state;
-    const struct kube_request request = {.path = "/hang", .retry = {.deadline_s = 0.1}};
+    const struct kube_request request = {
+        .path = "/hang", .timeout_ms = 3600 * 1000, .retry = {.deadline_s = 0.1}};
     struct kube_reply r;
 
     assert_int_equal(kube_call_wait(f->k, &request, &r), KUBE_TIMEOUT);
