@@ -10,7 +10,7 @@ packages_sandbox=(libgrpc-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev)
 packages_bench=(haproxy nghttp2-proxy openssl python3 python3-venv util-linux)
 packages_test=(
     busybox ca-certificates clang clang-format clang-tidy curl git iproute2 libclang-rt-14-dev
-    libcmocka-dev openssl pmccabe procps python3 python3-pytest python3-venv python3-yaml
+    libcmocka-dev openssl pmccabe procps python3 python3-pytest python3-pytest-xdist python3-venv python3-yaml
     shellcheck systemd util-linux
 )
 
