@@ -61,7 +61,9 @@ static enum rc put_bundle(const struct bundle *b, const struct format_opts *o,
                           const struct format_dates *roots, struct text *t)
 {
     text_put(t, "bundle_title='");
-    format_title(t, o);
+    format_plain(t, o->title);
+    text_put(t, "'\nbundle_renews='");
+    format_plain(t, o->renews != NULL ? o->renews : "");
     text_printf(t, "'\nbundle_created=%lld\n", (long long)o->now_s);
     text_printf(t, "bundle_roots_from=%lld\n", (long long)roots->from);
     text_printf(t, "bundle_roots_until=%lld\n", (long long)roots->until);
@@ -100,7 +102,7 @@ enum rc format_script(const struct bundle *b, const struct format_opts *o, struc
 void format_cloud_init(const struct text *script, const struct format_opts *o, struct text *t)
 {
     text_put(t, "#cloud-config\n# Makes this VM a member of an Istio mesh: ");
-    format_title(t, o);
+    format_plain(t, o->title);
     text_put(t, ".\n"
                 "# Istio's sidecar package has to be in the image, or installed before by the same "
                 "user data.\n"
@@ -121,7 +123,7 @@ void format_cloud_init(const struct text *script, const struct format_opts *o, s
 void format_ansible(const struct text *script, const struct format_opts *o, struct text *t)
 {
     text_put(t, "---\n- name: \"Make VMs members of an Istio mesh: ");
-    format_title(t, o);
+    format_plain(t, o->title);
     text_put(t, "\"\n"
                 "  hosts: all\n"
                 "  become: true\n"

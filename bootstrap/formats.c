@@ -26,9 +26,9 @@ const char *format_name(enum bundle_format f)
     return names[f];
 }
 
-void format_title(struct text *t, const struct format_opts *o)
+void format_plain(struct text *t, const char *words)
 {
-    for (const char *p = o->title; *p != '\0'; p++) {
+    for (const char *p = words; *p != '\0'; p++) {
         bool plain = isascii(*p) && (isalnum((unsigned char)*p) || strchr(" ._/-", *p) != NULL);
         text_add(t, plain ? p : "?", 1);
     }
@@ -76,25 +76,44 @@ static bool has_line(const struct bundle_file *hosts)
     return false;
 }
 
-static enum rc check_files(const struct bundle *b, const struct why *w)
+/* Must it be there? */
+static bool is_needed(const char *name, const struct format_opts *o)
 {
-    struct format_dates roots;
+    bool is_token = strcmp(name, BUNDLE_TOKEN) == 0;
+
+    return o->renews == NULL ? !is_token : is_token || strcmp(name, BUNDLE_ROOT) == 0;
+}
+
+static enum rc check_names(const struct bundle *b, const struct format_opts *o, const struct why *w)
+{
 
     for (size_t i = 0; i < b->n; i++) {
         if (!is_known(b->files[i].name)) {
             return why_set(w, "%s: not a file of a bundle", b->files[i].name);
         }
+        if (o->renews != NULL && !is_needed(b->files[i].name, o)) {
+            return why_set(w, "%s: does not run out", b->files[i].name);
+        }
     }
     for (size_t i = 0; i < COUNT(known_files); i++) {
-        if (strcmp(known_files[i], BUNDLE_TOKEN) != 0 && bundle_find(b, known_files[i]) == NULL) {
+        if (is_needed(known_files[i], o) && bundle_find(b, known_files[i]) == NULL) {
             return why_set(w, "%s: missing in the bundle", known_files[i]);
         }
     }
+    return RC_OK;
+}
+
+static enum rc check_files(const struct bundle *b, const struct format_opts *o, const struct why *w)
+{
+    struct format_dates roots;
+
+    TRY(check_names(b, o, w));
     const struct bundle_file *token = bundle_find(b, BUNDLE_TOKEN);
     if (token != NULL && !is_one_word(token)) {
         return why_set(w, BUNDLE_TOKEN ": not one word; was it pasted over several lines?");
     }
-    if (!has_line(bundle_find(b, BUNDLE_HOSTS))) {
+    const struct bundle_file *hosts = bundle_find(b, BUNDLE_HOSTS);
+    if (hosts != NULL && !has_line(hosts)) {
         return why_set(w, BUNDLE_HOSTS ": names no gateway");
     }
     return format_roots(bundle_find(b, BUNDLE_ROOT), &roots, w);
@@ -121,7 +140,7 @@ static enum rc render_carried(enum bundle_format f, const struct bundle *b,
 static enum rc render(enum bundle_format f, const struct bundle *b, const struct format_opts *o,
                       struct text *t, const struct why *w)
 {
-    TRY(check_files(b, w));
+    TRY(check_files(b, o, w));
     switch (f) {
     case FORMAT_DIR:
         break;
@@ -186,13 +205,14 @@ static enum rc make_folder(const char *path, const struct why *w)
     return RC_OK;
 }
 
-static enum rc write_dir(const struct bundle *b, const char *folder, const struct why *w)
+static enum rc write_dir(const struct bundle *b, const struct format_opts *o, const char *folder,
+                         const struct why *w)
 {
     char paths[BUNDLE_FILES_MAX][4096];
     struct file_put files[BUNDLE_FILES_MAX];
     size_t failed = 0;
 
-    TRY(check_files(b, w));
+    TRY(check_files(b, o, w));
     TRY(make_folder(folder, w));
     for (size_t i = 0; i < b->n; i++) {
         const struct bundle_file *f = &b->files[i];
@@ -249,7 +269,7 @@ enum rc format_write(enum bundle_format f, const struct bundle *b, const struct 
         if (strcmp(output, "-") == 0) {
             return why_set(&w, "a folder cannot go to standard output; name one");
         }
-        return write_dir(b, output, &w);
+        return write_dir(b, o, output, &w);
     }
     text_init(&t);
     enum rc rc = render(f, b, o, &t, &w);

@@ -25,8 +25,10 @@ enum bundle_format {
 };
 
 struct format_opts {
-    const char *title; /**< borrowed; for people: "web in vms". Odd characters become '?' */
-    int64_t now_s;     /**< seconds since 1970: when the bundle was made */
+    const char *title;  /**< borrowed; for people: "web in vms". Odd characters become '?' */
+    int64_t now_s;      /**< seconds since 1970: when the bundle was made */
+    const char *renews; /**< borrowed; NULL: a whole bundle. Else token and roots only, for VMs that
+                           have the rest: whose they are, as "/ns/NAMESPACE/sa/ACCOUNT" */
 };
 
 /** Room for every reason that is given here. */
@@ -38,7 +40,8 @@ const char *format_name(enum bundle_format f);
 /**
  * Render everything but FORMAT_DIR into t.
  *
- * b          borrowed; with mesh.yaml, cluster.env, root-cert.pem, hosts and perhaps istio-token.
+ * b          borrowed; with mesh.yaml, cluster.env, root-cert.pem, hosts and perhaps istio-token;
+ *            to renew, with root-cert.pem and istio-token only.
  * t          initialised; holds the token afterwards: text_fini().
  * why        gets the reason of RC_INVALID, with the file's name.
  * Returns    RC_OK; RC_INVALID: a file is missing or unknown, the token is more than one word (it

@@ -5,8 +5,8 @@
 #include "bootstrap/formats.h"
 #include "bootstrap/why.h"
 
-/** o->title into t, in characters that mean nothing to any of the formats. */
-void format_title(struct text *t, const struct format_opts *o);
+/** Words into t, in characters that mean nothing to any of the formats; others become '?'. */
+void format_plain(struct text *t, const char *words);
 
 /** From when and until when one of the roots is valid: seconds since 1970. */
 struct format_dates {

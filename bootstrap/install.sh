@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Makes this VM a member of an Istio mesh: installs what `xdsgate bundle create` has made for it,
-# on top of Istio's sidecar package. Everything it needs is in this one file. Run it as root:
+# on top of Istio's sidecar package. Made by `xdsgate bundle renew` it installs a new token and the
+# root certificate, on a VM that has the rest. Everything it needs is in this one file. Run it as
+# root:
 #
 #   sh FILE               install; a second run finds nothing to do
 #   sh FILE --dry-run     say what would be done, change nothing
@@ -22,6 +24,7 @@ umask 077
 # ---- the bundle; xdsgate puts it between the two marks ----
 # >>> bundle
 bundle_title='an empty bundle' # the group and its namespace
+bundle_renews=''               # whose token it renews: "/ns/NAMESPACE/sa/ACCOUNT"; or nothing
 bundle_created=0               # when it was made; seconds since 1970, as the other ones
 bundle_roots_from=0            # from when on one of its root certificates is valid
 bundle_roots_until=0           # until when
@@ -72,8 +75,11 @@ step() {
 
 usage() {
     say "usage: sh FILE [--dry-run] [--no-start] [--root DIR] [--undo]"
-    say "Installs the bundle for $bundle_title. Its first lines tell the rest."
+    say "$(is_renewal && echo Renews || echo Installs) the bundle for $bundle_title." \
+        "Its first lines tell the rest."
 }
+
+is_renewal() { [ -n "$bundle_renews" ]; }
 
 # ---- checks, before anything is changed ----
 
@@ -156,6 +162,22 @@ check_clock() {
     fi
 }
 
+# A renewal is for a VM that has everything else, and for its account only.
+check_installed() {
+    env=$root/var/lib/istio/envoy/cluster.env
+    [ -s "$env" ] || fail "nothing was installed on this machine yet: it needs a whole bundle" \
+        "(xdsgate bundle create)"
+    here=$(account_of "$env")
+    [ "$here" = "$bundle_renews" ] ||
+        fail "this is for ${bundle_renews#/}, but this machine is ${here#/}"
+}
+
+# account_of FILE: the account in a cluster.env, as in its certificate. The file is only read.
+account_of() {
+    echo "/ns/$(value_of ISTIO_NAMESPACE "$1")/sa/$(value_of SERVICE_ACCOUNT "$1")"
+}
+value_of() { sed -n "s/^$1='\{0,1\}\([A-Za-z0-9.-]*\)'\{0,1\}\$/\1/p" "$2"; }
+
 # A token that has run out replaces none; without any the VM could not show who it is.
 check_token() {
     token=no
@@ -163,7 +185,7 @@ check_token() {
     token=yes
     if [ "$bundle_token_until" -gt 0 ] && [ "$now" -gt "$bundle_token_until" ]; then
         token=no
-        if [ ! -s "$root$state/istio-token" ] && [ ! -s "$root/etc/certs/cert-chain.pem" ]; then
+        if is_renewal || [ ! -s "$root$state/istio-token" ] && [ ! -s "$root/etc/certs/cert-chain.pem" ]; then
             fail "the token of this bundle ran out $(((now - bundle_token_until) / 60)) minutes" \
                 "ago: make a new one with xdsgate bundle renew"
         fi
@@ -182,7 +204,12 @@ unpack() {
     done <<SUMS
 $bundle_sums
 SUMS
-    for name in mesh.yaml cluster.env root-cert.pem hosts; do
+    if is_renewal; then
+        needed='root-cert.pem istio-token'
+    else
+        needed='mesh.yaml cluster.env root-cert.pem hosts'
+    fi
+    for name in $needed; do
         [ -f "$work/$name" ] || fail "there is no $name in this bundle"
     done
 }
@@ -383,8 +410,10 @@ install_folders() {
 }
 
 install_files() {
-    put "$work/cluster.env" /var/lib/istio/envoy/cluster.env 0 0 644
-    put "$work/mesh.yaml" "$istio/config/mesh" 0 0 644
+    if ! is_renewal; then
+        put "$work/cluster.env" /var/lib/istio/envoy/cluster.env 0 0 644
+        put "$work/mesh.yaml" "$istio/config/mesh" 0 0 644
+    fi
     install_root_cert
     if [ "$token" = yes ]; then
         put "$work/istio-token" "$state/istio-token" 0 0 600
@@ -439,8 +468,8 @@ set_old_certificate_aside() {
 # wrong_certificate FILE: why it is of no use here; nothing when it is, or when openssl is missing.
 wrong_certificate() {
     command -v openssl >/dev/null 2>&1 || return 0
-    # shellcheck disable=SC1091 # a file of the bundle
-    wanted=$(. "$work/cluster.env" && echo "/ns/${ISTIO_NAMESPACE:-}/sa/${SERVICE_ACCOUNT:-}")
+    wanted=$bundle_renews
+    is_renewal || wanted=$(account_of "$work/cluster.env")
     shown=$(openssl x509 -in "$1" -noout -text 2>/dev/null |
         sed -n 's/.*URI:\(spiffe:[^, ]*\).*/\1/p')
     case $shown in
@@ -750,14 +779,20 @@ install_bundle() {
     unpack
     check_package
     check_clock
+    if is_renewal; then
+        check_installed
+    fi
     check_token
     [ "$dry_run" = yes ] || phase=changing
-    say "Installing the bundle for $bundle_title${root:+ under $root}."
+    say "$(is_renewal && echo Renewing || echo Installing) the bundle for" \
+        "$bundle_title${root:+ under $root}."
     install_folders
     install_files
     install_tmpfiles
     set_old_certificate_aside
-    install_hosts
+    if ! is_renewal; then
+        install_hosts
+    fi
     if [ -z "$root" ]; then
         clean_processes
     fi

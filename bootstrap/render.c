@@ -95,6 +95,14 @@ enum rc render_hosts(const struct bundle_opts *o, const json_t *config, const st
 
 /* ---- what needs no rendering ---- */
 
+static enum rc check_root(const struct bundle_opts *o, const struct why *w)
+{
+    if (o->root_cert == NULL || strstr(o->root_cert, "-----BEGIN CERTIFICATE-----") == NULL) {
+        return why_set(w, "root certificate: it holds no PEM certificate");
+    }
+    return RC_OK;
+}
+
 static enum rc check_opts(const struct bundle_opts *o, const struct why *w)
 {
     if (!name_is_label(o->istio_namespace)) {
@@ -106,10 +114,7 @@ static enum rc check_opts(const struct bundle_opts *o, const struct why *w)
     if (o->mesh_config == NULL) {
         return why_set(w, "mesh config: there is none");
     }
-    if (o->root_cert == NULL || strstr(o->root_cert, "-----BEGIN CERTIFICATE-----") == NULL) {
-        return why_set(w, "root certificate: it holds no PEM certificate");
-    }
-    return RC_OK;
+    return check_root(o, w);
 }
 
 static bool is_blank(char c)
@@ -162,6 +167,11 @@ static enum rc add_mesh(struct bundle *b, json_t *config)
     return add_text(b, BUNDLE_MESH, text);
 }
 
+static enum rc add_root(const struct bundle_opts *o, struct bundle *b)
+{
+    return bundle_add(b, BUNDLE_ROOT, o->root_cert, strlen(o->root_cert), 0644);
+}
+
 /* The files in istioctl's order. */
 static enum rc add_files(const struct bundle_opts *o, const struct group *g, json_t *config,
                          const struct why *w, struct bundle *b)
@@ -171,7 +181,7 @@ static enum rc add_files(const struct bundle_opts *o, const struct group *g, jso
     TRY(add_mesh(b, config));
     TRY(render_env(o, g, config, w, &text));
     TRY(add_text(b, BUNDLE_ENV, text));
-    TRY(bundle_add(b, BUNDLE_ROOT, o->root_cert, strlen(o->root_cert), 0644));
+    TRY(add_root(o, b));
     if (o->token != NULL) {
         TRY(add_token(o->token, w, b));
     }
@@ -195,14 +205,28 @@ static enum rc render(const struct bundle_opts *o, const struct why *w, struct b
     return rc;
 }
 
-enum rc bundle_render(const struct bundle_opts *o, struct bundle *out, char *why, size_t why_bytes)
+static enum rc render_renewal(const struct bundle_opts *o, const struct why *w, struct bundle *b)
 {
-    struct why w = {.text = why, .bytes = why_bytes};
+    struct group g;
+
+    TRY(check_root(o, w));
+    TRY(group_read(o->workload_group, o->group, o->name_space, w, &g));
+    group_fini(&g);
+    TRY(add_root(o, b));
+    CHECK(o->token != NULL);
+    return add_token(o->token, w, b);
+}
+
+/* All or nothing. */
+static enum rc make(enum rc (*files)(const struct bundle_opts *, const struct why *,
+                                     struct bundle *),
+                    const struct bundle_opts *o, struct bundle *out, const struct why *w)
+{
     struct bundle made;
 
-    why[0] = '\0';
+    w->text[0] = '\0';
     bundle_init(&made);
-    enum rc rc = render(o, &w, &made);
+    enum rc rc = files(o, w, &made);
     if (rc != RC_OK) {
         bundle_fini(&made);
         return rc;
@@ -210,4 +234,19 @@ enum rc bundle_render(const struct bundle_opts *o, struct bundle *out, char *why
     CHECK(out->n == 0);
     *out = made;
     return RC_OK;
+}
+
+enum rc bundle_render(const struct bundle_opts *o, struct bundle *out, char *why, size_t why_bytes)
+{
+    const struct why w = {.text = why, .bytes = why_bytes};
+
+    return make(render, o, out, &w);
+}
+
+enum rc bundle_render_renewal(const struct bundle_opts *o, struct bundle *out, char *why,
+                              size_t why_bytes)
+{
+    const struct why w = {.text = why, .bytes = why_bytes};
+
+    return make(render_renewal, o, out, &w);
 }

@@ -46,6 +46,15 @@ struct bundle_opts {
 enum rc bundle_render(const struct bundle_opts *o, struct bundle *out, char *why,
                       size_t why_bytes) MUST_USE;
 
+/**
+ * Make only what runs out on a VM that has the rest: its token and the root certificates.
+ *
+ * o    its name_space, group, workload_group, root_cert and token count; token is not NULL.
+ * out, why and errors as bundle_render().
+ */
+enum rc bundle_render_renewal(const struct bundle_opts *o, struct bundle *out, char *why,
+                              size_t why_bytes) MUST_USE;
+
 /** The service account of a WorkloadGroup: "default" where it names none. Borrowed from the object,
  * or static. */
 const char *bundle_service_account(const json_t *workload_group);

@@ -205,6 +205,18 @@ static const char *namespace_of(const struct asker *a)
     return said != NULL && *said != '\0' ? said : kube_access_namespace(kube_access_of(a->k));
 }
 
+/* What the mesh says to every VM. */
+static int get_settings(const struct asker *a)
+{
+    struct bundle_inputs *in = a->in;
+    int code = in->mesh == NULL ? get_mesh(a) : EXIT_CODE_OK;
+
+    if (code == EXIT_CODE_OK && in->values == NULL && a->w->cluster_id == NULL) {
+        code = get_values(a);
+    }
+    return code;
+}
+
 static int get_all(struct asker *a)
 {
     struct bundle_inputs *in = a->in;
@@ -213,11 +225,8 @@ static int get_all(struct asker *a)
     if (in->group == NULL) {
         code = get(a, KUBE_WORKLOAD_GROUP, a->ns, a->w->group, ": create it first", &in->group);
     }
-    if (code == EXIT_CODE_OK && in->mesh == NULL) {
-        code = get_mesh(a);
-    }
-    if (code == EXIT_CODE_OK && in->values == NULL && a->w->cluster_id == NULL) {
-        code = get_values(a);
+    if (code == EXIT_CODE_OK && !a->w->only_renewal) {
+        code = get_settings(a);
     }
     if (code == EXIT_CODE_OK && in->root == NULL) {
         code = get_text(a, a->ns, "istio-ca-root-cert", "root-cert.pem",

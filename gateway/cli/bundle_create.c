@@ -2,44 +2,22 @@
 /* `xdsgate bundle create`: the files that make a VM a member of the mesh. */
 #include <string.h>
 
-#include "bootstrap/formats.h"
 #include "bootstrap/render.h"
-#include "core/base/clock.h"
 #include "gateway/cli/bundle_inputs.h"
+#include "gateway/cli/bundle_output.h"
 #include "gateway/cli/commands.h"
 #include "gateway/cli/protect.h"
 #include "kube/objects.h"
 
 struct create_opts {
     struct bundle_where where;
-    const char *output;
-    int format;
+    struct bundle_output output;
     struct option_texts gateways;
     const char *internal_ip;
     const char *external_ip;
     bool autoregister;
     bool dns_capture;
 };
-
-static int write_bundle(const struct command_line *line, const struct bundle *b, const char *group)
-{
-    const struct create_opts *o = line->opts;
-    char why[FORMAT_WHY_BYTES] = "";
-    const struct format_opts format = {.title = group, .now_s = clock_wall()};
-    enum bundle_format f = (enum bundle_format)o->format;
-    enum rc rc = format_write(f, b, &format, o->output, why, sizeof(why));
-
-    if (rc != RC_OK) {
-        return bundle_complain(line, EXIT_CODE_NO, "%s", why[0] != '\0' ? why : rc_text(rc));
-    }
-    if (strcmp(o->output, "-") != 0) {
-        (void)fprintf(line->out, "%s: %s for VMs of %s%s\n", o->output, format_name(f), group,
-                      bundle_find(b, BUNDLE_TOKEN) != NULL
-                          ? "; it holds a token: keep it secret until it is used"
-                          : "");
-    }
-    return EXIT_CODE_OK;
-}
 
 static struct bundle_opts render_opts(const struct create_opts *o, const struct bundle_inputs *in)
 {
@@ -67,23 +45,16 @@ static struct bundle_opts render_opts(const struct create_opts *o, const struct 
 
 static int make(const struct command_line *line, const struct bundle_inputs *in)
 {
+    const struct create_opts *o = line->opts;
     char why[320];
-    char title[600];
     struct bundle b;
-    const struct bundle_opts o = render_opts(line->opts, in);
+    const struct bundle_opts opts = render_opts(o, in);
 
     bundle_init(&b);
-    enum rc rc = bundle_render(&o, &b, why, sizeof(why));
-    int code = EXIT_CODE_OK;
-    if (rc != RC_OK) {
-        code = bundle_complain(line, EXIT_CODE_USAGE, "%s", rc == RC_INVALID ? why : rc_text(rc));
-    } else {
-        const char *name = doc_text(in->group, "metadata", "name", NULL);
-        const char *ns = doc_text(in->group, "metadata", "namespace", NULL);
-        (void)snprintf(title, sizeof(title), "%s in %s", name != NULL ? name : o.group,
-                       ns != NULL ? ns : in->name_space);
-        code = write_bundle(line, &b, title);
-    }
+    enum rc rc = bundle_render(&opts, &b, why, sizeof(why));
+    int code = rc == RC_OK ? bundle_output_write(line, &o->output, &b, in, NULL)
+                           : bundle_complain(line, EXIT_CODE_USAGE, "%s",
+                                             rc == RC_INVALID ? why : rc_text(rc));
     bundle_fini(&b);
     return code;
 }
@@ -125,11 +96,6 @@ static void set_defaults(void *opts)
     o->dns_capture = true;
 }
 
-static const struct option_word formats[] = {
-    {"dir", FORMAT_DIR},         {"tar", FORMAT_TAR},
-    {"script", FORMAT_SCRIPT},   {"cloud-init", FORMAT_CLOUD_INIT},
-    {"ansible", FORMAT_ANSIBLE}, {NULL, 0}};
-
 #define TEXT_ROW(row_name, row_letter, row_value, field, text)                                 \
     {                                                                                          \
         .name = (row_name), .letter = (row_letter), .value = (row_value), .kind = OPTION_TEXT, \
@@ -156,19 +122,7 @@ static const struct option_row rows[] = {
      .kind = OPTION_TEXTS,
      .offset = offsetof(struct create_opts, gateways),
      .help = "the same, as istioctl has it"},
-    {.name = "output",
-     .letter = 'o',
-     .value = "PATH",
-     .kind = OPTION_TEXT,
-     .offset = offsetof(struct create_opts, output),
-     .help = "the folder or file to write; - for standard output",
-     .required = true},
-    {.name = "format",
-     .value = "KIND",
-     .kind = OPTION_WORD,
-     .offset = offsetof(struct create_opts, format),
-     .help = "dir (the default), tar, script, cloud-init, ansible",
-     .words = formats},
+    BUNDLE_OUTPUT_ROWS(struct create_opts, output),
     TEXT_ROW("internalIP", 0, "IP", internal_ip, "the VM's address, when it has several"),
     TEXT_ROW("externalIP", 0, "IP", external_ip, "the VM's address as others see it"),
     TEXT_ROW("clusterID", 0, "NAME", where.cluster_id,

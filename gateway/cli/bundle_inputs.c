@@ -140,7 +140,7 @@ static int check_where(const struct command_line *line, const struct bundle_wher
 
 static bool is_complete(const struct bundle_where *w, const struct bundle_inputs *in)
 {
-    return in->group != NULL && in->mesh != NULL && in->root != NULL &&
+    return in->group != NULL && (in->mesh != NULL || w->only_renewal) && in->root != NULL &&
            (in->token != NULL || w->no_token);
 }
 
@@ -164,6 +164,9 @@ int bundle_inputs_read(const struct command_line *line, const struct bundle_wher
         bundle_inputs_fini(&in);
         return code;
     }
+    in.group_name = w->group != NULL ? w->group : doc_text(in.group, "metadata", "name", NULL);
+    in.group_ns =
+        in.name_space != NULL ? in.name_space : doc_text(in.group, "metadata", "namespace", NULL);
     *out = in;
     return EXIT_CODE_OK;
 }

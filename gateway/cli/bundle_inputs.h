@@ -15,6 +15,7 @@ struct bundle_where {
     const char *root;   /**< PEM */
     const char *token;
     bool no_token;
+    bool only_renewal; /**< only the group, the roots and a token; mesh and values stay NULL */
     const char *kubeconfig;
     const char *context;
     const char *name_space;
@@ -27,7 +28,9 @@ struct bundle_where {
 
 /** All owned; NULL: none. */
 struct bundle_inputs {
-    char *name_space; /**< where the group is; NULL: the object says it */
+    char *name_space;       /**< where the group is; NULL: the object says it */
+    const char *group_name; /**< borrowed from the line or the object; NULL: nobody says it */
+    const char *group_ns;   /**< the same for its namespace */
     json_t *group;
     json_t *mesh;
     json_t *values;

@@ -10,5 +10,6 @@ extern const struct command command_check;
 extern const struct command command_version;
 extern const struct command command_bundle_create;
 extern const struct command command_bundle_verify;
+extern const struct command command_bundle_renew;
 extern const struct command command_cert_issue;
 extern const struct command command_cert_show;

@@ -19,7 +19,7 @@
 #define HOSTS "10.0.0.5 istiod.istio-system.svc\n"
 #define TOKEN "aGVhZGVy.Y2xhaW1z.c2ln"
 
-static const struct format_opts opts = {"web in vms", NOW};
+static const struct format_opts opts = {.title = "web in vms", .now_s = NOW};
 
 static struct ca_fixture *fixture(void **state)
 {
@@ -209,7 +209,7 @@ static void test_tar__first_header__as_posix_has_it(void **state)
 
 static void test_script__title_with_odd_characters__they_become_question_marks(void **state)
 {
-    const struct format_opts odd = {"a'; rm -rf /\n\"$(x)`{{y}}\xc3", NOW};
+    const struct format_opts odd = {.title = "a'; rm -rf /\n\"$(x)`{{y}}\xc3", .now_s = NOW};
     char *script = render_good(FORMAT_SCRIPT, make_bundle(state, NULL, NULL), &odd);
     char *playbook = render_good(FORMAT_ANSIBLE, make_bundle(state, NULL, NULL), &odd);
 
@@ -238,6 +238,67 @@ static void test_script__dates__of_the_roots_and_the_token(void **state)
     assert_true(first > 1600000000 && last > first);
     free(script);
     free(other);
+}
+
+/* ---- a renewal ---- */
+
+static const struct format_opts renewal = {
+    .title = "web in vms", .now_s = NOW, .renews = "/ns/vms/sa/web'"};
+
+/* Token and roots, but for `name`, which has this content, or is missing when that is NULL. */
+static struct bundle make_renewal(void **state, const char *name, const char *content)
+{
+    struct bundle all = make_bundle(state, name, content);
+    struct bundle b;
+
+    bundle_init(&b);
+    for (size_t i = 0; i < all.n; i++) {
+        const struct bundle_file *f = &all.files[i];
+        bool needed = strcmp(f->name, BUNDLE_TOKEN) == 0 || strcmp(f->name, BUNDLE_ROOT) == 0;
+        if (needed || (name != NULL && strcmp(f->name, name) == 0)) {
+            assert_int_equal(bundle_add(&b, f->name, f->data, f->n, f->mode), RC_OK);
+        }
+    }
+    bundle_fini(&all);
+    return b;
+}
+
+static void expect_renewal_refused(struct bundle b, const char *said)
+{
+    char why[FORMAT_WHY_BYTES] = "";
+    size_t n = 0;
+
+    assert_null(render(FORMAT_SCRIPT, &b, &renewal, why, &n));
+    assert_string_equal(why, said);
+}
+
+static void test_renewal__script__says_whose_and_has_two_files(void **state)
+{
+    char *text = render_good(FORMAT_SCRIPT, make_renewal(state, NULL, NULL), &renewal);
+
+    assert_non_null(strstr(text, "\nbundle_renews='/ns/vms/sa/web?'\n"));
+    assert_non_null(strstr(text, " istio-token"));
+    assert_null(strstr(text, " mesh.yaml) cat"));
+    free(text);
+}
+
+static void test_renewal__whole_bundle__says_so(void **state)
+{
+    char *text = render_good(FORMAT_SCRIPT, make_bundle(state, NULL, NULL), &opts);
+
+    assert_non_null(strstr(text, "\nbundle_renews=''\n"));
+    free(text);
+}
+
+static void test_renewal__too_little_or_too_much__refused_by_name(void **state)
+{
+    expect_renewal_refused(make_renewal(state, BUNDLE_TOKEN, NULL),
+                           "istio-token: missing in the bundle");
+    expect_renewal_refused(make_renewal(state, BUNDLE_ROOT, NULL),
+                           "root-cert.pem: missing in the bundle");
+    expect_renewal_refused(make_renewal(state, BUNDLE_ENV, ENV), "cluster.env: does not run out");
+    expect_renewal_refused(make_renewal(state, BUNDLE_TOKEN, "two words"),
+                           "istio-token: not one word; was it pasted over several lines?");
 }
 
 static mode_t mode_of(const char *path)
@@ -302,6 +363,9 @@ int main(void)
         cmocka_unit_test(test_tar__first_header__as_posix_has_it),
         cmocka_unit_test(test_script__title_with_odd_characters__they_become_question_marks),
         cmocka_unit_test(test_script__dates__of_the_roots_and_the_token),
+        cmocka_unit_test(test_renewal__script__says_whose_and_has_two_files),
+        cmocka_unit_test(test_renewal__whole_bundle__says_so),
+        cmocka_unit_test(test_renewal__too_little_or_too_much__refused_by_name),
         cmocka_unit_test(test_dir__written_twice__files_are_replaced_and_others_stay),
         cmocka_unit_test(test_write__no_folder_for_it__error_names_the_path),
     };

@@ -284,6 +284,54 @@ static void test_render__unknown_fields__passed_on(void **state)
     free_opts(&o);
 }
 
+static void test_renewal__only_what_runs_out__in_the_bundle(void **state)
+{
+    struct bundle_opts o = opts_of(GROUP, MESH);
+    char why[300] = "x";
+    struct bundle b;
+    (void)state;
+    o.n_gateways = 0;
+    bundle_init(&b);
+
+    assert_int_equal(bundle_render_renewal(&o, &b, why, sizeof(why)), RC_OK);
+
+    assert_string_equal(why, "");
+    assert_int_equal(b.n, 2);
+    assert_string_equal(bundle_find(&b, BUNDLE_ROOT)->data, ROOT_PEM);
+    assert_string_equal(bundle_find(&b, BUNDLE_TOKEN)->data, "the.secret.token");
+    assert_int_equal(bundle_find(&b, BUNDLE_TOKEN)->mode, 0600);
+    bundle_fini(&b);
+    free_opts(&o);
+}
+
+static void refuse_renewal(const struct bundle_opts *o, const char *what)
+{
+    char why[300] = "";
+    struct bundle b;
+
+    bundle_init(&b);
+    assert_int_equal(bundle_render_renewal(o, &b, why, sizeof(why)), RC_INVALID);
+    assert_non_null(strstr(why, what));
+    assert_null(strstr(why, "secret"));
+    assert_int_equal(b.n, 0);
+}
+
+static void test_renewal__bad_input__refused_by_name(void **state)
+{
+    struct bundle_opts o = opts_of(GROUP, MESH);
+    (void)state;
+
+    o.root_cert = "no certificate";
+    refuse_renewal(&o, "root certificate: it holds no PEM certificate");
+    o.root_cert = ROOT_PEM;
+    o.token = "the.secret\n.token";
+    refuse_renewal(&o, "token: it must be one word");
+    o.token = "the.secret.token";
+    o.group = "other";
+    refuse_renewal(&o, "metadata.name is vm, but other is asked for");
+    free_opts(&o);
+}
+
 static void test_service_account__of_any_object__never_null(void **state)
 {
     static const char *const cases[][2] = {
@@ -332,6 +380,8 @@ int main(void)
         cmocka_unit_test(test_render__token__trimmed_or_left_out),
         cmocka_unit_test(test_render__no_metadata_but_annotation__merged),
         cmocka_unit_test(test_render__unknown_fields__passed_on),
+        cmocka_unit_test(test_renewal__only_what_runs_out__in_the_bundle),
+        cmocka_unit_test(test_renewal__bad_input__refused_by_name),
         cmocka_unit_test(test_service_account__of_any_object__never_null),
         cmocka_unit_test(test_bundle__ninth_file__full),
     };

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/cli/bundle_output.h"
+
+#include <string.h>
+
+#include "core/base/clock.h"
+
+const struct option_word bundle_output_formats[] = {
+    {"dir", FORMAT_DIR},         {"tar", FORMAT_TAR},
+    {"script", FORMAT_SCRIPT},   {"cloud-init", FORMAT_CLOUD_INIT},
+    {"ansible", FORMAT_ANSIBLE}, {NULL, 0}};
+
+int bundle_output_write(const struct command_line *line, const struct bundle_output *o,
+                        const struct bundle *b, const struct bundle_inputs *in, const char *renews)
+{
+    char why[FORMAT_WHY_BYTES] = "";
+    char title[600];
+    enum bundle_format f = (enum bundle_format)o->format;
+    const struct format_opts opts = {.title = title, .now_s = clock_wall(), .renews = renews};
+
+    (void)snprintf(title, sizeof(title), "%s in %s", in->group_name, in->group_ns);
+    enum rc rc = format_write(f, b, &opts, o->path, why, sizeof(why));
+    if (rc != RC_OK) {
+        return bundle_complain(line, EXIT_CODE_NO, "%s", why[0] != '\0' ? why : rc_text(rc));
+    }
+    if (strcmp(o->path, "-") != 0) {
+        (void)fprintf(line->out, "%s: %s%s for VMs of %s%s\n", o->path, format_name(f),
+                      renews != NULL ? " with a new token" : "", title,
+                      bundle_find(b, BUNDLE_TOKEN) != NULL
+                          ? "; it holds a token: keep it secret until it is used"
+                          : "");
+    }
+    return EXIT_CODE_OK;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `xdsgate bundle renew`: what has run out on a VM that was off for too long. Its certificate has,
+ * too, but an agent shows no expired one; so only a new token helps. The mesh's roots may have
+ * changed meanwhile; what else the VM has is as good as before.
+ */
+#include "bootstrap/render.h"
+#include "gateway/cli/bundle_inputs.h"
+#include "gateway/cli/bundle_output.h"
+#include "gateway/cli/commands.h"
+#include "gateway/cli/protect.h"
+#include "kube/objects.h"
+
+struct renew_opts {
+    struct bundle_where where;
+    struct bundle_output output;
+};
+
+/* The account whose token it is, as it ends its certificate's name. The object was checked. */
+static void account_of(const struct bundle_inputs *in, char *buf, size_t bytes)
+{
+    (void)snprintf(buf, bytes, "/ns/%s/sa/%s", in->group_ns, bundle_service_account(in->group));
+}
+
+static int make(const struct command_line *line, const struct bundle_inputs *in)
+{
+    const struct renew_opts *o = line->opts;
+    char why[320];
+    char account[600];
+    struct bundle b;
+    const struct bundle_opts opts = {.name_space = in->name_space,
+                                     .group = o->where.group,
+                                     .workload_group = in->group,
+                                     .root_cert = in->root,
+                                     .token = in->token};
+
+    bundle_init(&b);
+    enum rc rc = bundle_render_renewal(&opts, &b, why, sizeof(why));
+    int code = EXIT_CODE_OK;
+    if (rc != RC_OK) {
+        code = bundle_complain(line, EXIT_CODE_USAGE, "%s", rc == RC_INVALID ? why : rc_text(rc));
+    } else {
+        account_of(in, account, sizeof(account));
+        code = bundle_output_write(line, &o->output, &b, in, account);
+    }
+    bundle_fini(&b);
+    return code;
+}
+
+static int renew(const struct command_line *line)
+{
+    struct renew_opts *o = line->opts;
+    struct bundle_inputs in;
+
+    if (line->n_args > 0) {
+        o->where.group = line->args[0];
+    }
+    protect_memory();
+    int code = bundle_inputs_read(line, &o->where, &in);
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    code = make(line, &in);
+    bundle_inputs_fini(&in);
+    return code;
+}
+
+/* ---- the command line ---- */
+
+static void set_defaults(void *opts)
+{
+    struct renew_opts *o = opts;
+
+    o->where.only_renewal = true;
+    o->where.token_s = 3600;
+}
+
+#define TEXT_ROW(row_name, row_letter, row_value, field, text)                                 \
+    {                                                                                          \
+        .name = (row_name), .letter = (row_letter), .value = (row_value), .kind = OPTION_TEXT, \
+        .offset = offsetof(struct renew_opts, field), .help = (text)                           \
+    }
+
+static const struct option_row rows[] = {
+    TEXT_ROW("namespace", 'n', "NAMESPACE", where.name_space, "of the WorkloadGroup"),
+    TEXT_ROW("name", 0, "GROUP", where.group, "the WorkloadGroup, as istioctl has it"),
+    TEXT_ROW("file", 'f', "FILE", where.file, "the WorkloadGroup from a file"),
+    BUNDLE_OUTPUT_ROWS(struct renew_opts, output),
+    {.name = "tokenDuration",
+     .value = "TIME",
+     .kind = OPTION_SECONDS,
+     .offset = offsetof(struct renew_opts, where.token_s),
+     .help = "how long the token is good: 1h",
+     .min = KUBE_TOKEN_MIN_S,
+     .max = (double)KUBE_TOKEN_MAX_S},
+    TEXT_ROW("kubeconfig", 'c', "FILE", where.kubeconfig, "how to reach the cluster"),
+    TEXT_ROW("context", 0, "NAME", where.context, "of the kubeconfig"),
+    TEXT_ROW("rootCert", 0, "FILE", where.root, "the mesh's root-cert.pem"),
+    TEXT_ROW("token", 0, "FILE", where.token, "a token for the group's service account"),
+};
+
+const struct command command_bundle_renew = {
+    .name = "bundle renew",
+    .usage = "GROUP -n NAMESPACE -o PATH [OPTIONS]",
+    .summary = "make a new token for VMs that were off for too long",
+    .max_args = 1,
+    .rows = rows,
+    .n_rows = sizeof(rows) / sizeof(*rows),
+    .opts_bytes = sizeof(struct renew_opts),
+    .init = set_defaults,
+    .run = renew,
+    .more = "\nA VM whose certificate and token have run out needs a new token; its root "
+            "certificate\ncomes along, because the mesh's may have changed. Nothing else is made: "
+            "with --format\ndir, into the folder of an older bundle, only these two files "
+            "change there. Exit codes as\nof bundle create.\n",
+};

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`xdsgate bundle renew`: a new token and the mesh's root, and nothing else. What its script does on
+a VM is in test_bundle_script.py."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rig.gateway import BINARY
+from test_bundle_create import (GROUP, ROOT, ROOT_CERT, TOKEN, Cluster, cluster,  # noqa: F401
+                                server_key)
+
+POST = "POST /api/v1/namespaces/vms/serviceaccounts/orders/token"
+
+
+def renew(*arguments: object, code: int = 0) -> str:
+    """What is said; the token never is."""
+    clean = {key: value for key, value in os.environ.items()
+             if key not in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HOME")}
+    done = subprocess.run([BINARY, "bundle", "renew", *map(str, arguments)], capture_output=True,
+                          text=True, timeout=60, stdin=subprocess.DEVNULL,
+                          env=clean | {"HOME": "/nonexistent"})
+    assert done.returncode == code, done.stdout + done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def of_cluster(one: Cluster, *more: object, code: int = 0) -> str:
+    return renew("vm", "-n", "vms", "--kubeconfig", one.config, "-o", one.folder / "out", *more,
+                 code=code)
+
+
+def test_with_cluster__folder__only_two_files(cluster: Cluster) -> None:  # noqa: F811
+    said = of_cluster(cluster, "--tokenDuration", "2h")
+
+    files = {path.name: (path.read_text(), stat.S_IMODE(path.stat().st_mode))
+             for path in (cluster.folder / "out").iterdir()}
+    assert files == {"istio-token": (TOKEN, 0o600), "root-cert.pem": (ROOT_CERT, 0o644)}
+    assert "dir with a new token for VMs of vm in vms; it holds a token: keep it secret" in said
+    assert cluster.api.bodies[0]["spec"] == {"audiences": ["istio-ca"], "expirationSeconds": 7200}
+
+
+def test_with_cluster__asked_for_no_more_than_that(cluster: Cluster) -> None:  # noqa: F811
+    of_cluster(cluster)
+
+    asked = [one for i, one in enumerate(cluster.api.asked) if one not in cluster.api.asked[:i]]
+    assert asked == [f"GET {GROUP}", f"GET {ROOT}", POST]
+
+
+def test_with_cluster__folder_of_a_bundle__the_rest_of_it_stays(
+        cluster: Cluster) -> None:  # noqa: F811
+    cluster.create()
+    out = cluster.folder / "out"
+    before = {path.name: path.stat().st_ino for path in out.iterdir()}
+    (out / "istio-token").write_text("old")
+
+    of_cluster(cluster)
+
+    assert (out / "istio-token").read_text() == TOKEN
+    after = {path.name: path.stat().st_ino for path in out.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"istio-token",
+                                                                       "root-cert.pem"}
+
+
+def test_with_cluster__script__names_the_account(cluster: Cluster) -> None:  # noqa: F811
+    of_cluster(cluster, "--format", "script")
+
+    text = (cluster.folder / "out").read_text()
+    assert "\nbundle_title='vm in vms'\n" in text
+    assert "\nbundle_renews='/ns/vms/sa/orders'\n" in text
+
+
+def test_with_cluster__no_right_to_make_tokens__said(cluster: Cluster) -> None:  # noqa: F811
+    cluster.api.refused = {"orders/token": 403}
+
+    said = of_cluster(cluster, code=1)
+
+    assert "a token for service account orders in namespace vms: " in said
+    assert not (cluster.folder / "out").exists()
+
+
+def test_from_files__nobody_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "group.yaml").write_text("metadata: {name: vm, namespace: vms}\nspec: {}\n")
+    (tmp_path / "root.pem").write_text(ROOT_CERT)
+    (tmp_path / "token").write_text(TOKEN + "\n")
+
+    renew("-f", tmp_path / "group.yaml", "--rootCert", tmp_path / "root.pem", "--token",
+          tmp_path / "token", "-o", tmp_path / "out", "--format", "script")
+
+    text = (tmp_path / "out").read_text()
+    assert "bundle_title='vm in vms'" in text
+    assert "bundle_renews='/ns/vms/sa/default'" in text
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["-o", "x"], "which WorkloadGroup?"),
+    (["vm"], "--output PATH is missing"),
+    (["vm", "-o", "x", "--gateway", "192.0.2.1"], "gateway"),
+    (["vm", "-o", "x", "--tokenDuration", "60"], "600 to"),
+])
+def test_wrong_usage__said(arguments: list[str], sentence: str) -> None:
+    assert sentence in renew(*arguments, code=2)
