@@ -50,6 +50,7 @@ LDFLAGS = {
 ISTIO_FILES = (  # used unmodified by the harness
     "manifests/charts/base/files/crd-all.gen.yaml",
     "tools/packaging/common/istio-start.sh",
+    "tools/packaging/common/istio.service",
     "tools/packaging/common/envoy_bootstrap.json",
 )
 

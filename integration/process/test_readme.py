@@ -87,6 +87,11 @@ def test_there_are_two_configurations() -> None:
     assert ["mode: terminate" in text for text in configurations()] == [False, True]
 
 
+def test_configuration_of_the_first_vm__the_same_as_in_five_minutes() -> None:
+    shipped = (ROOT / "deploy/passthrough.yaml").read_text()
+    assert shipped.endswith("\n" + configurations()[0])
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_configuration_passes_check(serving: Path, index: int) -> None:
     path = serving / f"readme-{index}.yaml"

@@ -23,6 +23,8 @@ from .vm import VM, Plan
 from .wait import Stopwatch
 
 if TYPE_CHECKING:
+    from scenarios.firstvm import FirstVM
+
     from .fleet import Fleet
 
 ATTACKER = 66  # last byte of its address
@@ -63,6 +65,7 @@ class Column:
         self.broken: Exception | None = None  # why nothing can work in this column
         self.swarm_machine = ""  # where its simulated VMs run, once there were some
         self.fleet: Fleet | None = None  # hundreds of VMs, while scenarios share them
+        self.first: FirstVM | None = None  # a whole machine, installed by a bundle
         self._attacker = ""
         self._no_vms = ""  # which VM never came up, and why
         self._lock = threading.Lock()

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from harness.site import COLUMNS, PASSTHROUGH, TERMINATE, TOKEN
 
-from . import (agent, attacks, bundle, certs, envoy, failures, handover, istiod, losses, rights,
-               scale)
+from . import (agent, attacks, bundle, certs, envoy, failures, firstvm, handover, istiod, losses,
+               readme, rights, scale)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ EVERYTHING = (
     Scenario("agent restarted, token gone", agent.restart_without_token),
     Scenario("agent restarted, token expired", agent.restart_with_expired_token),
     Scenario("bundle create equals istioctl", bundle.equals_istioctl, columns=(TERMINATE,)),
+    Scenario("a machine joins by one script", firstvm.joins, columns=(TOKEN,)),
+    Scenario("rebooted: its token is back", firstvm.reboots, columns=(TOKEN,)),
+    Scenario("rebooted with an expired token", firstvm.token_expired, columns=(TOKEN,)),
+    Scenario("off for too long: bundle renew", firstvm.renewed, columns=(TOKEN,)),
+    Scenario("README.md: the first VM", readme.first_vm, columns=(PASSTHROUGH,)),
     Scenario("agent killed: gone after the grace", failures.killed),
     Scenario("agent frozen: gone within a minute", failures.frozen),
     attack("an honest client of our own", attacks.good_certificate),
