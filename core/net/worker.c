@@ -178,6 +178,26 @@ enum rc worker_start(struct worker *w)
     return err == 0 ? RC_OK : RC_SYSTEM;
 }
 
+static void on_turn_over(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    (void)loop;
+    (void)t;
+    (void)revents;
+}
+
+void worker_turn(struct worker *w, double max_s)
+{
+    ev_timer t;
+
+    CHECK_MAGIC(w, WORKER_MAGIC);
+    CHECK(worker_is_current(w));
+    ev_now_update(w->loop); /* the caller may have done something else for long */
+    ev_timer_init(&t, on_turn_over, max_s > 0 ? max_s : 0., 0.);
+    ev_timer_start(w->loop, &t);
+    ev_run(w->loop, EVRUN_ONCE);
+    ev_timer_stop(w->loop, &t);
+}
+
 static void stop_loop(struct worker *w, void *arg)
 {
     (void)arg;

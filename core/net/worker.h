@@ -79,6 +79,10 @@ enum rc worker_new(unsigned index, struct worker **out) MUST_USE;
 /** Start its thread. RC_SYSTEM. */
 enum rc worker_start(struct worker *w) MUST_USE;
 
+/** Without a thread: one turn of the loop on the caller's, which waits for events for max_s seconds
+ * at most. */
+void worker_turn(struct worker *w, double max_s);
+
 /** Ask the loop to end, from any thread; worker_join() waits for it. */
 void worker_stop(struct worker *w);
 void worker_join(struct worker *w);

@@ -13,3 +13,4 @@ extern const struct command command_bundle_verify;
 extern const struct command command_bundle_renew;
 extern const struct command command_cert_issue;
 extern const struct command command_cert_show;
+extern const struct command command_doctor;

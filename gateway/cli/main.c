@@ -3,9 +3,11 @@
 #include "gateway/cli/commands.h"
 
 static const struct command *const commands[] = {
-    &command_run,          &command_check,         &command_bundle_create,
-    &command_bundle_renew, &command_bundle_verify, &command_cert_issue,
-    &command_cert_show,    &command_version,       NULL,
+    &command_run,           &command_check,
+    &command_bundle_create, &command_bundle_renew,
+    &command_bundle_verify, &command_cert_issue,
+    &command_cert_show,     &command_doctor,
+    &command_version,       NULL,
 };
 
 int main(int argc, char **argv)

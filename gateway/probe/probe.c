@@ -77,8 +77,7 @@ static void look_at_tcp(struct attempt *a)
 
 static enum rc connect_tcp(struct attempt *a)
 {
-    const struct addr any = {.family = ADDR_NONE};
-    enum rc rc = sock_connect(a->o->peer, &any, &a->fd);
+    enum rc rc = sock_connect(a->o->peer, &a->o->source, &a->fd);
 
     while (rc == RC_OK && (rc = sock_connect_result(a->fd)) == RC_AGAIN) {
         rc = wait_for(a, POLLOUT) ? RC_OK : RC_TIMEOUT;
@@ -86,7 +85,9 @@ static enum rc connect_tcp(struct attempt *a)
     if (rc == RC_NO_FILES || rc == RC_NO_MEMORY) {
         return rc;
     }
-    if (rc == RC_TIMEOUT) {
+    if (rc == RC_NO_ADDRESS) {
+        end_with(a, PROBE_NO_SOURCE, "%s", rc_text(rc));
+    } else if (rc == RC_TIMEOUT) {
         end_with(a, PROBE_NO_CONNECTION, "no answer within %g s", a->o->timeout_s);
     } else if (rc != RC_OK) {
         end_with(a, PROBE_NO_CONNECTION, "%s", rc_text(rc));

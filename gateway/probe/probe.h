@@ -15,6 +15,7 @@
 
 struct probe_opts {
     const struct addr *peer; /**< borrowed; with its port */
+    struct addr source;      /**< to leave from; ADDR_NONE: the kernel chooses */
     const char *server_name; /**< borrowed; what the certificate has to be for */
     struct root_set *roots;  /**< borrowed */
     double timeout_s;        /**< for the whole attempt */
@@ -23,6 +24,7 @@ struct probe_opts {
 
 enum probe_end {
     PROBE_OK,
+    PROBE_NO_SOURCE,     /**< the source is no address of this machine */
     PROBE_NO_CONNECTION, /**< refused, no route, or no answer at all */
     PROBE_NO_ANSWER,     /**< connected, but the handshake does not get on */
     PROBE_CLOSED,        /**< the peer closed the connection during the handshake */

@@ -26,12 +26,13 @@ class Pair:
         return openssl("x509", "-in", self.certificate, "-noout", "-serial").strip()
 
 
-def issue(folder: Path, name: str, root: Path, root_key: Path, days: int = 1) -> Pair:
-    """A serving certificate of SERVER_NAME, written in place: first the key, then the chain."""
+def issue(folder: Path, name: str, root: Path, root_key: Path, days: int = 1,
+          names: str = f"DNS:{SERVER_NAME}") -> Pair:
+    """A serving certificate, written in place: first the key, then the chain."""
     pair = Pair(folder / f"{name}.crt", folder / f"{name}.key")
     request, settings = folder / f"{name}.csr", folder / f"{name}.cnf"
     settings.write_text("basicConstraints=critical,CA:false\nkeyUsage=critical,digitalSignature\n"
-                        f"extendedKeyUsage=serverAuth\nsubjectAltName=DNS:{SERVER_NAME}\n")
+                        f"extendedKeyUsage=serverAuth\nsubjectAltName={names}\n")
     openssl("req", *NEW_KEY, "-subj", "/", "-keyout", pair.private_key, "-out", request)
     openssl("x509", "-req", "-in", request, "-CA", root, "-CAkey", root_key, "-days", days,
             "-extfile", settings, "-out", pair.certificate)

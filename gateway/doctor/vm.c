@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* On a VM: what `bundle verify --installed` sees, and what else keeps an agent from its work. */
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bootstrap/verify.h"
+#include "core/base/clock.h"
+#include "gateway/doctor/doctor.h"
+#include "gateway/doctor/vm_internal.h"
+#include "gateway/doctor/vm_network.h"
+
+#define AGENT "istio-proxy"
+
+/* Ids of what verify has found, by what it is about. */
+static const struct {
+    const char *what;
+    enum doctor_cause cause;
+} vm_ids[] = {
+    {"/var/run/secrets/tokens/istio-token", DOCTOR_VM_TOKEN},
+    {"/var/lib/xdsgate-bundle/istio-token", DOCTOR_VM_TOKEN},
+    {"/etc/certs/cert-chain.pem", DOCTOR_VM_CERTIFICATE},
+    {"/etc/certs/key.pem", DOCTOR_VM_KEY},
+    {"/etc/certs/root-cert.pem", DOCTOR_VM_ROOT},
+    {"/etc/certs", DOCTOR_VM_CERTS_FOLDER},
+    {"/etc/hosts", DOCTOR_VM_HOSTS},
+    {"/var/lib/istio/envoy/cluster.env", DOCTOR_VM_CLUSTER_ENV},
+    {"/etc/istio/config/mesh", DOCTOR_VM_MESH},
+    {"agent", DOCTOR_VM_CREDENTIALS},
+    {"istio-proxy", DOCTOR_VM_USER},
+    {"name", DOCTOR_VM_NAME},
+    {"network", DOCTOR_VM_NETWORK},
+    {"MTU", DOCTOR_VM_MTU},
+    {"clock", DOCTOR_VM_CLOCK},
+};
+
+bool doctor_is_vm(const char *root)
+{
+    static const char *const signs[] = {"/var/lib/istio/envoy/cluster.env",
+                                        "/usr/local/bin/pilot-agent"};
+    char path[4096];
+
+    for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s%s", root, signs[i]);
+        if (access(path, F_OK) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum doctor_cause cause_of(const char *what)
+{
+    for (size_t i = 0; i < sizeof(vm_ids) / sizeof(vm_ids[0]); i++) {
+        if (strcmp(vm_ids[i].what, what) == 0) {
+            return vm_ids[i].cause;
+        }
+    }
+    return DOCTOR_VM_OTHER;
+}
+
+static void take_over(struct doctor_report *r, const struct verify_finding *f)
+{
+    char text[1024];
+    bool names = f->what[0] == '/' || strcmp(f->what, AGENT) == 0;
+
+    (void)snprintf(text, sizeof(text), "%s%s%s", names ? f->what : "", names ? ": " : "", f->text);
+    if (f->level == VERIFY_GOOD) {
+        doctor_looked(r, "%s", text);
+        return;
+    }
+    doctor_find_at(r, f->level == VERIFY_BAD ? DOCTOR_BAD : DOCTOR_WARN, cause_of(f->what), text,
+                   f->cure[0] != '\0' ? f->cure : "xdsgate bundle verify --installed", NULL);
+}
+
+static enum rc verify(const struct doctor_vm_opts *o, const struct verify_opts *v,
+                      struct doctor_report *r)
+{
+    struct verify_report *files = calloc(1, sizeof(*files));
+
+    if (files == NULL) {
+        return RC_NO_MEMORY;
+    }
+    verify_init(files);
+    enum rc rc = verify_files(v, files);
+    if (rc == RC_OK && !o->without_network) {
+        rc = vm_network_try(files, v, o->timeout_s);
+    }
+    for (size_t i = 0; i < files->n; i++) {
+        take_over(r, &files->findings[i]);
+    }
+    verify_fini(files);
+    free(files);
+    return rc;
+}
+
+enum rc doctor_vm(const struct doctor_vm_opts *o, struct doctor_report *r)
+{
+    const struct passwd *agent = getpwnam(AGENT);
+    const struct verify_opts v = {.root = o->root,
+                                  .agent_uid = agent != NULL ? agent->pw_uid : VERIFY_NO_USER,
+                                  .agent_gid = agent != NULL ? agent->pw_gid : (gid_t)-1,
+                                  .now_s = clock_wall()};
+
+    doctor_looked(r, "the files of the bundle%s%s", o->root[0] != '\0' ? " under " : "", o->root);
+    TRY(verify(o, &v, r));
+    vm_look_at_address(o, r);
+    vm_look_at_folders(o, r);
+    vm_look_at_sockets(o, r);
+    if (o->root[0] != '\0') {
+        doctor_skipped(r, "processes: --root is an image");
+        return RC_OK;
+    }
+    vm_look_at_processes(r);
+    if (!o->without_network) {
+        gid_t before = vm_network_enter(&v);
+        vm_look_at_pods(o, r);
+        vm_network_leave(before);
+    }
+    return RC_OK;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the VM's side share. */
+#pragma once
+
+#include "gateway/doctor/doctor.h"
+
+/** The address that the VM announces: vm_address.c. */
+void vm_look_at_address(const struct doctor_vm_opts *o, struct doctor_report *r);
+
+/** Folders that a reboot empties, sockets without a listener, processes: vm_left.c. */
+void vm_look_at_folders(const struct doctor_vm_opts *o, struct doctor_report *r);
+void vm_look_at_sockets(const struct doctor_vm_opts *o, struct doctor_report *r);
+void vm_look_at_processes(struct doctor_report *r);
+
+/** Where Envoy sends requests to: vm_pods.c. */
+void vm_look_at_pods(const struct doctor_vm_opts *o, struct doctor_report *r);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a reboot takes away, and what an older agent leaves behind. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "gateway/doctor/proc.h"
+#include "gateway/doctor/vm_internal.h"
+
+/* ---- folders ---- */
+
+void vm_look_at_folders(const struct doctor_vm_opts *o, struct doctor_report *r)
+{
+    static const char *const folders[] = {"/var/run/secrets", "/var/run/secrets/tokens",
+                                          "/etc/istio/proxy", "/etc/certs"};
+    char path[4096];
+    struct stat st;
+
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s%s", o->root, folders[i]);
+        if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+            doctor_find(r, DOCTOR_VM_FOLDER, folders[i], NULL);
+        }
+    }
+    doctor_looked(r, "the folders that a reboot may empty");
+}
+
+/* ---- sockets ---- */
+
+static bool nobody_listens(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0 || strlen(path) >= sizeof(a.sun_path)) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return false;
+    }
+    memcpy(a.sun_path, path, strlen(path));
+    bool refused =
+        connect(fd, (const struct sockaddr *)&a, sizeof(a)) != 0 && errno == ECONNREFUSED;
+    (void)close(fd);
+    return refused;
+}
+
+static void look_at_socket(const struct doctor_vm_opts *o, struct doctor_report *r,
+                           const char *path)
+{
+    char full[4096];
+    struct stat st;
+
+    int n = snprintf(full, sizeof(full), "%s%s", o->root, path);
+    if (n > 0 && (size_t)n < sizeof(full) && lstat(full, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        nobody_listens(full)) {
+        doctor_find(r, DOCTOR_VM_SOCKET, path, NULL);
+    }
+}
+
+void vm_look_at_sockets(const struct doctor_vm_opts *o, struct doctor_report *r)
+{
+    static const char folder[] = "/etc/istio/proxy";
+    char path[4096];
+
+    (void)snprintf(path, sizeof(path), "%s%s", o->root, folder);
+    DIR *d = opendir(path);
+    for (struct dirent *e = NULL; d != NULL && (e = readdir(d)) != NULL;) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+        look_at_socket(o, r, path);
+    }
+    if (d != NULL) {
+        (void)closedir(d);
+    }
+    look_at_socket(o, r, "/var/run/secrets/workload-spiffe-uds/socket");
+    doctor_looked(r, "the agent's sockets");
+}
+
+/* ---- processes ---- */
+
+struct seen {
+    struct doctor_report *r;
+    bool agent;
+};
+
+static void look_at_process(pid_t pid, void *arg)
+{
+    struct seen *s = arg;
+    char number[16];
+
+    s->agent = s->agent || proc_is_agent(pid);
+    if (proc_is_left_envoy(pid)) {
+        (void)snprintf(number, sizeof(number), "%d", (int)pid);
+        doctor_find(s->r, DOCTOR_VM_ENVOY, number, NULL);
+    }
+}
+
+/* A port of Istio's Envoy and agent (istio.io, Application Requirements). */
+static void look_at_port(struct doctor_report *r, uint16_t port)
+{
+    struct proc_listener l;
+    char pid[16];
+    char number[8];
+
+    if (!proc_find_listener(port, &l) || l.pid == 0 || proc_is_istio(l.pid)) {
+        return;
+    }
+    (void)snprintf(pid, sizeof(pid), "%d", (int)l.pid);
+    (void)snprintf(number, sizeof(number), "%u", port);
+    doctor_find(r, DOCTOR_VM_PORT, pid, l.name, number, NULL);
+}
+
+void vm_look_at_processes(struct doctor_report *r)
+{
+    static const uint16_t ports[] = {15000, 15001, 15006, 15020, 15021, 15053, 15090};
+    struct seen s = {.r = r};
+
+    if (geteuid() != 0) {
+        doctor_skipped(r, "processes and their ports: run this as root");
+        return;
+    }
+    proc_each(look_at_process, &s);
+    if (!s.agent) {
+        doctor_find(r, DOCTOR_VM_AGENT, NULL);
+    }
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+        look_at_port(r, ports[i]);
+    }
+    doctor_looked(r, "the agent's process, and the ports that it needs");
+}
