@@ -418,11 +418,12 @@ def test_handshakes_that_stop_in_the_middle__do_not_keep_others_out(rig: Rig) ->
 
 
 def test_gone_while_it_waited_for_its_handshake__is_skipped(rig: Rig) -> None:
-    site = Site(rig, handshakes_in_flight=1)
+    site = Site(rig, handshakes_in_flight=1, handshake_timeout="60s")
 
-    waiting = [rig.connect() for _ in range(30)]  # two a second are let in all the same
+    hello = real_client_hello()
+    waiting = [rig.connect() for _ in range(100)]  # two a second are let in all the same
     for connection in waiting:
-        connection.sendall(real_client_hello())
+        connection.sendall(hello)
     site.await_counted("handshakes_in_flight")
     for connection in waiting:
         connection.close()
