@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
 README = ROOT / "README.md"
-DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / f"{name}.md" for name in ("internals", "operating", "threat-model", "xfcc"))]
+DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / f"{name}.md" for name in ("internals", "networks", "operating", "threat-model", "xfcc"))]
 CODE_READERS = ("internals", "threat-model")
 SERVER_NAME = "istiod.istio-system.svc"
 
@@ -106,6 +106,14 @@ def test_back_again_passes_check(serving: Path) -> None:
     path = serving / "back.yaml"
     path.write_text(text.replace("/etc/xdsgate", str(serving)))
     assert run(BINARY, "check", "--config", path, cwd=serving) == ""
+
+
+def test_listener_of_two_networks_passes_check(tmp_path: Path) -> None:
+    page = (ROOT / "docs/networks.md").read_text()
+    fragment = re.search(r"^```yaml\n(listeners:\n.*?)^```$", page, re.S | re.M)[1]
+    path = tmp_path / "networks.yaml"
+    path.write_text("version: 1\n" + fragment)
+    assert run(BINARY, "check", "--config", path, cwd=tmp_path) == ""
 
 
 def with_xfcc() -> str:

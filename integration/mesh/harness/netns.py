@@ -9,6 +9,7 @@ holds the process id of its owner: what a killed run left behind is found and re
 from __future__ import annotations
 
 import ctypes
+import http.client
 import itertools
 import os
 import re
@@ -138,6 +139,19 @@ def connect(netns: str | None, address: str, port: int, timeout: float = 5,
     with inside(netns):
         return socket.create_connection((address, port), timeout,
                                         source_address=(source, 0) if source else None)
+
+
+def http_get(netns: str | None, address: str, port: int, path: str = "/",
+             host: str = "vm") -> tuple[int, str]:
+    """Status and body of the answer that a machine of the mesh gets."""
+    connection = http.client.HTTPConnection(address, port, timeout=10)
+    connection.sock = connect(netns, address, port)
+    try:
+        connection.request("GET", path, headers={"host": host})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+    finally:
+        connection.close()
 
 
 def sweep(prefix: str) -> None:

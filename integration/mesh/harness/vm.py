@@ -14,7 +14,6 @@ writes, and so is the hosts line.
 
 from __future__ import annotations
 
-import http.client
 import json
 import shutil
 import sys
@@ -168,7 +167,7 @@ class VM:
 
     def envoy(self, path: str) -> str:
         """A page of Envoy's administration port."""
-        return self._http("127.0.0.1", ADMIN_PORT, path)[1]
+        return netns.http_get(self.netns, "127.0.0.1", ADMIN_PORT, path)[1]
 
     def stats(self, pattern: str) -> dict[str, int]:
         listed = json.loads(self.envoy(f"/stats?format=json&filter={pattern}"))
@@ -176,18 +175,8 @@ class VM:
 
     def request(self, address: str, port: int, host: str) -> tuple[int, dict]:
         """An HTTP request that the VM's application would make."""
-        status, body = self._http(address, port, "/", host)
+        status, body = netns.http_get(self.netns, address, port, host=host)
         return status, json.loads(body) if body.startswith("{") else {"text": body}
-
-    def _http(self, address: str, port: int, path: str, host: str = "vm") -> tuple[int, str]:
-        connection = http.client.HTTPConnection(address, port, timeout=10)
-        connection.sock = netns.connect(self.netns, address, port)
-        try:
-            connection.request("GET", path, headers={"host": host})
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode(errors="replace")
-        finally:
-            connection.close()
 
     # ---- files
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from harness.site import COLUMNS, PASSTHROUGH, TERMINATE, TOKEN
 
 from . import (agent, attacks, bundle, certs, envoy, failures, firstvm, handover, istiod, losses,
-               readme, rights, scale)
+               networks, readme, rights, scale)
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ EVERYTHING = (
     Scenario("rebooted with an expired token", firstvm.token_expired, columns=(TOKEN,)),
     Scenario("off for too long: bundle renew", firstvm.renewed, columns=(TOKEN,)),
     Scenario("README.md: the first VM", readme.first_vm, columns=(PASSTHROUGH,)),
+    Scenario("a request into another network", networks.request, columns=(PASSTHROUGH,),
+             on_kind=False),
     Scenario("agent killed: gone after the grace", failures.killed),
     Scenario("agent frozen: gone within a minute", failures.frozen),
     attack("an honest client of our own", attacks.good_certificate),

@@ -82,7 +82,8 @@ def make_desk(column: Column, machines: dict[str, Machine]) -> Path:
     file = desk / "xdsgate/deploy/passthrough.yaml"
     assert ISTIOD in file.read_text()
     file.write_text(file.read_text().replace(ISTIOD, str(column.lab.site.istiods[0])))
-    inside = f"{IP} netns exec {kube.netns} env KUBECONFIG={kube.kubeconfig}"
+    inside = f"{IP} netns exec {kube.netns} " if kube.netns else ""
+    inside += f"env KUBECONFIG={kube.kubeconfig}"
     put(desk / "bin/kubectl", f'exec {inside} {kube.kubectl_path} "$@"\n')
     put(desk / "bin/xdsgate", f'exec {inside} {edge.binary().resolve()} "$@"\n')
     hosts = "".join(f'root@{written}) shift && exec {" ".join(machine.enter())} sh -c "$*" ;;\n'
