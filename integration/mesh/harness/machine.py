@@ -61,10 +61,6 @@ class Machine:
         """Without a warning: no process ends by itself, and the tmpfs is gone."""
         self._first.kill()
 
-    def reboot(self) -> None:
-        self.power_off()
-        self.boot()
-
     # ---- on it
 
     def run(self, *command: str, stdin: str | None = None) -> str:

@@ -57,10 +57,6 @@ class FirstVM:
         self.machine.boot()
         self.machine.start_application()
 
-    def reboot(self) -> None:
-        self.machine.power_off()
-        self.boot()
-
     def xdsgate(self, *arguments: object) -> str:
         """Typed by an administrator, who can reach the API server."""
         kube = self.lab.kube
@@ -124,11 +120,17 @@ def joins(column: Column) -> None:
 
 
 def reboots(column: Column) -> None:
-    """The token was on a tmpfs, which is empty now; the entry of systemd-tmpfiles puts it back."""
+    """The token was on a tmpfs, which is empty now; the entry of systemd-tmpfiles puts it back.
+
+    It needs it: the machine lost its power before it had a certificate.
+    """
     vm = first(column)
     before = vm.connected_at
+    vm.machine.power_off()
+    for name in ("cert-chain.pem", "key.pem"):
+        vm.machine.path(f"/etc/certs/{name}").unlink()
 
-    vm.reboot()
+    vm.boot()
 
     vm.await_back(before, "back after a reboot")
     token = "/run/secrets/tokens/istio-token"
