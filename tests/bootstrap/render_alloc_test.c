@@ -88,6 +88,40 @@ static enum rc run(void)
     return rc;
 }
 
+static enum rc run_renewal(void)
+{
+    char why[300];
+    struct bundle b;
+    json_t *g = NULL;
+    struct doc_error err;
+    bundle_init(&b);
+    enum rc rc = doc_parse_yaml(group, sizeof(group) - 1, &err, &g);
+    if (rc == RC_OK) {
+        struct bundle_opts o = {.workload_group = g, .root_cert = ROOT_PEM, .token = "t"};
+        rc = bundle_render_renewal(&o, &b, why, sizeof(why));
+        assert_int_equal(b.n, rc == RC_OK ? 2 : 0);
+        assert_string_equal(why, "");
+    }
+    json_decref(g);
+    bundle_fini(&b);
+    return rc;
+}
+
+static void test_renewal__each_allocation_fails__no_memory(void **state)
+{
+    size_t n = 0;
+    bool over = false;
+    (void)state;
+    while (!over) {
+        countdown = ++n;
+        enum rc rc = run_renewal();
+        over = countdown > 0;
+        countdown = 0;
+        assert_int_equal(rc, over ? RC_OK : RC_NO_MEMORY);
+    }
+    assert_in_range(n, 50, 100000);
+}
+
 static void test_render__each_allocation_fails__no_memory(void **state)
 {
     size_t n = 0;
@@ -108,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_render__each_allocation_fails__no_memory),
+        cmocka_unit_test(test_renewal__each_allocation_fails__no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
