@@ -53,14 +53,10 @@ changed=no
 say() { printf '%s\n' "$*"; }
 warn() { printf 'warning: %s\n' "$*" >&2; }
 
-# fail TEXT: end with the exit code of the phase.
+# fail TEXT: end; at_end() gives it the exit code of the phase, as to a tool that fails.
 fail() {
     printf 'error: %s\n' "$*" >&2
-    if [ "$phase" = checking ]; then
-        exit 1
-    fi
-    say "It failed half way: run it again, or with --undo." >&2
-    exit 3
+    exit 1
 }
 
 # step TEXT: say what is done now. False when it is only to be said.
@@ -239,12 +235,26 @@ open_state() {
 
 close_state() {
     if [ -n "$work" ]; then
-        rm -rf "$work" "$new"
+        rm -rf "$work" "$new" || :
         if [ "$dry_run" = no ]; then
-            rm -rf "$root$state/lock"
+            rm -rf "$root$state/lock" || :
             rmdir "$root$state" 2>/dev/null || : # nothing was installed
         fi
     fi
+}
+
+# However it ends.
+at_end() {
+    code=$?
+    close_state
+    if [ "$code" = 0 ]; then
+        return
+    fi
+    if [ "$phase" = changing ]; then
+        say "It failed half way: run it again, or with --undo." >&2
+        exit 3
+    fi
+    exit 1
 }
 
 # ---- what was there before ----
@@ -252,7 +262,8 @@ close_state() {
 # $state/list has a line "KIND UID GID MODE PATH" for each path that was changed, in the order of
 # the changes; $state/before has the files.
 
-owner_and_mode() { stat -c '%u %g %a' "$1"; }
+# Not those of a link: they mean nothing.
+owner_and_mode() { stat -L -c '%u %g %a' "$1"; }
 
 # must_be_inside PATH: no link leads out of the image.
 must_be_inside() {
@@ -326,7 +337,7 @@ need_restart() {
 place() {
     [ ! -d "$root$2" ] || fail "$2 is a folder"
     new=$work/new
-    if [ "$(stat -c %u "$root${2%/*}")" = 0 ]; then
+    if [ "$(stat -L -c %u "$root${2%/*}")" = 0 ]; then
         new=$(mktemp "$root${2%/*}/.xdsgate.XXXXXX")
     fi
     cat "$1" >"$new"
@@ -372,14 +383,24 @@ folder() {
     chown "$2:$3" "$root$1"
 }
 
-# own PATH UID GID: theirs.
+# own PATH UID GID: theirs. A link is followed only where its folder is root's: another one's owner
+# could put it there at any time.
 own() {
-    if [ ! -e "$root$1" ] || [ "$(stat -c '%u %g' "$root$1")" = "$2 $3" ]; then
+    follow=-L
+    if [ "$(stat -L -c %u "$root${1%/*}")" != 0 ]; then
+        follow=''
+    fi
+    # shellcheck disable=SC2086 # an option, or none
+    if [ ! -e "$root$1" ] || [ "$(stat $follow -c '%u %g' "$root$1")" = "$2 $3" ]; then
         return
     fi
     step "give $1 to the user $([ "$2" = 0 ] && echo root || echo istio-proxy)" || return 0
     remember "$1"
-    chown "$2:$3" "$root$1"
+    if [ -n "$follow" ]; then
+        chown "$2:$3" "$root$1"
+    else
+        chown -h "$2:$3" "$root$1"
+    fi
 }
 
 # take_away PATH WHY
@@ -541,6 +562,7 @@ hosts_template() {
     grep -Eqs '^[[:space:]]*manage_etc_hosts:[[:space:]]*"?(true|True|template)' \
         "$root/etc/cloud/cloud.cfg" "$root"/etc/cloud/cloud.cfg.d/*.cfg \
         "$root/var/lib/cloud/instance/cloud-config.txt" || return 0
+    [ -f "$root/etc/os-release" ] || return 0
     family=$(sed -n 's/"//g; s/^ID=//p; s/^ID_LIKE=//p' "$root/etc/os-release")
     for name in $family; do
         case $name in
@@ -712,7 +734,12 @@ undo_one() {
     if [ -f "$root$5" ] && [ "$1" != folder ]; then
         case $5 in
         /etc/certs/*) ;; # the agent's to change
-        */hosts | */hosts.*.tmpl) undo_hosts "$1" "$5" && return ;;
+        */hosts | */hosts.*.tmpl)
+            if [ "$(was_installed "$5")" != "$(sum_of "$root$5")" ]; then
+                undo_hosts "$1" "$5"
+                return
+            fi
+            ;;
         *) keep_edits "$5" ;;
         esac
     fi
@@ -740,12 +767,8 @@ undo_absent() {
     fi
 }
 
-# undo_hosts KIND PATH: when others have edited the file since, only our names are put back. False:
-# nobody has.
+# undo_hosts KIND PATH: others have edited the file since, so only our names are put back.
 undo_hosts() {
-    if [ "$(was_installed "$2")" = "$(sum_of "$root$2")" ]; then
-        return 1
-    fi
     say "  it was edited since: only our names are put back"
     before=$root$state/before$2
     [ "$1" = file ] || before=/dev/null
@@ -804,8 +827,8 @@ main() {
     read_options "$@"
     check_tools
     find_folders
-    trap close_state EXIT
-    trap 'exit 3' HUP INT TERM
+    trap at_end EXIT
+    trap 'fail "stopped by a signal"' HUP INT TERM
     open_state
     if [ "$undo" = yes ]; then
         phase=changing

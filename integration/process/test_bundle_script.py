@@ -128,6 +128,16 @@ def vm(tmp_path: Path) -> VmImage:
     return VmImage(tmp_path / "vm")
 
 
+def broken_tool(folder: Path, name: str, arguments: str, code: int = 1) -> Path:
+    """A folder for the front of PATH: the tool fails when its arguments match."""
+    tools = folder / "broken"
+    tools.mkdir()
+    (tools / name).write_text(f'#!/bin/sh\ncase "$*" in {arguments}) exit {code} ;; esac\n'
+                              f'exec /usr/bin/{name} "$@"\n')
+    (tools / name).chmod(0o755)
+    return tools
+
+
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1]
 
@@ -347,6 +357,16 @@ def test_hosts__cloud_init_writes_it_at_each_boot__its_template_says_the_same(
         before["etc/cloud/templates/hosts.debian.tmpl"]
 
 
+def test_hosts__cloud_init_on_a_system_without_os_release__written(bundle: Bundle, vm: VmImage,
+                                                                   dash: Shell) -> None:
+    (vm.root / "etc/cloud").mkdir()
+    (vm.root / "etc/cloud/cloud.cfg").write_text("manage_etc_hosts: true\n")
+
+    dash.run(bundle.form("script"), "--root", vm.root)
+
+    assert HOSTS_LINES.strip() in vm.text("etc/hosts")
+
+
 # ---- undo ----
 
 def test_undo__after_two_runs__every_byte_is_as_before(bundle: Bundle, vm: VmImage,
@@ -367,6 +387,23 @@ def test_undo__after_two_runs__every_byte_is_as_before(bundle: Bundle, vm: VmIma
     assert last_line(done) == "changed"
     assert vm.snapshot() == before
     assert last_line(shell.run(script, "--root", vm.root, "--undo")) == "unchanged"
+
+
+def test_undo__certificates_in_a_linked_folder__it_is_as_before(bundle: Bundle, vm: VmImage,
+                                                                shell: Shell) -> None:
+    folder = vm.root / "srv/certs"
+    (vm.root / "etc/certs").rmdir()
+    folder.mkdir(parents=True)
+    (vm.root / "etc/certs").symlink_to("../srv/certs")
+    before = vm.snapshot()
+    script = bundle.form("script")
+
+    shell.run(script, "--root", vm.root)
+
+    assert (folder.stat().st_uid, folder.stat().st_gid) == (UID, GID)
+    assert last_line(shell.run(script, "--root", vm.root)) == "unchanged"
+    shell.run(script, "--root", vm.root, "--undo")
+    assert vm.snapshot() == before
 
 
 def test_undo__dry_run__changes_nothing(bundle: Bundle, vm: VmImage, dash: Shell) -> None:
@@ -392,6 +429,23 @@ def test_undo__hosts_was_edited_since__the_edit_stays_and_the_old_address_is_bac
 
     assert vm.text("etc/hosts") == (HOSTS + "192.168.7.10 mail\n"
                                     "10.9.9.9 istiod.istio-system.svc\n")
+
+
+def test_undo__cannot_read_the_edited_hosts__exit_3_and_it_stays_as_it_is(
+        bundle: Bundle, vm: VmImage, dash: Shell, tmp_path: Path) -> None:
+    script = bundle.form("script")
+    dash.run(script, "--root", vm.root)
+    hosts = vm.root / "etc/hosts"
+    hosts.write_text(hosts.read_text() + "10.9.9.9 new.example.com\n")
+    before = hosts.read_text()
+    broken = Shell("/bin/dash", f"{broken_tool(tmp_path, 'awk', '*names=*')}:{dash.path}")
+
+    done = broken.run(script, "--root", vm.root, "--undo", code=3)
+
+    assert "run it again, or with --undo" in done.stderr
+    assert hosts.read_text() == before
+    dash.run(script, "--root", vm.root, "--undo")
+    assert hosts.read_text() == HOSTS + "10.9.9.9 new.example.com\n"
 
 
 def test_undo__other_file_was_edited_since__that_version_is_kept(bundle: Bundle, vm: VmImage,
@@ -546,6 +600,31 @@ def test_script__link_out_of_the_image__refused(bundle: Bundle, vm: VmImage, das
 
     assert "is outside of" in done.stderr
     assert not list(outside.iterdir())
+
+
+def test_script__something_fails_half_way__exit_3_and_the_next_run_goes_on(
+        bundle: Bundle, vm: VmImage, shell: Shell) -> None:
+    (vm.root / "etc/tmpfiles.d").rmdir()
+    (vm.root / "etc/tmpfiles.d").write_text("a file, where a folder has to be\n")
+    script = bundle.form("script")
+
+    done = shell.run(script, "--root", vm.root, code=3)
+
+    assert "run it again, or with --undo" in done.stderr
+    assert not (vm.root / STATE / "lock").exists()
+    (vm.root / "etc/tmpfiles.d").unlink()
+    assert last_line(shell.run(script, "--root", vm.root)) == "changed"
+
+
+def test_script__a_tool_fails_in_the_checks__exit_1_and_nothing_is_changed(
+        bundle: Bundle, vm: VmImage, dash: Shell, tmp_path: Path) -> None:
+    before = vm.snapshot()
+    broken = Shell("/bin/dash", f"{broken_tool(tmp_path, 'sed', '*istio-proxy*', 2)}:{dash.path}")
+
+    done = broken.run(bundle.form("script"), "--root", vm.root, code=1)
+
+    assert "half way" not in done.stderr
+    assert vm.snapshot() == before
 
 
 def test_script__killed_run_left_its_lock__next_one_goes_on(bundle: Bundle, vm: VmImage,
