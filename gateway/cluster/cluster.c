@@ -47,6 +47,7 @@ struct cluster {
     bool wake;
     bool stop;
     bool changed;
+    bool used; /* cluster_use() has named one */
     struct source wanted;
     struct kube *kube; /* owned; used by the thread only, but for kube_wake() */
     bool reachable;
@@ -437,6 +438,7 @@ enum rc cluster_use(struct cluster *c, const struct cluster_opts *opts)
     free_source(&c->wanted);
     c->wanted = s;
     c->changed = true;
+    c->used = s.on;
     pthread_mutex_unlock(&c->lock);
     if (!c->running) {
         return start_thread(c);
@@ -470,9 +472,8 @@ void cluster_free(struct cluster **pc)
 void cluster_stats(struct cluster *c, struct cluster_stats *out)
 {
     CHECK_MAGIC(c, CLUSTER_MAGIC);
-    *out = (struct cluster_stats){.used = c->running};
     pthread_mutex_lock(&c->lock);
-    out->reachable = c->reachable;
+    *out = (struct cluster_stats){.used = c->used, .reachable = c->reachable};
     pthread_mutex_unlock(&c->lock);
     tokens_stats(c->tokens, clock_mono(), &out->tokens);
 }

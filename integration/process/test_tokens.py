@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -211,3 +213,37 @@ def test_kubernetes__a_kubeconfig_that_is_none__refused_by_check(rig: Rig, site:
     assert done.returncode == 2
     assert done.stderr.startswith(f"{path}:1:")
     assert str(bad) in done.stderr
+
+
+def test_kubernetes__taken_out_of_the_file__its_metrics_go(rig: Rig, site: Site) -> None:
+    gateway = site.gateway()
+    assert "xdsgate_kubernetes_reachable" in gateway.metrics()
+
+    gateway.reload(rig.terminate(site.istiod))
+
+    assert "xdsgate_kubernetes_reachable" not in gateway.metrics()
+
+
+def sockets(pid: int) -> set[str]:
+    """The inodes of a process's sockets, but for those that listen."""
+    net = Path(f"/proc/{pid}/net")
+    links = [os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    tcp = [line.split() for name in ("tcp", "tcp6")
+           for line in (net / name).read_text().splitlines()[1:]]
+    unix = [line.split() for line in (net / "unix").read_text().splitlines()[1:]]
+    listen = {row[9] for row in tcp if row[3] == "0A"} | {row[6] for row in unix
+                                                          if row[3] == "00010000"}
+    return {link[8:-1] for link in links if link.startswith("socket:")} - listen
+
+
+def test_token__handover__no_connection_is_inherited(site: Site) -> None:
+    gateway = site.gateway()
+    vms = site.vm()
+    site.istiod.await_synced(1)
+    before = sockets(gateway.process.pid)
+
+    assert gateway.hand_over().await_end() == 0
+
+    until(lambda: vms.status()[0]["streams_opened"] == 2, "the VM is back")
+    assert before
+    assert not sockets(gateway.process.pid) & before
