@@ -91,6 +91,9 @@ enum kube_outcome kube_ask_token(struct kube *k, const char *ns, const char *acc
     enum kube_outcome outcome = post(k, path, &body, &reply);
     if (outcome == KUBE_OK) {
         outcome = judge(kube_token_read(reply.body, out), path, err);
+    } else if (reply.status == 404) {
+        kube_error_write(err, "there is no service account %s in namespace %.63s: create it first",
+                         account, ns);
     } else {
         *err = reply.error;
     }

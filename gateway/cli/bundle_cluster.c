@@ -5,9 +5,7 @@
 
 #include "bootstrap/render.h"
 #include "gateway/cli/bundle_inputs.h"
-#include "kube/kube.h"
-#include "kube/objects.h"
-#include "kube/path.h"
+#include "kube/ask.h"
 
 /* istiod takes tokens for this audience (and for its own trust domain). */
 #define AUDIENCE "istio-ca"
@@ -28,48 +26,39 @@ static int no_memory(const struct asker *a)
 
 /* ---- one question ---- */
 
-/* Takes the answer: its body is the caller's. `what` names the object for people, `hint` says what
- * to do when it is not there. */
-static int take(const struct asker *a, struct kube_reply *reply, const char *what, const char *hint,
-                json_t **out)
+/* The exit code for an outcome that is none of KUBE_OK. */
+static int code_of(enum kube_outcome outcome)
 {
-    int code = EXIT_CODE_OK;
-
-    if (reply->outcome == KUBE_OK) {
-        *out = json_incref(reply->body);
-    } else if (reply->outcome == KUBE_REFUSED && reply->status == 404) {
-        code = bundle_complain(a->line, EXIT_CODE_NO, "%s is not there%s", what, hint);
-    } else {
-        code = bundle_complain(
-            a->line, reply->outcome == KUBE_REFUSED ? EXIT_CODE_NO : EXIT_CODE_UNREACHABLE,
-            "%s: %s", what, reply->error.text);
+    switch (outcome) {
+    case KUBE_INVALID:
+        return EXIT_CODE_USAGE;
+    case KUBE_REFUSED:
+    case KUBE_NO_MEMORY:
+        return EXIT_CODE_NO;
+    default:
+        return EXIT_CODE_UNREACHABLE;
     }
-    kube_reply_fini(reply);
-    return code;
 }
 
-/* Asks by the best version of the object's API that this server has. */
+/* `hint` says what to do when it is not there. */
 static int get(const struct asker *a, enum kube_kind kind, const char *ns, const char *name,
                const char *hint, json_t **out)
 {
-    char path[KUBE_PATH_BYTES];
     char what[KUBE_PATH_BYTES];
-    struct kube_reply reply = {.status = 0};
+    struct kube_reply reply;
+    int code = EXIT_CODE_OK;
 
     (void)snprintf(what, sizeof(what), "%s %s in namespace %s", kube_kind_plural(kind), name, ns);
-    for (size_t version = 0; version < kube_kind_versions(kind); version++) {
-        if (kube_path_make(kind, version, ns, name, path) != RC_OK) {
-            return bundle_complain(a->line, EXIT_CODE_USAGE, "%.60s/%.60s is no name of Kubernetes",
-                                   ns, name);
-        }
-        kube_reply_fini(&reply);
-        const struct kube_request request = {.path = path};
-        if (kube_call_wait(a->k, &request, &reply) == KUBE_OK ||
-            !kube_is_unknown_api(reply.status, reply.body)) {
-            break;
-        }
+    enum kube_outcome outcome = kube_ask_get(a->k, kind, ns, name, NULL, &reply);
+    if (outcome == KUBE_OK) {
+        *out = json_incref(reply.body);
+    } else if (reply.status == 404 && !kube_is_unknown_api(reply.status, reply.body)) {
+        code = bundle_complain(a->line, EXIT_CODE_NO, "%s is not there%s", what, hint);
+    } else {
+        code = bundle_complain(a->line, code_of(outcome), "%s: %s", what, reply.error.text);
     }
-    return take(a, &reply, what, hint, out);
+    kube_reply_fini(&reply);
+    return code;
 }
 
 /* ---- config maps ---- */
@@ -146,50 +135,20 @@ static int get_values(const struct asker *a)
 
 /* ---- token ---- */
 
-static int ask_token(const struct asker *a, const char *body)
-{
-    char path[KUBE_PATH_BYTES];
-    char what[KUBE_PATH_BYTES];
-    struct kube_token token;
-    struct kube_reply reply;
-    json_t *answer = NULL;
-    const char *account = bundle_service_account(a->in->group);
-
-    if (kube_path_make(KUBE_SERVICE_ACCOUNT, 0, a->ns, account, path) != RC_OK ||
-        kube_path_sub(path, "/token") != RC_OK) {
-        return bundle_complain(a->line, EXIT_CODE_USAGE,
-                               "service account %.60s is no name of Kubernetes", account);
-    }
-    (void)snprintf(what, sizeof(what), "a token for service account %s in namespace %s", account,
-                   a->ns);
-    const struct kube_request request = {.path = path, .body = body, .repeatable = true};
-    (void)kube_call_wait(a->k, &request, &reply);
-    int code = take(a, &reply, what, ": create the account first", &answer);
-    if (code != EXIT_CODE_OK) {
-        return code;
-    }
-    enum rc rc = kube_token_read(answer, &token);
-    json_decref(answer);
-    if (rc != RC_OK) {
-        return bundle_complain(a->line, EXIT_CODE_NO, "%s: %s", what, rc_text(rc));
-    }
-    a->in->token = token.token;
-    token.token = NULL;
-    kube_token_fini(&token);
-    return EXIT_CODE_OK;
-}
-
 static int get_token(const struct asker *a)
 {
     static const char *const audiences[] = {AUDIENCE, NULL};
-    char *body = NULL;
+    const char *account = bundle_service_account(a->in->group);
+    struct kube_token token;
+    struct kube_error err;
+    enum kube_outcome outcome =
+        kube_ask_token(a->k, a->ns, account, audiences, (int64_t)a->w->token_s, &token, &err);
 
-    if (kube_token_ask(audiences, (int64_t)a->w->token_s, &body) != RC_OK) {
-        return no_memory(a);
+    if (outcome != KUBE_OK) {
+        return bundle_complain(a->line, code_of(outcome), "token: %s", err.text);
     }
-    int code = ask_token(a, body);
-    free(body);
-    return code;
+    a->in->token = token.token; /* taken */
+    return EXIT_CODE_OK;
 }
 
 /* ---- all of it ---- */

@@ -10,9 +10,7 @@
 
 #include "core/doc/doc.h"
 #include "gateway/cli/cert_authority.h"
-#include "kube/kube.h"
-#include "kube/objects.h"
-#include "kube/path.h"
+#include "kube/ask.h"
 
 /** As much as Kubernetes stores in one, twice over for its notation. */
 #define SECRET_MAX_BYTES (2U * 1024 * 1024)
@@ -178,20 +176,17 @@ static int open_document(const struct command_line *line, const char *path, stru
 static int get_secret(const struct command_line *line, struct kube *k, const char *ns,
                       const char *name, json_t **out)
 {
-    char path[KUBE_PATH_BYTES];
     char what[KUBE_PATH_BYTES];
     struct kube_reply reply;
     int code = EXIT_CODE_OK;
+    enum kube_outcome outcome = kube_ask_get(k, KUBE_SECRET, ns, name, NULL, &reply);
 
-    if (kube_path_make(KUBE_SECRET, 0, ns, name, path) != RC_OK) {
-        return complain(line, EXIT_CODE_USAGE, ns, "is no name of a namespace");
-    }
-    const struct kube_request request = {.path = path};
-    enum kube_outcome outcome = kube_call_wait(k, &request, &reply);
     if (outcome == KUBE_OK) {
         *out = json_incref(reply.body);
+    } else if (outcome == KUBE_INVALID) {
+        code = complain(line, EXIT_CODE_USAGE, ns, "is no name of a namespace");
     } else if (outcome != KUBE_REFUSED || reply.status != 404) {
-        snprintf(what, sizeof(what), "secret %s in namespace %s", name, ns);
+        (void)snprintf(what, sizeof(what), "secret %s in namespace %s", name, ns);
         code = complain(line, outcome == KUBE_REFUSED ? EXIT_CODE_NO : EXIT_CODE_UNREACHABLE, what,
                         reply.error.text);
     }

@@ -154,8 +154,7 @@ def test_with_cluster__older_istio__older_version_asked(cluster: Cluster) -> Non
                          "--revision"),
     ("istio-sidecar-injector", "is not there: say the cluster's name with --clusterID"),
     ("istio-ca-root-cert", "is not there: istiod makes it in every namespace that it serves"),
-    ("orders/token", "a token for service account orders in namespace vms is not there: create "
-                     "the account first"),
+    ("orders/token", "there is no service account orders in namespace vms: create it first"),
 ])
 def test_with_cluster__something_missing__named(cluster: Cluster, end: str, sentence: str) -> None:
     cluster.api.refused = {end: 404}
@@ -165,12 +164,22 @@ def test_with_cluster__something_missing__named(cluster: Cluster, end: str, sent
     assert not (cluster.folder / "out").exists()
 
 
+def test_with_cluster__without_istio__it_is_the_cluster_that_is_wrong(cluster: Cluster) -> None:
+    cluster.api.unknown_apis = {f"networking.istio.io/{version}"
+                                for version in ("v1", "v1beta1", "v1alpha3")}
+
+    said = cluster.create(code=1)
+
+    assert "knows no workloadgroups.networking.istio.io" in said
+    assert "create it first" not in said
+
+
 def test_with_cluster__not_allowed__said_with_reason(cluster: Cluster) -> None:
     cluster.api.refused = {"orders/token": 403}
 
     said = cluster.create(code=1)
 
-    assert "a token for service account orders in namespace vms: " in said
+    assert "token: POST " in said
     assert "refused by the test" in said
 
 
