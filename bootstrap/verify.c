@@ -27,7 +27,8 @@ void verify_fini(struct verify_report *r)
     verify_init(r);
 }
 
-/* What stands in a file may stand in a finding: no control characters. */
+/* What stands in a file may stand in a finding, and cut anywhere: no control characters, and UTF-8,
+ * of which JSON is made. */
 static void make_printable(char *text)
 {
     for (char *c = text; *c != '\0'; c++) {
@@ -35,6 +36,7 @@ static void make_printable(char *text)
             *c = '?';
         }
     }
+    doc_make_utf8(text);
 }
 
 void verify_add(struct verify_report *r, enum verify_level level, const char *what,
@@ -69,7 +71,10 @@ enum verify_level verify_worst(const struct verify_report *r)
 /* Something has to say who the VM is. */
 static void check_identity(struct verify *v)
 {
-    if (v->token_good || v->chain_good) {
+    bool unknown =
+        v->files[V_TOKEN].unknown || v->files[V_CHAIN].unknown || v->files[V_KEY].unknown;
+
+    if (v->token_good || v->chain_good || unknown) {
         return;
     }
     if (v->o->folder == NULL) {

@@ -11,8 +11,9 @@
 struct vfile {
     const char *what; /**< borrowed; its name in findings: the name in a bundle, or the path */
     char path[4096];
-    bool there; /**< it was read */
-    char *data; /**< owned; wiped when freed; a NUL follows that does not count */
+    bool there;   /**< it was read */
+    bool unknown; /**< it could not be read, as a finding says: nothing is known of it */
+    char *data;   /**< owned; wiped when freed; a NUL follows that does not count */
     size_t n;
     struct stat st;
 };

@@ -115,6 +115,7 @@ static enum rc load_one(struct verify *v, enum vfile_id id)
     if (rc != RC_SYSTEM) {
         return rc;
     }
+    f->unknown = errno != ENOENT;
     if (errno == ENOENT && p->need == NEEDED) {
         verify_add(v->r, VERIFY_BAD, f->what, again(v), "is missing");
     } else if (errno == EACCES) {

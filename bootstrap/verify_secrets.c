@@ -306,7 +306,15 @@ static enum rc check_chain(struct verify *v, const struct cert_file *chain,
 
 static void check_key(struct verify *v, const struct cert_file *chain, const struct cert_file *key)
 {
-    if (key == NULL || cert_file_key(key) != CERT_FILE_KEY || !cert_file_fits(key, chain, 0)) {
+    if (v->files[V_KEY].unknown) {
+        v->chain_good = false;
+    } else if (!v->files[V_KEY].there) {
+        v->chain_good = false;
+        verify_add(v->r, VERIFY_BAD, v->files[V_KEY].what,
+                   "remove the certificate, and restart the agent; it gets new ones by its token",
+                   "is missing: without it %s is of no use", v->files[V_CHAIN].what);
+    } else if (key == NULL || cert_file_key(key) != CERT_FILE_KEY ||
+               !cert_file_fits(key, chain, 0)) {
         v->chain_good = false;
         verify_add(v->r, VERIFY_BAD, v->files[V_KEY].what,
                    "remove both, and restart the agent; it gets new ones by its token",

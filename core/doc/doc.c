@@ -101,6 +101,16 @@ const char *doc_text(const json_t *v, ...)
     return text != NULL && strlen(text) == json_string_length(v) ? text : NULL;
 }
 
+void doc_make_utf8(char *text)
+{
+    json_t *v = json_string(text); /* NULL when it is none */
+
+    for (char *c = text; v == NULL && *c != '\0'; c++) {
+        *c = (char)((unsigned char)*c < 0x80 ? *c : '?');
+    }
+    json_decref(v);
+}
+
 enum rc doc_copy(const json_t *v, json_t **out)
 {
     doc_memory_watch();

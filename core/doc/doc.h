@@ -120,3 +120,6 @@ const json_t *doc_at(const json_t *v, ...) __attribute__((sentinel));
  * from v.
  */
 const char *doc_text(const json_t *v, ...) __attribute__((sentinel));
+/** For texts of unknown origin, such as paths, that a value is made of: where text is not UTF-8 as
+ * a whole, each byte that is not ASCII becomes "?". */
+void doc_make_utf8(char *text);

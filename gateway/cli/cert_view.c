@@ -60,16 +60,14 @@ static bool has_key(const struct cert_view_file *f)
 /* Texts that come from certificates are ASCII; a path may be anything. */
 static json_t *new_text(const char *text)
 {
-    json_t *v = json_string(text); /* NULL when it is no UTF-8 */
-    char *ascii = v == NULL ? strdup(text) : NULL;
+    char *copy = strdup(text);
 
-    for (char *p = ascii; p != NULL && *p != '\0'; p++) {
-        *p = (unsigned char)*p < 0x80 ? *p : '?';
+    if (copy == NULL) {
+        return NULL;
     }
-    if (ascii != NULL) {
-        v = json_string(ascii);
-    }
-    free(ascii);
+    doc_make_utf8(copy);
+    json_t *v = json_string(copy);
+    free(copy);
     return v;
 }
 

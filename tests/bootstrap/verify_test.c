@@ -441,11 +441,26 @@ static void test_verify__certificate__expired_of_another_account_or_with_a_wrong
 
     unlink(at(state, KEY_AT));
     look(state);
-    expect_only(VERIFY_BAD, KEY_AT, "is not the key of " CHAIN_AT);
+    expect_only(VERIFY_BAD, KEY_AT, "is missing");
 
     put(state, CHAIN_AT, "nothing\n", 0644);
     look(state);
     expect_only(VERIFY_BAD, CHAIN_AT, "has neither");
+}
+
+/* As for somebody who is not root: what cannot be read is not judged. */
+static void test_verify__secrets_that_cannot_be_read__nothing_else_said_of_them(void **state)
+{
+    static const char *const secrets[] = {KEY_AT, TOKEN_AT};
+
+    for (size_t i = 0; i < 2; i++) {
+        unlink(at(state, secrets[i]));
+        assert_int_equal(mkdir(at(state, secrets[i]), 0755), 0);
+        look(state);
+        expect_only(VERIFY_BAD, secrets[i], "cannot be read: not a file");
+        assert_int_equal(rmdir(at(state, secrets[i])), 0);
+        unlink(at(state, CHAIN_AT));
+    }
 }
 
 static void test_verify__certificate_of_another_root__warned(void **state)
@@ -521,6 +536,17 @@ static void test_verify_add__more_than_fit__worst_counts_and_text_is_printable(v
     assert_string_equal(report.findings[0].text, "one?two?");
 }
 
+static void test_verify_add__cut_in_the_middle_of_a_letter__stays_utf8(void **state)
+{
+    (void)state;
+
+    verify_add(&report, VERIFY_GOOD, "a", "", "%.4s", "h\xc3\xb6st\xc3\xa9");
+    verify_add(&report, VERIFY_GOOD, "a", "", "%.2s", "h\xc3\xb6st");
+
+    assert_string_equal(report.findings[0].text, "h\xc3\xb6s");
+    assert_string_equal(report.findings[1].text, "h?");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -546,10 +572,12 @@ int main(void)
         TEST(test_verify__hosts__no_line_or_a_useless_address),
         TEST(test_verify__servers__as_the_start_script_finds_them),
         TEST(test_verify__certificate__expired_of_another_account_or_with_a_wrong_key),
+        TEST(test_verify__secrets_that_cannot_be_read__nothing_else_said_of_them),
         TEST(test_verify__certificate_of_another_root__warned),
         TEST(test_verify__bundle_in_a_folder__good_then_with_an_old_token),
         TEST(test_verify__empty_folder__four_files_are_missing),
         TEST(test_verify_add__more_than_fit__worst_counts_and_text_is_printable),
+        TEST(test_verify_add__cut_in_the_middle_of_a_letter__stays_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
