@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "core/base/base64.h"
+#include "kube/path.h"
 #include "kube/source.h"
 #include "kube/text.h"
 
@@ -87,15 +88,29 @@ static void read_slice_row(const json_t *row, uint16_t port, struct kube_endpoin
     }
 }
 
+static const json_t *slice_rows(const json_t *slice)
+{
+    return doc_at(slice, "endpoints", NULL);
+}
+
+/* Go's nil slice is null. */
+static bool is_slice(const json_t *slice)
+{
+    const json_t *rows = slice_rows(slice);
+
+    return doc_text(slice, "addressType", NULL) != NULL &&
+           (rows == NULL || json_is_array(rows) || json_is_null(rows));
+}
+
 enum rc kube_slice_read(const json_t *slice, const char *port, struct kube_endpoints *out)
 {
-    const json_t *rows = doc_at(slice, "endpoints", NULL);
+    const json_t *rows = slice_rows(slice);
     const char *type = doc_text(slice, "addressType", NULL);
     uint16_t number = find_port(doc_at(slice, "ports", NULL), port, "port");
     size_t i;
     json_t *row;
 
-    if (type == NULL || (rows != NULL && !json_is_array(rows) && !json_is_null(rows))) {
+    if (!is_slice(slice)) {
         return RC_PEER_MALFORMED;
     }
     if (number == 0 || (strcmp(type, "IPv4") != 0 && strcmp(type, "IPv6") != 0)) {
@@ -104,6 +119,37 @@ enum rc kube_slice_read(const json_t *slice, const char *port, struct kube_endpo
     json_array_foreach(rows, i, row)
     {
         read_slice_row(row, number, out);
+    }
+    return RC_OK;
+}
+
+static bool has_name(const char *const *names, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum rc kube_slice_nodes(const json_t *slice, const char **names, size_t max, size_t *n)
+{
+    size_t i;
+    json_t *row;
+
+    if (!is_slice(slice)) {
+        return RC_PEER_MALFORMED;
+    }
+    *n = 0;
+    json_array_foreach(slice_rows(slice), i, row)
+    {
+        const char *name = doc_text(row, "nodeName", NULL);
+        bool ready = !json_is_false(doc_at(row, "conditions", "ready", NULL));
+        if (ready && *n < max && name != NULL && kube_is_subdomain(name) &&
+            !has_name(names, *n, name)) {
+            names[(*n)++] = name;
+        }
     }
     return RC_OK;
 }

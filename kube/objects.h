@@ -65,6 +65,16 @@ struct kube_right {
 enum rc kube_slice_read(const json_t *slice, const char *port, struct kube_endpoints *out) MUST_USE;
 
 /**
+ * The names of the nodes on which endpoints of one slice are ready, each once.
+ *
+ * slice  borrowed.
+ * names  room for max of them; borrowed from the slice.
+ * Returns RC_OK, or RC_PEER_MALFORMED: no such object. Names that no node can have, and those
+ * beyond max, are left out.
+ */
+enum rc kube_slice_nodes(const json_t *slice, const char **names, size_t max, size_t *n) MUST_USE;
+
+/**
  * The node port behind a port of a service.
  *
  * port  the name of a port, or its number.

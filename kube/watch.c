@@ -51,14 +51,14 @@ static void begin_stream(struct kube_watch *w, double after_s);
 
 /* ---- what is called back ---- */
 
-static void report(struct kube_watch *w, bool ok, const char *why)
+static void report(struct kube_watch *w, bool ok, int status, const char *why)
 {
     if (w->closed || (w->is_known && w->is_ok == ok)) {
         return;
     }
     w->is_known = true;
     w->is_ok = ok;
-    w->opts.ops->on_state(w->opts.arg, ok, why);
+    w->opts.ops->on_state(w->opts.arg, ok, status, why);
 }
 
 static enum rc start(struct kube_watch *w, const struct kube_request *r)
@@ -74,7 +74,7 @@ static void begin(struct kube_watch *w, const struct kube_request *r)
     enum rc rc = w->closed ? RC_OK : start(w, r);
 
     if (rc != RC_OK) {
-        report(w, false, rc_text(rc));
+        report(w, false, 0, rc_text(rc));
     }
 }
 
@@ -168,12 +168,13 @@ static void on_list_done(void *arg, const struct kube_answer *a)
     if (enter_done(w, a)) {
         if (a->outcome == KUBE_OK && take_list(w, a->body)) {
             if (!w->is_known) {
-                report(w, true, "");
+                report(w, true, 200, "");
             }
             begin_stream(w, 0);
         } else {
             w->n_failures++;
-            report(w, false, a->outcome == KUBE_OK ? "the API server sent no list" : a->text);
+            report(w, false, a->status,
+                   a->outcome == KUBE_OK ? "the API server sent no list" : a->text);
             begin_list(w, pause_s(w, a));
         }
     }
@@ -189,7 +190,7 @@ static void on_open(void *arg)
     CHECK_MAGIC(w, KUBE_WATCH_MAGIC);
     w->opened_at = clock_mono();
     if (!w->is_odd) {
-        report(w, true, "");
+        report(w, true, 200, "");
     }
 }
 
@@ -212,7 +213,7 @@ static bool take_event(struct kube_watch *w, const struct kube_event *e)
     memcpy(w->version, e->version, sizeof(w->version));
     w->n_events++;
     w->is_odd = false;
-    report(w, true, "");
+    report(w, true, 200, "");
     if (!w->closed && e->change != KUBE_BOOKMARK) {
         w->opts.ops->on_change(w->opts.arg, e->change, e->object);
     }
@@ -267,12 +268,13 @@ static void after_stream(struct kube_watch *w, const struct kube_answer *a)
     if (w->is_gone || a->status == 410) {
         begin_list(w, pause_s(w, a));
     } else if (w->problem[0] != '\0') {
-        report(w, false, w->problem);
+        report(w, false, a->status, w->problem);
         begin_list(w, pause_s(w, a));
     } else {
         /* A stream that was open may end in any way: whether all is well shows the next one. */
         if (w->opened_at == 0) {
-            report(w, false, a->text[0] != '\0' ? a->text : "the API server sent no watch");
+            report(w, false, a->status,
+                   a->text[0] != '\0' ? a->text : "the API server sent no watch");
         }
         begin_stream(w, pause_s(w, a));
     }

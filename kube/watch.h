@@ -34,9 +34,9 @@ struct kube_watch_ops {
     /** One object, borrowed; KUBE_ADDED, KUBE_MODIFIED or KUBE_DELETED. */
     void (*on_change)(void *arg, enum kube_change change, const json_t *object);
     /** It works, after the first list and after a failure; or it does not, and why (borrowed, one
-     * line for people). Never twice the same in a row. What was seen stays true as far as anybody
-     * knows. */
-    void (*on_state)(void *arg, bool ok, const char *why);
+     * line for people), with the HTTP status, 0 when no answer has come. Never twice the same in a
+     * row. What was seen stays true as far as anybody knows. */
+    void (*on_state)(void *arg, bool ok, int status, const char *why);
 };
 
 struct kube_watch_opts {

@@ -157,6 +157,30 @@ static void test_slice__too_many__are_cut(void **state)
     json_decref(v);
 }
 
+static void test_slice_nodes__of_ready_endpoints__each_once(void **state)
+{
+    const char *names[3];
+    size_t n = 0;
+    json_t *v = parse(
+        "{'addressType': 'IPv6', 'endpoints': ["
+        "{'nodeName': 'a', 'conditions': {'ready': false}}, {'nodeName': 'b'}, {'nodeName': 'c.d',"
+        "'conditions': {'ready': true}}, {'nodeName': 'b'}, {'nodeName': '../x'}, {'nodeName': 5},"
+        "{}, {'nodeName': 'e'}, {'nodeName': 'f'}]}");
+    (void)state;
+
+    assert_int_equal(kube_slice_nodes(v, names, 3, &n), RC_OK);
+    assert_int_equal(n, 3);
+    assert_string_equal(names[0], "b");
+    assert_string_equal(names[1], "c.d");
+    assert_string_equal(names[2], "e");
+    assert_int_equal(kube_slice_nodes(NULL, names, 3, &n), RC_PEER_MALFORMED);
+    json_decref(v);
+    v = parse("{'addressType': 'IPv4', 'endpoints': null}");
+    assert_int_equal(kube_slice_nodes(v, names, 3, &n), RC_OK);
+    assert_int_equal(n, 0);
+    json_decref(v);
+}
+
 /* ---- node ports ---- */
 
 static void test_node_port__by_name_and_by_number__or_not_found(void **state)
@@ -346,6 +370,7 @@ int main(void)
         TEST(test_slice__nothing_of_use__adds_nothing),
         TEST(test_slice__no_slice__is_malformed),
         TEST(test_slice__too_many__are_cut),
+        TEST(test_slice_nodes__of_ready_endpoints__each_once),
         TEST(test_node_port__by_name_and_by_number__or_not_found),
         TEST(test_node__addresses_of_one_type__with_its_readiness),
         TEST(test_secret__value__is_decoded),

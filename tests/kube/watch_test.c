@@ -46,6 +46,7 @@ struct fixture {
     struct api_fixture *api;
     struct kube_watch *w;
     char trace[1024];
+    int status;           /* of the last state */
     const char *close_at; /* close the watch when this is called back */
 };
 
@@ -174,9 +175,11 @@ static void on_change(void *arg, enum kube_change change, const json_t *object)
     note(arg, marks[change], doc_text(object, "metadata", "name", NULL));
 }
 
-static void on_state(void *arg, bool ok, const char *why)
+static void on_state(void *arg, bool ok, int status, const char *why)
 {
     assert_true(ok == (why[0] == '\0'));
+    assert_true(!ok || status == 200);
+    ((struct fixture *)arg)->status = status;
     note(arg, ok ? "ok" : "bad", "");
 }
 
@@ -368,6 +371,8 @@ static void test_watch__first_lists_fail__said_once_and_when_it_works(void **sta
 
     open_watch(*state);
 
+    expect(*state, "bad ", 1);
+    assert_int_equal(((struct fixture *)*state)->status, 403);
     expect(*state, "bad [] ok ", 8);
 }
 
