@@ -111,6 +111,44 @@ static void write_upstreams(FILE *out, const struct metrics_input *in)
     }
 }
 
+static bool any_discovered(const struct metrics_input *in)
+{
+    for (size_t i = 0; i < in->n_upstreams; i++) {
+        if (in->upstreams[i].discovered) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void write_discovered(FILE *out, const struct metrics_upstream *u, const char *metric,
+                             size_t value)
+{
+    if (u->discovered) {
+        write_labelled(out, metric, "upstream", u->name);
+        (void)fprintf(out, "%zu\n", value);
+    }
+}
+
+static void write_discovery(FILE *out, const struct metrics_input *in)
+{
+    static const char current[] = "discovery_current";
+    static const char addresses[] = "discovery_addresses";
+
+    if (!any_discovered(in)) {
+        return;
+    }
+    write_head(out, current, "gauge",
+               "1 when Kubernetes tells changes of the upstream's endpoints");
+    for (size_t i = 0; i < in->n_upstreams; i++) {
+        write_discovered(out, &in->upstreams[i], current, in->upstreams[i].addresses_current);
+    }
+    write_head(out, addresses, "gauge", "Addresses of the upstream that Kubernetes has said");
+    for (size_t i = 0; i < in->n_upstreams; i++) {
+        write_discovered(out, &in->upstreams[i], addresses, in->upstreams[i].addresses);
+    }
+}
+
 static void write_time(FILE *out, const char *metric, const char *label, const char *value,
                        int64_t at)
 {
@@ -208,6 +246,7 @@ void metrics_write(FILE *out, const struct metrics_input *in)
     write_ends(out, in, "streams_ended_total", "Ended streams of VMs, by reason",
                offsetof(struct counters, stream_ends));
     write_upstreams(out, in);
+    write_discovery(out, in);
     write_certificates(out, in);
     write_reloads(out, in);
     if (in->cluster != NULL) {

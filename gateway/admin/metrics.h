@@ -22,6 +22,9 @@ struct metrics_upstream {
     bool usable;                   /**< some endpoint takes connections, as far as we know */
     double new_streams_per_second; /**< what the pacer allows now, all workers together */
     int64_t roots_expiry_s;        /**< when the last of its roots expires, since 1970; 0: no TLS */
+    bool discovered;               /**< Kubernetes says where its endpoints are */
+    bool addresses_current;        /**< ... and tells when they change */
+    size_t addresses;              /**< that it has said */
 };
 
 /** What a listener shows and whom it believes. */

@@ -41,8 +41,9 @@ struct cluster {
     uint32_t magic;
     pthread_t thread;
     bool running;
-    struct tokens *tokens; /* owned */
-    pthread_mutex_t lock;  /* of what follows, and of kube for wakes */
+    struct tokens *tokens;       /* owned */
+    struct endpoints *endpoints; /* owned */
+    pthread_mutex_t lock;        /* of what follows, and of kube for wakes */
     pthread_cond_t woken;
     bool wake;
     bool stop;
@@ -125,8 +126,20 @@ static void tell_reachable(struct cluster *c, bool reachable, const char *why)
     if (reachable) {
         log_event(LOG_INFO, "Kubernetes answers again", LOG_S("server", server));
     } else {
-        log_event(LOG_WARNING, "Kubernetes cannot be asked for tokens", LOG_S("server", server),
+        log_event(LOG_WARNING, "Kubernetes cannot be asked", LOG_S("server", server),
                   LOG_S("reason", why));
+    }
+}
+
+/* What is wrong with a watch is said where it matters. */
+static void on_heard(void *arg, bool answered)
+{
+    struct cluster *c = arg;
+
+    if (answered) {
+        tell_reachable(c, true, "");
+    } else {
+        set_reachable(c, false);
     }
 }
 
@@ -248,6 +261,7 @@ static void close_kube(struct cluster *c)
     c->kube = NULL;
     pthread_mutex_unlock(&c->lock);
     kube_free(&k); /* calls end here */
+    endpoints_forget_client(c->endpoints);
 }
 
 static enum rc open_access(struct cluster *c, struct kube_access **out)
@@ -276,7 +290,7 @@ static void open_kube(struct cluster *c)
         tell_reachable(c, false, c->error.text);
         return;
     }
-    log_event(LOG_INFO, "tokens come from Kubernetes",
+    log_event(LOG_INFO, "Kubernetes is used",
               LOG_S("server", kube_access_server(kube_access_of(k))),
               LOG_S("from", kube_access_origin(kube_access_of(k))));
     pthread_mutex_lock(&c->lock);
@@ -345,6 +359,15 @@ static bool should_stop(struct cluster *c)
     return stop;
 }
 
+/* Seconds until there is something to do again. */
+static double look(struct cluster *c)
+{
+    double tokens = tokens_look(c->tokens, clock_mono());
+    double endpoints = endpoints_turn(c->endpoints, c->kube, c->error.text, clock_mono());
+
+    return tokens < endpoints ? tokens : endpoints;
+}
+
 static void *run(void *arg)
 {
     struct cluster *c = arg;
@@ -355,7 +378,7 @@ static void *run(void *arg)
         if (c->source.on && c->kube == NULL && clock_mono() >= c->open_at) {
             open_kube(c);
         }
-        double pause = tokens_look(c->tokens, clock_mono());
+        double pause = look(c);
         while ((account = tokens_take(c->tokens, clock_mono())) != NULL) {
             request_token(c, account);
         }
@@ -392,6 +415,11 @@ enum rc cluster_new(struct cluster **out)
     pthread_condattr_t monotonic;
 
     if (c == NULL || tokens_new(on_wake, c, clock_mono(), &c->tokens) != RC_OK) {
+        free(c);
+        return RC_NO_MEMORY;
+    }
+    if (endpoints_new(on_heard, c, &c->endpoints) != RC_OK) {
+        tokens_free(&c->tokens);
         free(c);
         return RC_NO_MEMORY;
     }
@@ -447,6 +475,28 @@ enum rc cluster_use(struct cluster *c, const struct cluster_opts *opts)
     return RC_OK;
 }
 
+enum rc cluster_follow(struct cluster *c, struct upstream *const *upstreams, size_t n)
+{
+    CHECK_MAGIC(c, CLUSTER_MAGIC);
+    TRY(endpoints_set(c->endpoints, upstreams, n));
+    if (c->running) {
+        on_wake(c);
+    }
+    return RC_OK;
+}
+
+bool cluster_endpoints(struct cluster *c, const struct upstream *u, struct endpoints_state *out)
+{
+    CHECK_MAGIC(c, CLUSTER_MAGIC);
+    return endpoints_look(c->endpoints, u, out);
+}
+
+bool cluster_await_endpoints(struct cluster *c, double seconds, char *why)
+{
+    CHECK_MAGIC(c, CLUSTER_MAGIC);
+    return endpoints_await(c->endpoints, seconds, why);
+}
+
 void cluster_free(struct cluster **pc)
 {
     struct cluster *c = *pc;
@@ -462,6 +512,7 @@ void cluster_free(struct cluster **pc)
     }
     free_source(&c->wanted);
     free_source(&c->source);
+    endpoints_free(&c->endpoints);
     tokens_free(&c->tokens);
     pthread_cond_destroy(&c->woken);
     pthread_mutex_destroy(&c->lock);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon and the Kubernetes API: one thread that gets the tokens which workers want
- * (gateway/tokens). No worker waits for it, and whatever the API server does, what is connected
- * stays connected.
+ * (gateway/tokens), and follows the services whose endpoints upstreams have (endpoints.h). No
+ * worker waits for it, and whatever the API server does, what is connected stays connected.
  */
 #pragma once
 
 #include "core/base/rc.h"
+#include "gateway/cluster/endpoints.h"
 #include "gateway/tokens/tokens.h"
+#include "gateway/upstream/upstream.h"
 
 struct cluster;
 
@@ -20,7 +22,7 @@ struct cluster_opts {
 /** What metrics show. */
 struct cluster_stats {
     bool used;      /**< there is a cluster to ask */
-    bool reachable; /**< the last request was answered, whatever the answer */
+    bool reachable; /**< the last request or watch was answered, whatever the answer */
     struct tokens_stats tokens;
 };
 
@@ -38,6 +40,18 @@ struct tokens *cluster_tokens(struct cluster *c);
  * Returns RC_OK; RC_NO_MEMORY, RC_SYSTEM: the one before stays.
  */
 enum rc cluster_use(struct cluster *c, const struct cluster_opts *opts) MUST_USE;
+
+/** Give these upstreams the endpoints that their `discovery` finds from now on, and no others.
+ * References are taken. RC_NO_MEMORY: nothing changes. */
+enum rc cluster_follow(struct cluster *c, struct upstream *const *upstreams, size_t n) MUST_USE;
+
+/** How an upstream's discovery stands. false: it has none, or is not among those that are followed.
+ * Any thread. */
+bool cluster_endpoints(struct cluster *c, const struct upstream *u, struct endpoints_state *out);
+
+/** Wait until it is known where the endpoints of all are, or that there are none. false: it is not
+ * after so many seconds; why, of SERVICE_WHY_BYTES, for people. Any thread. */
+bool cluster_await_endpoints(struct cluster *c, double seconds, char *why);
 
 /** End the thread, free and null the pointer. All clerks are gone. */
 void cluster_free(struct cluster **c);

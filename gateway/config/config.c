@@ -39,6 +39,9 @@ static void free_upstream(struct config_upstream *u)
         free(o->endpoints[i].host);
     }
     free(o->endpoints);
+    free(o->discovery.service);
+    free(o->discovery.ns);
+    free(o->discovery.port);
     free(o->name);
     free(o->server_name);
     free(o->roots_file);

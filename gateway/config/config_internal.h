@@ -34,6 +34,12 @@ void keys_init_upstream(void *upstream);
 void keys_finish_route(struct report *r, struct config_route *route);
 void keys_finish_upstream(struct report *r, struct config_upstream *upstream);
 
+/** Where an upstream's endpoints are found (keys_discovery.c): struct upstream_discovery. */
+schema_reader keys_read_discovery;
+
+/** Its defaults, after reading. */
+void keys_finish_discovery(struct report *r, struct upstream_discovery *d);
+
 /** Readers and checks that several maps use. */
 schema_reader keys_read_bind; /**< struct addr from IP:PORT */
 schema_reader keys_read_flag; /**< bool from two words (more: struct schema_word) */

@@ -220,7 +220,8 @@ static const struct schema_text audiences_text = {
 
 static const struct schema_key upstream_keys[] = {
     {"name", schema_read_text, AT(name), .required = true, .more = &name_text},
-    {"endpoints", schema_read_list, AT(endpoints), .required = true, .more = &endpoints_list},
+    {"endpoints", schema_read_list, AT(endpoints), .more = &endpoints_list},
+    {"discovery", keys_read_discovery, AT(discovery), .required = false},
     {"tls", read_tls, 0, .more = &tls_map},
     {"identity", schema_read_enum, AT(identity), .more = identity_words},
     {"source_address", read_sources, 0, .required = false},
@@ -244,6 +245,7 @@ void keys_init_upstream(void *upstream)
 void keys_finish_upstream(struct report *r, struct config_upstream *upstream)
 {
     struct upstream_opts *o = &upstream->opts;
+    keys_finish_discovery(r, &o->discovery);
     if (o->token_audiences != NULL) {
         return;
     }

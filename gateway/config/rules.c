@@ -134,12 +134,52 @@ static void check_endpoints(struct report *r, const struct node *n, const struct
     }
 }
 
-static void check_upstream(struct report *r, const struct node *root, const struct node *n,
+/* Where the endpoints come from: one of two. */
+static void check_way(struct report *r, const struct node *root, struct node *n)
+{
+    const struct node *endpoints = node_get(n, "endpoints");
+    struct node *discovery = node_get(n, "discovery");
+    if (endpoints == NULL && discovery == NULL && n->kind == NODE_MAP && !n->bad) {
+        node_error(r, n,
+                   "an upstream needs the key `endpoints`, such as [\"10.0.0.11:15012\"], or "
+                   "`discovery`, such as {kubernetes: {}}");
+    }
+    if (discovery == NULL || discovery->bad) {
+        return;
+    }
+    if (endpoints != NULL) {
+        node_error(r, discovery,
+                   "`discovery` finds the endpoints, but `endpoints` on line %u names them: leave "
+                   "one of the two out",
+                   (unsigned)endpoints->line);
+    } else if (node_get(root, "kubernetes") == NULL) {
+        node_error(r, discovery,
+                   "`discovery` needs `kubernetes` at the top of the file, where it is told: write "
+                   "`kubernetes: {kubeconfig: /etc/xdsgate/kubeconfig}`, or `kubernetes: {}` in a "
+                   "pod");
+    }
+}
+
+static void check_discovery(struct report *r, const struct node *n, const struct upstream_opts *o)
+{
+    const struct node *kubernetes = node_get(node_get(n, "discovery"), "kubernetes");
+    struct node *which = node_get(kubernetes, "node_address");
+    if (which != NULL && !which->bad && o->discovery.addresses != UPSTREAM_NODES &&
+        !node_bad(node_get(kubernetes, "addresses"))) {
+        node_error(r, which,
+                   "`node_address` chooses among addresses of nodes: add `addresses: nodes`, or "
+                   "leave it out");
+    }
+}
+
+static void check_upstream(struct report *r, const struct node *root, struct node *n,
                            const struct upstream_opts *o)
 {
     struct node *identity = node_get(n, "identity");
     const char *word = o->identity == UPSTREAM_XFCC ? "xfcc" : "token";
     check_endpoints(r, n, o);
+    check_way(r, root, n);
+    check_discovery(r, n, o);
     if (o->identity != UPSTREAM_FORWARD && node_get(n, "tls") == NULL) {
         node_error(r, identity,
                    "`identity: %s` needs the upstream's `tls` with server_name and roots", word);

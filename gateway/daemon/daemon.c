@@ -26,6 +26,9 @@
 
 #define STATUS_INTERVAL_S 5.0
 
+/* For the first answer of Kubernetes in a handover; less than the old process waits. */
+#define ENDPOINTS_WAIT_S 15.0
+
 /* ---- calls into workers ---- */
 
 struct call {
@@ -183,7 +186,7 @@ static void follow_old_names(struct daemon *d)
     }
 }
 
-/* Where tokens come from: from now on this cluster. */
+/* Where tokens and endpoints come from: from now on this cluster. */
 static enum rc use_cluster(struct daemon *d, const struct config *c)
 {
     const struct cluster_opts opts = {.kubeconfig = c->kubernetes.kubeconfig,
@@ -218,6 +221,10 @@ static enum rc put_in_force(struct daemon *d, struct config *c)
     }
     if (use_cluster(d, g->config) != RC_OK) {
         log_event(LOG_ERROR, "Kubernetes is not asked until the next reload",
+                  LOG_S("reason", rc_text(RC_NO_MEMORY)));
+    }
+    if (cluster_follow(d->cluster, g->upstreams, g->config->n_upstreams) != RC_OK) {
+        log_event(LOG_ERROR, "endpoints are not discovered until the next reload",
                   LOG_S("reason", rc_text(RC_NO_MEMORY)));
     }
     status_set_generation(&d->status, g);
@@ -424,6 +431,21 @@ static enum rc make_workers(struct daemon *d, unsigned n)
     return RC_OK;
 }
 
+/* The process before knows where the endpoints are: it goes on until this one does, too. */
+static enum rc await_endpoints(struct daemon *d)
+{
+    char why[SERVICE_WHY_BYTES];
+    char text[SERVICE_WHY_BYTES + 80];
+
+    if (cluster_await_endpoints(d->cluster, ENDPOINTS_WAIT_S, why)) {
+        return RC_OK;
+    }
+    (void)snprintf(text, sizeof(text), "where the endpoints of a service are is not known: %s\n",
+                   why);
+    handover_refuse(&d->sockets.inherited, text);
+    return RC_TIMEOUT;
+}
+
 /* Everything is in force: serve, after the process before has stopped if there is one. */
 static enum rc open_to_all(struct daemon *d)
 {
@@ -432,6 +454,7 @@ static enum rc open_to_all(struct daemon *d)
         daemon_pause(d, false);
         return RC_OK;
     }
+    TRY(await_endpoints(d));
     handover_wait_for_go(&d->sockets.inherited);
     daemon_pause(d, false);
     handover_serving(&d->sockets.inherited);

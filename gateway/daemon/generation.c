@@ -18,6 +18,22 @@ static struct upstream *find_same(const struct generation *g, const struct upstr
     return NULL;
 }
 
+/* One that follows the same service begins where that one is; the others know what they know. */
+static enum rc take_addresses(struct upstream *u, const struct generation *before)
+{
+    for (size_t i = 0; before != NULL && i < before->config->n_upstreams; i++) {
+        struct upstream *old = before->upstreams[i];
+        if (u->opts.discovery.on &&
+            upstream_same_discovery(&u->opts.discovery, &old->opts.discovery)) {
+            struct address_set *s = upstream_addresses(old);
+            enum rc rc = upstream_set_addresses(u, s->addrs, s->n);
+            address_set_unref(&s);
+            return rc;
+        }
+    }
+    return RC_OK;
+}
+
 static enum rc make_upstream(struct config_upstream *cu, const struct generation *before,
                              struct upstream **out)
 {
@@ -27,7 +43,8 @@ static enum rc make_upstream(struct config_upstream *cu, const struct generation
         *out = upstream_ref(same);
         return RC_OK;
     }
-    return upstream_new(&cu->opts, cu->roots, out);
+    TRY(upstream_new(&cu->opts, cu->roots, out));
+    return take_addresses(*out, before);
 }
 
 enum rc generation_new(struct config **config, const struct generation *before,

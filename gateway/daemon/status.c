@@ -54,18 +54,33 @@ void status_count_reload(struct status *r, bool ok)
     }
 }
 
-static bool check_upstreams(const struct generation *g, FILE *reasons)
+static bool check_upstream(const struct status *r, struct upstream *u, FILE *reasons)
+{
+    struct endpoints_state s = {.n = 1};
+    enum upstream_health h = upstream_get_health(u);
+    bool discovered = cluster_endpoints(r->cluster, u, &s);
+    const char *why = h == UPSTREAM_UNKNOWN ? "not tried yet" : "no endpoint takes connections";
+
+    if (h == UPSTREAM_USABLE && s.n > 0) {
+        return true;
+    }
+    if (discovered && s.n == 0) {
+        why = s.why;
+    }
+    (void)fprintf(reasons, "upstream %s: %s\n", u->opts.name, why);
+    if (discovered && s.n > 0 && !s.current) {
+        (void)fprintf(reasons, "upstream %s: its endpoints may have changed: %s\n", u->opts.name,
+                      s.why);
+    }
+    return false;
+}
+
+static bool check_upstreams(const struct status *r, const struct generation *g, FILE *reasons)
 {
     bool ok = true;
 
     for (size_t i = 0; i < g->config->n_upstreams; i++) {
-        enum upstream_health h = upstream_get_health(g->upstreams[i]);
-        if (h != UPSTREAM_USABLE) {
-            (void)fprintf(reasons, "upstream %s: %s\n", g->upstreams[i]->opts.name,
-                          h == UPSTREAM_UNKNOWN ? "not tried yet"
-                                                : "no endpoint takes connections");
-            ok = false;
-        }
+        ok = check_upstream(r, g->upstreams[i], reasons) && ok;
         const struct root_set *roots = g->upstreams[i]->roots;
         if (roots != NULL && root_set_expiry(roots) <= clock_wall()) {
             (void)fprintf(reasons, "upstream %s: the last of its roots has expired\n",
@@ -111,7 +126,7 @@ static bool ready(void *arg, FILE *reasons)
         (void)fprintf(reasons, "starting\n");
         return false;
     }
-    bool ok = check_upstreams(g, reasons);
+    bool ok = check_upstreams(r, g, reasons);
     ok = check_certificates(g, reasons) && ok;
     if (__atomic_load_n(&r->draining, __ATOMIC_RELAXED) != 0) {
         (void)fprintf(reasons, "stopping: streams are being ended\n");
@@ -141,13 +156,22 @@ static size_t list_certificates(const struct generation *g, struct metrics_certi
     return n;
 }
 
-static void fill_upstreams(const struct generation *g, struct metrics_upstream *rows)
+static void fill_upstreams(const struct status *r, const struct generation *g,
+                           struct metrics_upstream *rows)
 {
     for (size_t i = 0; i < g->config->n_upstreams; i++) {
         struct upstream *u = g->upstreams[i];
-        rows[i] = (struct metrics_upstream){u->opts.name, upstream_get_health(u) == UPSTREAM_USABLE,
-                                            pacer_rate(&u->pacer),
-                                            u->roots != NULL ? root_set_expiry(u->roots) : 0};
+        struct endpoints_state s = {.n = 0};
+        bool discovered = cluster_endpoints(r->cluster, u, &s);
+        rows[i] = (struct metrics_upstream){
+            .name = u->opts.name,
+            .usable = upstream_get_health(u) == UPSTREAM_USABLE,
+            .new_streams_per_second = pacer_rate(&u->pacer),
+            .roots_expiry_s = u->roots != NULL ? root_set_expiry(u->roots) : 0,
+            .discovered = discovered,
+            .addresses_current = s.current,
+            .addresses = s.n,
+        };
     }
 }
 
@@ -190,7 +214,7 @@ static void metrics(void *arg, FILE *out)
             counters[i] = r->workers[i]->counters;
         }
         in.workers = counters;
-        fill_upstreams(g, upstreams);
+        fill_upstreams(r, g, upstreams);
         in.upstreams = upstreams;
         in.n_upstreams = g->config->n_upstreams;
         in.n_certificates = list_certificates(g, certs);

@@ -87,23 +87,6 @@ static int resolve_name(const struct upstream_endpoint_name *e, struct addr *lis
     return 0;
 }
 
-static bool same_set(const struct address_set *s, const struct addr *list, size_t n)
-{
-    if (s->n != n) {
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        bool found = false;
-        for (size_t k = 0; k < n && !found; k++) {
-            found = addr_same_ip(&s->addrs[k], &list[i]) && s->addrs[k].port == list[i].port;
-        }
-        if (!found) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* A name that cannot be resolved keeps the addresses it had: DNS away is not istiod away. */
 static void resolve(struct row *row, struct addr *list, double now)
 {
@@ -129,7 +112,7 @@ static void resolve(struct row *row, struct addr *list, double now)
     for (size_t i = 0; failed && i < old->n; i++) {
         (void)add_address(list, &n, &old->addrs[i]);
     }
-    bool keep = same_set(old, list, n);
+    bool keep = address_set_has_all(old, list, n);
     address_set_unref(&old);
     if (keep || upstream_set_addresses(u, list, n) != RC_OK) {
         return;
@@ -175,8 +158,12 @@ static void probe_when_due(struct row *row, double now)
     if (upstream_get_health(u) == UPSTREAM_USABLE || now < row->probe_at) {
         return;
     }
-    row->probe_at = now + PROBE_INTERVAL_S;
     struct address_set *s = upstream_addresses(u);
+    if (s->n == 0 && u->opts.discovery.on) {
+        address_set_unref(&s); /* who discovers says what that means */
+        return;
+    }
+    row->probe_at = now + PROBE_INTERVAL_S;
     enum upstream_health health = UPSTREAM_UNUSABLE;
     for (size_t i = 0; i < s->n && health != UPSTREAM_USABLE; i++) {
         health = probe_address(u, &s->addrs[i]) ? UPSTREAM_USABLE : UPSTREAM_UNUSABLE;

@@ -36,10 +36,11 @@ void address_set_unref(struct address_set **ps)
     }
 }
 
-/* The endpoints that are literal addresses; host names follow from the directory. */
+/* The endpoints that are literal addresses; host names follow from the directory, and what is
+ * discovered from Kubernetes. */
 static enum rc literal_addresses(struct upstream *u)
 {
-    struct addr *list = calloc(u->opts.n_endpoints, sizeof(*list));
+    struct addr *list = calloc(u->opts.n_endpoints + 1, sizeof(*list));
     size_t n = 0;
 
     if (list == NULL) {
@@ -95,6 +96,9 @@ void upstream_opts_fini(struct upstream_opts *o)
         free(o->endpoints[i].host);
     }
     free(o->endpoints);
+    free(o->discovery.service);
+    free(o->discovery.ns);
+    free(o->discovery.port);
     free(o->server_name);
     free(o->roots_file);
     free(o->cluster_id);
@@ -144,6 +148,16 @@ static bool same_endpoints(const struct upstream_opts *a, const struct upstream_
     return true;
 }
 
+bool upstream_same_discovery(const struct upstream_discovery *a, const struct upstream_discovery *b)
+{
+    if (!a->on || !b->on) {
+        return a->on == b->on;
+    }
+    return same_text(a->service, b->service) && same_text(a->ns, b->ns) &&
+           same_text(a->port, b->port) && a->addresses == b->addresses &&
+           a->node_address == b->node_address;
+}
+
 static bool same_list(char *const *a, char *const *b)
 {
     while (*a != NULL && *b != NULL && strcmp(*a, *b) == 0) {
@@ -168,7 +182,8 @@ bool upstream_same(const struct upstream *u, const struct upstream_opts *b,
 {
     const struct upstream_opts *a = &u->opts;
 
-    return same_text(a->name, b->name) && same_endpoints(a, b) && a->tls == b->tls &&
+    return same_text(a->name, b->name) && same_endpoints(a, b) &&
+           upstream_same_discovery(&a->discovery, &b->discovery) && a->tls == b->tls &&
            same_text(a->server_name, b->server_name) && same_text(a->roots_file, b->roots_file) &&
            a->identity == b->identity && same_source(&a->source_v4, &b->source_v4) &&
            same_source(&a->source_v6, &b->source_v6) &&
@@ -178,6 +193,23 @@ bool upstream_same(const struct upstream *u, const struct upstream_opts *b,
            a->sources_must_hold == b->sources_must_hold &&
            same_text(a->cluster_id, b->cluster_id) &&
            same_list(a->token_audiences, b->token_audiences) && same_roots(u->roots, roots);
+}
+
+bool address_set_has_all(const struct address_set *s, const struct addr *list, size_t n)
+{
+    if (s->n != n) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        bool found = false;
+        for (size_t k = 0; k < n && !found; k++) {
+            found = addr_same_ip(&s->addrs[k], &list[i]) && s->addrs[k].port == list[i].port;
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
 }
 
 struct address_set *upstream_addresses(struct upstream *u)

@@ -60,10 +60,17 @@ void upstream_unref(struct upstream **u);
 bool upstream_same(const struct upstream *u, const struct upstream_opts *opts,
                    const struct root_set *roots);
 
+/** Do both follow the same service, or none? */
+bool upstream_same_discovery(const struct upstream_discovery *a,
+                             const struct upstream_discovery *b);
+
 /** The addresses now: an owned reference. */
 struct address_set *upstream_addresses(struct upstream *u);
 /** Drop a reference and null the pointer; NULL is allowed. */
 void address_set_unref(struct address_set **s);
+
+/** Are these the addresses of the set, in any order? addrs has each once. */
+bool address_set_has_all(const struct address_set *s, const struct addr *addrs, size_t n);
 
 /** Publish n addresses, copied. RC_NO_MEMORY (the old ones stay). */
 enum rc upstream_set_addresses(struct upstream *u, const struct addr *addrs, size_t n) MUST_USE;

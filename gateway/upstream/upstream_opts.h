@@ -24,10 +24,30 @@ struct upstream_endpoint_name {
     uint16_t port; /**< 1 .. 65535 */
 };
 
+/** Which addresses of a service of Kubernetes. */
+enum upstream_addresses {
+    UPSTREAM_PODS,  /**< of its pods that are ready */
+    UPSTREAM_NODES, /**< its node port, on the nodes that such pods run on */
+};
+
+/** What a node has several addresses for. */
+enum upstream_node_address { UPSTREAM_INTERNAL_IP, UPSTREAM_EXTERNAL_IP };
+
+/** A service of Kubernetes whose endpoints are followed; strings are owned. */
+struct upstream_discovery {
+    bool on; /**< there is one; the rest counts only then */
+    char *service;
+    char *ns;
+    char *port; /**< its name or its number; of the pods, or of the service with UPSTREAM_NODES */
+    enum upstream_addresses addresses;
+    enum upstream_node_address node_address;
+};
+
 struct upstream_opts {
     char *name;                               /**< owned; unique */
-    struct upstream_endpoint_name *endpoints; /**< owned */
-    size_t n_endpoints;                       /**< 1 or more */
+    struct upstream_endpoint_name *endpoints; /**< owned; NULL with discovery */
+    size_t n_endpoints;                       /**< 0 with discovery, else 1 or more */
+    struct upstream_discovery discovery;
     bool tls;          /**< a `tls:` block is there; needed by terminating routes */
     char *server_name; /**< owned; checked against the certificate, sent as SNI and :authority */
     char *roots_file;  /**< owned; PEM */

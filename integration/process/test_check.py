@@ -102,13 +102,14 @@ def reference_examples() -> list[str]:
     return [block for block in blocks if block.startswith("version:")]
 
 
-def test_reference_has_both_examples() -> None:
-    assert len(reference_examples()) == 2
+def test_reference_has_its_examples() -> None:
+    assert len(reference_examples()) == 3
 
 
-@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("index", [0, 1, 2])
 def test_example_of_the_reference_passes(folder: Path, index: int) -> None:
     text = reference_examples()[index].replace("/etc/xdsgate/tls", str(folder))
+    text = text.replace("/etc/xdsgate/kubeconfig", str(folder / "kubeconfig"))
     assert check(folder, text) == Answer(0, "", [])
 
 

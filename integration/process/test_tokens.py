@@ -123,7 +123,7 @@ def test_token__api_server_fails__connected_vms_stay_and_others_come_later(
           "it was tried again")
     assert first.status()[0]["streams_opened"] == 1
     assert len([line for line in gateway.log()
-                if line["msg"] == "Kubernetes cannot be asked for tokens"]) == 1
+                if line["msg"] == "Kubernetes cannot be asked"]) == 1
     assert gateway.metric("xdsgate_kubernetes_reachable") == 0
     site.api.succeed()
 
@@ -139,7 +139,7 @@ def test_token__api_server_away_and_back__connected_vms_stay(site: Site) -> None
 
     end = vms.await_last_end()
     assert end["code"] == 14
-    gateway.await_log("Kubernetes cannot be asked for tokens")
+    gateway.await_log("Kubernetes cannot be asked")
     site.api.start()
 
     site.istiod.await_synced(1)
@@ -184,7 +184,7 @@ def test_token__wrong_server_certificate__never_talked_to(site: Site) -> None:
     vms = site.vm()
 
     assert vms.await_last_end()["code"] == 14
-    gateway.await_log("Kubernetes cannot be asked for tokens")
+    gateway.await_log("Kubernetes cannot be asked")
     assert site.api.requests == []
 
 

@@ -184,10 +184,10 @@ class Edge:
 
     def renew_kubeconfig(self) -> None:
         """Another file with the same content; xdsgate takes it and asks for all tokens anew."""
-        count = self.process.text().count("tokens come from Kubernetes")
+        count = self.process.text().count("Kubernetes is used")
         kubeconfig = Path(self.values["kubeconfig"])
         kubeconfig.write_text(kubeconfig.read_text() + "\n")
-        until(lambda: self.process.text().count("tokens come from Kubernetes") > count, 20,
+        until(lambda: self.process.text().count("Kubernetes is used") > count, 20,
               "the kubeconfig is read again")
 
     def stop(self) -> int:

@@ -17,7 +17,12 @@ static const struct metrics_upstream upstreams[] = {
      .usable = true,
      .new_streams_per_second = 12.5,
      .roots_expiry_s = 1810000000},
-    {.name = "canary", .usable = false, .new_streams_per_second = 1},
+    {.name = "canary",
+     .usable = false,
+     .new_streams_per_second = 1,
+     .discovered = true,
+     .addresses_current = true,
+     .addresses = 3},
 };
 static const struct metrics_certificate certificates[] = {
     {.listener = "istiod", .expiry_s = 1790000000, .roots_expiry_s = 1800000000},
@@ -170,6 +175,11 @@ static void test_metrics_write__rows_of_the_input__all_there(void **state)
     assert_float_equal(
         metrics_text_value(&t, "xdsgate_upstream_new_streams_per_second", "{upstream=\"istiod\"}"),
         12.5, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_discovery_current", "{upstream=\"canary\"}"),
+                       1, 0);
+    assert_float_equal(
+        metrics_text_value(&t, "xdsgate_discovery_addresses", "{upstream=\"canary\"}"), 3, 0);
+    assert_false(metrics_text_has(&t, "xdsgate_discovery_addresses", "{upstream=\"istiod\"}"));
     assert_float_equal(metrics_text_value(&t, "xdsgate_certificate_expiry_timestamp_seconds",
                                           "{listener=\"istiod\"}"),
                        1790000000, 0);
@@ -218,6 +228,7 @@ static void test_metrics_write__no_upstreams_no_certificates__no_head_without_sa
     (void)state;
     for (size_t i = 0; i < t.n; i++) {
         assert_null(strstr(t.samples[i].name, "upstream_usable"));
+        assert_null(strstr(t.samples[i].name, "discovery"));
         assert_null(strstr(t.samples[i].name, "certificate"));
     }
 }

@@ -150,6 +150,15 @@ static void test_config__full_file__upstreams_as_written(void **state)
     for (size_t i = 0; i < c->n_upstreams; i++) {
         assert_true(c->upstreams[i].opts.sources_must_hold);
     }
+    assert_false(o->discovery.on);
+    const struct upstream_discovery *d = &c->upstreams[2].opts.discovery;
+    assert_null(c->upstreams[2].opts.endpoints);
+    assert_true(d->on);
+    assert_string_equal(d->service, "istiod-canary");
+    assert_string_equal(d->ns, "mesh");
+    assert_string_equal(d->port, "15112");
+    assert_int_equal(d->addresses, UPSTREAM_NODES);
+    assert_int_equal(d->node_address, UPSTREAM_EXTERNAL_IP);
     assert_true(c->upstreams[1].opts.proxy_protocol_v2);
     assert_null(c->upstreams[1].roots);
     assert_ip(&c->upstreams[1].opts.source_v4, "10.77.0.3");

@@ -235,6 +235,85 @@ static void test_rules__token__cluster_id_goes_to_its_upstreams(void **state)
     config_free(&c);
 }
 
+/* ---- discovery ---- */
+
+#define ONE(what) PLAIN("") "upstreams:\n- {name: u" what "}\nkubernetes: {}\n"
+#define SERVICE(what) ONE(", discovery: {kubernetes: {" what "}}")
+
+static void test_rules__discovery__is_istiods_service_by_default(void **state)
+{
+    struct config *c = fixture_accept(*state, SERVICE(""));
+    const struct upstream_opts *o = &c->upstreams[0].opts;
+
+    assert_int_equal(o->n_endpoints, 0);
+    assert_true(o->discovery.on);
+    assert_string_equal(o->discovery.service, "istiod");
+    assert_string_equal(o->discovery.ns, "istio-system");
+    assert_string_equal(o->discovery.port, "15012");
+    assert_int_equal(o->discovery.addresses, UPSTREAM_PODS);
+    assert_int_equal(o->discovery.node_address, UPSTREAM_INTERNAL_IP);
+    config_free(&c);
+}
+
+static void test_rules__discovery__port_by_name(void **state)
+{
+    struct config *c = fixture_accept(*state, SERVICE("port: https-dns"));
+
+    assert_string_equal(c->upstreams[0].opts.discovery.port, "https-dns");
+    config_free(&c);
+}
+
+static void test_rules__discovery__or_endpoints_and_needs_kubernetes(void **state)
+{
+    static const struct refused cases[] = {
+        {PLAIN("") "upstreams:\n- ^{name: u}\n", "needs the key `endpoints`"},
+        {ONE(", endpoints: [\"a:1\"], discovery: ^{kubernetes: {}}"), "leave one of the two out"},
+        {PLAIN("") "upstreams:\n- {name: u, discovery: ^{kubernetes: {}}}\n",
+         "`discovery` needs `kubernetes` at the top"},
+        {ONE(", discovery: ^{}"), "needs the key `kubernetes`"},
+        {ONE(", discovery: ^[a]"), "must be a mapping"},
+        {ONE(", discovery: {kubernetes: ^istiod}"), "must be a mapping"},
+        {SERVICE("^selector: a"), "unknown key"},
+        {SERVICE("node_address: ^ExternalIP"), "add `addresses: nodes`"},
+        {SERVICE("node_address: ^ExternalIP, addresses: pods"), "add `addresses: nodes`"},
+        {SERVICE("node_address: ^external, addresses: nodes"), "write InternalIP or ExternalIP"},
+        {SERVICE("addresses: ^services"), "write pods or nodes"},
+    };
+    REFUSE_ALL(state, cases);
+}
+
+static void test_rules__discovery__names_that_cannot_be(void **state)
+{
+    static const char *const values[] = {"service: ^Istiod",
+                                         "service: ^a/b",
+                                         "service: ^\"..\"",
+                                         "service: ^5",
+                                         "service: ^istiod.x",
+                                         "namespace: ^a?b",
+                                         "namespace: ^\"\"",
+                                         "namespace: ^[a]",
+                                         "port: ^0",
+                                         "port: ^65536",
+                                         "port: ^-1",
+                                         "port: ^015012",
+                                         "port: ^\"15012\"",
+                                         "port: ^15012.0",
+                                         "port: ^true",
+                                         "port: ^~",
+                                         "port: ^HTTPS",
+                                         "port: ^sixteen-letters-",
+                                         "port: ^a-name-too-long-",
+                                         "port: ^\"a\\0\"",
+                                         "port: ^[15012]",
+                                         NULL};
+
+    for (const char *const *v = values; *v != NULL; v++) {
+        char text[1024];
+        (void)snprintf(text, sizeof(text), SERVICE("%s"), *v);
+        fixture_refuse(*state, text, "`");
+    }
+}
+
 static void test_rules__names__unique_and_known(void **state)
 {
     static const struct refused cases[] = {
@@ -520,6 +599,10 @@ int main(void)
         cmocka_unit_test(test_rules__terminate__needs_what_it_needs),
         cmocka_unit_test(test_rules__token__needs_tls_and_kubernetes),
         cmocka_unit_test(test_rules__token__cluster_id_goes_to_its_upstreams),
+        cmocka_unit_test(test_rules__discovery__is_istiods_service_by_default),
+        cmocka_unit_test(test_rules__discovery__port_by_name),
+        cmocka_unit_test(test_rules__discovery__or_endpoints_and_needs_kubernetes),
+        cmocka_unit_test(test_rules__discovery__names_that_cannot_be),
         cmocka_unit_test(test_rules__names__unique_and_known),
         cmocka_unit_test(test_rules__addresses__bound_once),
         cmocka_unit_test(test_rules__admin__remote_only_when_written),
