@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from .process import Adopted, Process
+from .process import Adopted, Process, adopt_orphans
 from .wait import until, until_equal
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -82,6 +82,7 @@ class Gateway:
         def successors() -> list[int]:
             return [line["pid"] for line in self.log() if line["msg"].startswith("handed over")]
 
+        adopt_orphans()
         old, before = self.process, len(successors())
         old.signal(signal.SIGUSR2)
         until(lambda: len(successors()) > before, "another process serves")

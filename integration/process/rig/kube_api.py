@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An API server that knows TokenRequest and secrets only, and can be made to fail in every way."""
+"""An API server that knows what xdsgate asks for, and can be made to fail in every way."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import select
+import socket
 import ssl
 import subprocess
 import threading
@@ -14,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from .kube_objects import Objects
 from .pki import NEW_KEY, openssl
 
 BEARER = "Bearer of-the-gateway"
@@ -52,6 +56,8 @@ class KubeApi:
         self.folder = folder
         self.token_key = token_key
         self.life_s = 3600
+        self.objects = Objects()
+        self.connections: set[socket.socket] = set()
         self.secrets: dict[str, dict[str, bytes]] = {}  # namespace/name: key: value
         self.requests: list[dict] = []  # of tokens: account, audiences
         self.instead: Callable[[str], Answer | None] = lambda path: None
@@ -86,7 +92,32 @@ class KubeApi:
                 self.reply(self.rfile.read(int(self.headers["Content-Length"])))
 
             def do_GET(self) -> None:
-                self.reply(b"")
+                if api.is_stream(self.path, self.headers["Authorization"]):
+                    self.stream()
+                else:
+                    self.reply(b"")
+
+            def setup(self) -> None:
+                super().setup()
+                api.connections.add(self.connection)
+
+            def finish(self) -> None:
+                api.connections.discard(self.connection)
+                super().finish()
+
+            def stream(self) -> None:
+                """A watch: lines in chunks, until it is cut."""
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.flush()
+                self.close_connection = True
+                for line in api.objects.watch(self.path):
+                    if select.select([self.connection], [], [], 0)[0]:
+                        return  # who has nothing to say can only be leaving
+                    if line:
+                        self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
 
             def reply(self, body: bytes) -> None:
                 code, headers, answer = api.answer(self.path, self.headers["Authorization"], body)
@@ -121,6 +152,10 @@ class KubeApi:
             self.server.shutdown()
             self.server.server_close()
             self.server = None
+        self.objects.cut()
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def kubeconfig(self, name: str = "kubeconfig", bearer: str = BEARER) -> Path:
         path = self.folder / name
@@ -141,6 +176,10 @@ class KubeApi:
         body = status(code, reason, f"made to fail with {code}")
         self.instead = lambda path: (code, headers or {}, body)
 
+    def is_stream(self, path: str, bearer: str | None) -> bool:
+        return (self.objects.is_watch(path) and bearer == BEARER and not self.instead(path)
+                and not self.objects.is_expired(path))
+
     def succeed(self) -> None:
         self.instead = lambda path: None
 
@@ -150,6 +189,10 @@ class KubeApi:
             return made
         if bearer != BEARER:
             return 401, {}, status(401, "Unauthorized", "Unauthorized")
+        if self.objects.is_watch(path):
+            return 410, {}, status(410, "Expired", "too old resource version")
+        if self.objects.knows(path):
+            return 200, {}, self.objects.list(path)
         match urlsplit(path).path.split("/")[1:]:
             case ["api", "v1", "namespaces", ns, "serviceaccounts", account, "token"]:
                 return 201, {}, self.token_request(ns, account, json.loads(body))

@@ -58,6 +58,12 @@ class Process:
         return True
 
 
+def adopt_orphans() -> None:
+    """From now on we become the parent of those whose parent ends; to be called before it may."""
+    pr_set_child_subreaper = 36
+    assert ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) == 0
+
+
 class Adopted(Process):
     """A program that a program of ours has started, and whose parent we become when that ends."""
 
@@ -66,8 +72,6 @@ class Adopted(Process):
         self.log = log
         self.number = pid
         self.code: int | None = None
-        pr_set_child_subreaper = 36
-        assert ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) == 0
 
     @property
     def pid(self) -> int:
