@@ -60,7 +60,7 @@ upstreams:
   identity: xfcc
   source_address: ["{trusted}"]
 - name: istiod-token
-  endpoints: [{endpoints}]
+  {token_way}
   tls:
     server_name: {server_name}
     roots: [{root}]
@@ -69,7 +69,7 @@ upstreams:
 - name: istiod-raw
   endpoints: [{endpoints}]
   source_address: ["{untrusted}"]
-
+{more_upstreams}
 kubernetes:
   kubeconfig: {kubeconfig}
 drain_timeout: {drain_timeout}
@@ -126,18 +126,22 @@ class Edge:
         run(binary(), "cert", "issue", "--ca-cert", authority.certificate, "--ca-key",
             authority.key, "--output", folder / "tls", "--force")
         self.config = folder / "xdsgate.yaml"
+        endpoints = ", ".join(f'"{end}"' for end in site.istiods)
+        self.token_way = f"endpoints: [{endpoints}]"
         self.values = dict(
             port=XDS_PORT, certificate=folder / "tls/tls.crt", key=folder / "tls/tls.key",
             root=authority.certificate, terminated=site.subnet(TERMINATE), server_name=SERVER_NAME,
             namespace=TERMINATE, token_namespace=TOKEN, with_tokens=site.subnet(TOKEN),
             kubeconfig=kubeconfig,
-            endpoints=", ".join(f'"{end}"' for end in site.istiods), trusted=site.edge_trusted,
-            untrusted=site.edge_untrusted, folder=folder, metrics_port=METRICS_PORT)
+            endpoints=endpoints, trusted=site.edge_trusted, untrusted=site.edge_untrusted, folder=folder, metrics_port=METRICS_PORT)
         self.write_config(DRAIN_TIMEOUT)
 
-    def write_config(self, drain_timeout: str) -> None:
+    def write_config(self, drain_timeout: str, token_way: str | None = None,
+                     more_upstreams: str = "") -> None:
         """For the next start; a process that runs sees the change and takes it too."""
-        self.config.write_text(CONFIG.format(drain_timeout=drain_timeout, **self.values))
+        self.config.write_text(CONFIG.format(
+            drain_timeout=drain_timeout, token_way=token_way or self.token_way,
+            more_upstreams=more_upstreams, **self.values))
 
     def start(self) -> None:
         if not os.access(binary(), os.X_OK):
@@ -174,10 +178,10 @@ class Edge:
             assert self._end_of(pid, 45) == 0
         del self.pids[:-1]
 
-    def reconfigure(self, drain_timeout: str) -> None:
-        """Reloads with another drain_timeout."""
+    def reconfigure(self, drain_timeout: str = DRAIN_TIMEOUT, **changes: str) -> None:
+        """Reloads with another drain_timeout, or other changes of the file."""
         count = self.process.text().count("configuration in force")
-        self.write_config(drain_timeout)
+        self.write_config(drain_timeout, **changes)
         os.kill(self.pids[-1], signal.SIGHUP)
         until(lambda: self.process.text().count("configuration in force") > count, 20,
               "the configuration is in force")

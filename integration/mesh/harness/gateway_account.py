@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who xdsgate is in the cluster: the account and the rights that deploy/rbac-tokens.yaml gives it."""
+"""Who xdsgate is in the cluster: the account and the rights that the files of deploy/ give it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import json
 import os
 from pathlib import Path
 
+import yaml
+
 from .kube import Kube
 from .processes import IP, run
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 RIGHTS = DEPLOY / "rbac-tokens.yaml"
+DISCOVERY = DEPLOY / "rbac-discovery.yaml"
 ACCOUNTS = ("client", "server", "simulated")
 
 
@@ -24,6 +27,20 @@ def rights(namespace: str, accounts: tuple[str, ...] = ACCOUNTS) -> str:
     names = ", ".join(f'"{name}"' for name in accounts)
     return text.replace("namespace: vms", f"namespace: {namespace}").replace('["web"]',
                                                                              f"[{names}]")
+
+
+def discovery_rights(without: str | None = None) -> str:
+    """What is shipped for `discovery`, or all of it but the rule for one kind of objects."""
+    documents = list(yaml.safe_load_all(DISCOVERY.read_text()))
+    left_out = 0
+    for document in documents:
+        rules = document.get("rules", [])
+        kept = [rule for rule in rules if rule["resources"] != [without]]
+        left_out += len(rules) - len(kept)
+        if rules:
+            document["rules"] = kept
+    assert left_out == (without is not None), f"{DISCOVERY.name} has no rule for {without}"
+    return yaml.safe_dump_all(documents)
 
 
 def make(kube: Kube, server: str, folder: Path, namespace: str) -> Path:

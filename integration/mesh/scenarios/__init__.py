@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from harness.site import COLUMNS, PASSTHROUGH, TERMINATE, TOKEN
 
-from . import (agent, attacks, bundle, certs, envoy, failures, firstvm, handover, istiod, losses,
-               networks, readme, rights, scale)
+from . import (agent, attacks, bundle, certs, discovery, envoy, failures, firstvm, handover,
+               istiod, losses, networks, readme, rights, scale)
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,14 @@ EVERYTHING = (
     attack("tokens that are no good", attacks.bad_tokens),
     Scenario("no token of an account that is not named", rights.account_not_named,
              columns=(TOKEN,)),
+    Scenario("each right for discovery counts", discovery.each_right_counts, columns=(TOKEN,),
+             on_kind=False),
     Scenario("a NACK by Envoy arrives at istiod", istiod.nack, istiod.with_foreign_filter),
     Scenario("istiod killed, started: all back", istiod.all_come_back, istiod.killed_and_started),
     Scenario("two istiods, one killed: all move", istiod.all_move, istiod.one_of_two_killed,
              on_kind=False),
+    Scenario("discovery: istiod moves, VMs find it", discovery.follows_the_service,
+             columns=(TOKEN,), on_kind=False),
     loss("SIGUSR2, 303 VMs: nobody is lost", handover.nobody_is_lost, quick=True),
     loss("xdsgate stopped, drained 2 s, started", losses.stopped_shortly),
     loss("xdsgate stopped, drained 60 s, started", losses.stopped_with_default_drain),
