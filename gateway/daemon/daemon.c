@@ -27,7 +27,7 @@
 #define STATUS_INTERVAL_S 5.0
 
 /* For the first answer of Kubernetes in a handover; less than the old process waits. */
-#define ENDPOINTS_WAIT_S 15.0
+#define ENDPOINTS_WAIT_S 10.0
 
 /* ---- calls into workers ---- */
 
