@@ -33,17 +33,17 @@ static enum rc read_name(const char *text, struct cert_name *names, size_t *n,
     return RC_OK;
 }
 
-static enum rc read_names(const struct ca_request *r, struct cert_name *names, size_t *n,
-                          struct cert_error *err)
+enum rc ca_read_names(const char *const *texts, size_t n_texts, struct cert_name *names, size_t *n,
+                      struct cert_error *err)
 {
     err->blame = CERT_BLAME_NAME;
     *n = 0;
-    if (r->n_names == 0 || r->n_names > CA_NAMES_MAX) {
+    if (n_texts == 0 || n_texts > CA_NAMES_MAX) {
         return cert_fail(err, "a certificate has 1 to %d names", CA_NAMES_MAX);
     }
-    for (size_t i = 0; i < r->n_names; i++) {
+    for (size_t i = 0; i < n_texts; i++) {
         err->index = i;
-        TRY(read_name(r->names[i], names, n, err));
+        TRY(read_name(texts[i], names, n, err));
     }
     err->index = 0;
     return RC_OK;
@@ -139,22 +139,20 @@ static bool is_for(X509 *x, const struct cert_name *name)
     return X509_check_host(x, asked, strlen(asked), flags, NULL) == 1;
 }
 
-static enum rc check_result(const struct ca *ca, X509 *x, const struct cert_name *names, size_t n,
-                            struct cert_error *err)
+enum rc ca_check_result(const struct cert_question *question, const struct cert_name *names,
+                        size_t n, struct cert_error *err)
 {
-    const struct cert_question question = {
-        .leaf = x, .between = ca->between, .roots = ca->roots, .server = true};
     char why[CERT_WHY_BYTES];
 
     err->blame = CERT_BLAME_CERTIFICATE;
-    enum rc rc = cert_chain_verify(&question, NULL, why, sizeof(why));
+    enum rc rc = cert_chain_verify(question, NULL, why, sizeof(why));
     if (rc == RC_PEER_DENIED) {
         return cert_fail(err, "signs nothing that a VM would believe: %s", why);
     }
     TRY(rc);
     err->blame = CERT_BLAME_NAME;
     for (size_t i = 0; i < n; i++) {
-        if (!is_for(x, &names[i])) {
+        if (!is_for(question->leaf, &names[i])) {
             return cert_fail(err, "%s is no name that clients would look for", names[i].text);
         }
     }
@@ -220,7 +218,9 @@ static enum rc issue(const struct ca *ca, const struct ca_request *r, EVP_PKEY *
     X509 *x = cert_make(&outline);
     enum rc rc = x == NULL ? RC_NO_MEMORY : complete(ca, x, names, n);
     if (rc == RC_OK) {
-        rc = check_result(ca, x, names, n, err);
+        const struct cert_question question = {
+            .leaf = x, .between = ca->between, .roots = ca->roots, .server = true};
+        rc = ca_check_result(&question, names, n, err);
     }
     if (rc == RC_OK) {
         rc = write_all(ca, x, key, out);
@@ -239,7 +239,8 @@ enum rc ca_issue(const struct ca *ca, const struct ca_request *request, struct c
     *err = (struct cert_error){.text = ""};
     struct cert_name *names = calloc(CA_NAMES_MAX, sizeof(*names));
     EVP_PKEY *key = names != NULL ? cert_make_key(request->key) : NULL;
-    enum rc rc = key == NULL ? RC_NO_MEMORY : read_names(request, names, &n, err);
+    enum rc rc = key == NULL ? RC_NO_MEMORY
+                             : ca_read_names(request->names, request->n_names, names, &n, err);
     if (rc == RC_OK) {
         rc = issue(ca, request, key, names, n, &made, err);
     }

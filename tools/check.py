@@ -46,7 +46,7 @@ LAYERS: dict[str, set[str]] = {
                         "gateway/upstream"},
     "gateway/relay": {"core/base", "core/net", "core/h2", "certs", "xds", "gateway/upstream",
                       "gateway/tokens"},
-    "gateway/probe": {"core/base", "core/net", "core/h2", "certs"},
+    "gateway/probe": {"core/base", "core/net", "core/h2", "certs", "xds"},
     "gateway/doctor": {"core/base", "core/doc", "core/net", "certs", "kube", "bootstrap",
                        "gateway/config", "gateway/probe", "gateway/upstream", "gateway/relay"},
     "gateway/passthrough": {"core/base", "core/net", "gateway/upstream"},

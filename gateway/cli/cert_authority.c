@@ -20,16 +20,22 @@ bool cert_authority_check(const struct command_line *line, const struct cert_aut
 {
     const char *wrong = NULL;
     bool files = is_given(o->ca_cert) || is_given(o->ca_key);
-    int sources = files + is_given(o->self_signed_ca) + is_given(o->ca_secret) + o->from_cluster;
+    int sources = files + is_given(o->self_signed_ca) + is_given(o->ca_secret) + o->from_cluster +
+                  is_given(o->from_istiod);
 
     if (sources != 1) {
-        wrong = "give one of --ca-cert and --ca-key, --ca-secret FILE, --from-cluster, or "
-                "--self-signed-ca DIR";
+        wrong = "give one of --ca-cert and --ca-key, --ca-secret FILE, --from-cluster, "
+                "--from-istiod HOST:PORT, or --self-signed-ca DIR";
     } else if (files && (!is_given(o->ca_cert) || !is_given(o->ca_key))) {
         wrong = "--ca-cert and --ca-key go together";
-    } else if (!files && (is_given(o->cert_chain) || is_given(o->root_cert) ||
-                          is_given(o->passphrase_file))) {
-        wrong = "--cert-chain, --root-cert and --passphrase-file go with --ca-cert";
+    } else if (!files && (is_given(o->cert_chain) || is_given(o->passphrase_file))) {
+        wrong = "--cert-chain and --passphrase-file go with --ca-cert";
+    } else if (!files && !is_given(o->from_istiod) && is_given(o->root_cert)) {
+        wrong = "--root-cert goes with --ca-cert or --from-istiod";
+    } else if (is_given(o->from_istiod) && !is_given(o->root_cert)) {
+        wrong = "--from-istiod needs --root-cert FILE: whom to believe that it is istiod";
+    } else if (!is_given(o->from_istiod) && is_given(o->source)) {
+        wrong = "--source goes with --from-istiod";
     } else if (!o->from_cluster && (is_given(o->kubeconfig) || is_given(o->context))) {
         wrong = "--kubeconfig and --context go with --from-cluster";
     }

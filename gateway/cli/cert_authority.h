@@ -15,6 +15,8 @@ struct cert_authority_opts {
     const char *passphrase_file;
     const char *self_signed_ca;  /**< a folder; made when it has no authority */
     const char *ca_secret;       /**< a file, or "-": a Secret of Kubernetes */
+    const char *from_istiod;     /**< "HOST:PORT": it signs, and no authority is at hand */
+    const char *source;          /**< the address that it trusts */
     bool from_cluster;           /**< cacerts or istio-ca-secret of istio_namespace */
     const char *istio_namespace; /**< never NULL */
     const char *kubeconfig;

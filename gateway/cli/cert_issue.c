@@ -12,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/file_put.h"
 #include "gateway/cli/cert_authority.h"
+#include "gateway/cli/cert_istiod.h"
 #include "gateway/cli/commands.h"
 #include "gateway/cli/protect.h"
 
@@ -253,7 +254,8 @@ static int join_roots(const struct job *j, struct ca_issued *issued, size_t *add
     return rc == RC_OK ? EXIT_CODE_OK : no_memory(j);
 }
 
-static void tell(const struct job *j, const struct ca_issued *issued, const struct ca *ca,
+/* ends: when the authority does, seconds since 1970; 0: that is not known. */
+static void tell(const struct job *j, const struct ca_issued *issued, int64_t ends,
                  bool roots_written)
 {
     FILE *out = j->line->out;
@@ -266,12 +268,12 @@ static void tell(const struct job *j, const struct ca_issued *issued, const stru
     }
     (void)fprintf(out, "\n%s: its key\n%s: %s\n", j->key, j->roots,
                   roots_written ? "who believes these roots, believes it" : "has its root already");
-    if (issued->to == ca_expiry(ca)) {
+    if (issued->to == ends) {
         (void)fprintf(out, "The authority, or its chain, ends then, too: sooner than was asked.\n");
     }
 }
 
-static int write_files(const struct job *j, struct ca_issued *issued, const struct ca *ca)
+static int write_files(const struct job *j, struct ca_issued *issued, int64_t ends)
 {
     size_t added = 0;
     size_t failed = 0;
@@ -297,7 +299,7 @@ static int write_files(const struct job *j, struct ca_issued *issued, const stru
     if (rc != RC_OK) {
         return no_memory(j);
     }
-    tell(j, issued, ca, added > 0);
+    tell(j, issued, ends, added > 0);
     return EXIT_CODE_OK;
 }
 
@@ -329,8 +331,24 @@ static int sign(const struct job *j, const struct ca *ca)
     if (rc != RC_OK) {
         return rc == RC_INVALID ? refuse(j, &err) : no_memory(j);
     }
-    int code = write_files(j, &issued, ca);
+    int code = write_files(j, &issued, ca_expiry(ca));
     ca_issued_fini(&issued);
+    return code;
+}
+
+static int sign_by_istiod(const struct job *j)
+{
+    const struct cert_istiod_request request = {.names = (const char *const *)j->names,
+                                                .n_names = j->n_names,
+                                                .key = (enum ca_key)j->o->key,
+                                                .validity_s = (int64_t)j->o->validity};
+    struct ca_issued issued;
+    int code = cert_istiod_sign(j->line, &j->o->authority, &request, &issued);
+
+    if (code == EXIT_CODE_OK) {
+        code = write_files(j, &issued, 0);
+        ca_issued_fini(&issued);
+    }
     return code;
 }
 
@@ -339,6 +357,9 @@ static int run_job(struct job *j)
     struct ca *ca = NULL;
     int code = look_at_place(j);
 
+    if (code == EXIT_CODE_OK && j->o->authority.from_istiod != NULL) {
+        return sign_by_istiod(j);
+    }
     if (code == EXIT_CODE_OK) {
         code = cert_authority_open(j->line, &j->o->authority, &ca);
     }
@@ -413,13 +434,16 @@ static const struct option_row rows[] = {
     TEXT_ROW("cert-chain", "FILE", authority.cert_chain,
              "what lies between it and its root: cert-chain.pem"),
     TEXT_ROW("root-cert", "FILE", authority.root_cert,
-             "its roots: root-cert.pem; needed unless it is a root itself"),
+             "its roots, or istiod's: root-cert.pem; needed unless it is a root itself"),
     TEXT_ROW("passphrase-file", "FILE", authority.passphrase_file,
              "has the passphrase of the key in its first line"),
     TEXT_ROW("ca-secret", "FILE", authority.ca_secret,
              "all of these out of a secret of Istio; -: standard input"),
     FLAG_ROW("from-cluster", authority.from_cluster,
              "out of the secret cacerts or istio-ca-secret of the cluster"),
+    TEXT_ROW("from-istiod", "HOST:PORT", authority.from_istiod,
+             "signed by istiod, which trusts this host's address (XFCC)"),
+    TEXT_ROW("source", "ADDRESS", authority.source, "that address; what the kernel chooses"),
     TEXT_ROW("kubeconfig", "FILE", authority.kubeconfig, "how to reach the cluster"),
     TEXT_ROW("context", "NAME", authority.context, "of the kubeconfig"),
     TEXT_ROW("self-signed-ca", "DIR", authority.self_signed_ca,
@@ -465,8 +489,10 @@ const struct command command_cert_issue = {
     .opts_bytes = sizeof(struct issue_opts),
     .init = set_defaults,
     .run = issue,
-    .more = "\nRun it where the authority's key is, not on the gateway. VMs that are in the mesh\n"
+    .more = "\nRun it where the authority's key is, not on the gateway; but --from-istiod there, "
+            "where\n"
+            "the address is that istiod trusts. VMs that are in the mesh\n"
             "believe its CA only: the key is in the secret cacerts or istio-ca-secret of\n"
             "istio-system. Exit code 0; 1 when it could not be done; 2 for wrong usage;\n"
-            "3 when the cluster cannot be reached.\n",
+            "3 when the cluster or istiod cannot be reached.\n",
 };

@@ -18,7 +18,7 @@ from conftest import Rig
 from rig.gateway import BINARY, Gateway
 from rig.kube_api import KubeApi, secret
 from rig.pki import NEW_KEY, SERVER_NAME, Pair, openssl
-from rig.sandbox import Istiod, Vms
+from rig.sandbox import GATEWAY_IP, Istiod, Vms
 from rig.upstream import connect
 from rig.wait import until
 
@@ -194,7 +194,7 @@ def test_renew__same_names_new_key_and_no_root_is_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("arguments", "code", "text"), [
     (["--output", "out"], 2, "one of --ca-cert"),
     (["--output", "out", "--ca-cert", "root.pem"], 2, "go together"),
-    (["--output", "out", "--self-signed-ca", "ca", "--root-cert", "root.pem"], 2, "go with"),
+    (["--output", "out", "--self-signed-ca", "ca", "--root-cert", "root.pem"], 2, "goes with"),
     (["--output", "out", "--self-signed-ca", "ca", "--ca-key", "x"], 2, "one of"),
     (["--output", "out", "--from-cluster", "--ca-secret", "x"], 2, "one of"),
     (["--output", "out", "--ca-secret", "x", "--context", "x"], 2, "go with --from-cluster"),
@@ -320,6 +320,50 @@ def test_from_cluster__that_refuses_or_is_away__is_said(tmp_path: Path, api: Kub
     assert "secret cacerts" in cert(*arguments, api.kubeconfig(), code=3).stderr
     assert "none" in cert(*arguments, tmp_path / "none", code=2).stderr
     assert not (tmp_path / "out").exists()
+
+
+# ---- signed by istiod ----
+
+
+def from_istiod(istiod: Istiod, out: Path, *more: object, code: int = 0) -> str:
+    """What is said; GATEWAY_IP is the address that it trusts."""
+    return cert("issue", "--from-istiod", istiod.endpoint, "--root-cert",
+                istiod.dir / "root-cert.pem", "--output", out, *more, code=code).stderr
+
+
+def test_from_istiod__trusted_address__openssl_and_the_daemon_take_it(rig: Rig) -> None:
+    istiod, out = rig.istiod(), rig.folder / "tls"
+
+    from_istiod(istiod, out, "--source", GATEWAY_IP, "--revision", "canary")
+
+    verify(out)
+    verify(out, name="istiod-canary.istio-system.svc")
+    rig.gateway(rig.terminate(istiod, pair=Pair(out / "tls.crt", out / "tls.key")))
+    rig.vms()
+    istiod.await_synced(1)
+    first = (out / "tls.crt").read_bytes()
+    from_istiod(istiod, out, "--source", GATEWAY_IP, "--renew")
+    verify(out, name="istiod-canary.istio-system.svc")
+    assert (out / "tls.crt").read_bytes() != first
+
+
+def test_from_istiod__wrong_in_other_ways__is_said(rig: Rig, other_root) -> None:
+    istiod, out = rig.istiod(), rig.folder / "tls"
+    root = ("--root-cert", istiod.dir / "root-cert.pem", "--output", out)
+
+    def said(code: int, *arguments: object) -> str:
+        return cert("issue", *arguments, code=code).stderr
+
+    assert "needs --root-cert" in said(2, "--from-istiod", istiod.endpoint, "--output", out)
+    assert "is not HOST:PORT" in said(2, "--from-istiod", "istiod", *root)
+    assert "is no address" in said(2, "--from-istiod", istiod.endpoint, "--source", "x", *root)
+    assert "only DNS names" in said(2, "--from-istiod", istiod.endpoint, "--source", GATEWAY_IP,
+                                    "--name", "10.0.0.1", *root)
+    assert "self-signed" in said(3, "--from-istiod", istiod.endpoint, "--root-cert",
+                                   other_root[0], "--output", out)
+    istiod.stop()
+    assert istiod.endpoint in said(3, "--from-istiod", istiod.endpoint, *root)
+    assert not out.exists()
 
 
 # ---- cert show ----

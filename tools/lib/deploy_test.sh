@@ -15,6 +15,15 @@ if grep -q 'xdsgate.service' "$folder/said"; then
     exit 1
 fi
 
+sed "s|/usr/bin/xdsgate|$PWD/build/release/xdsgate|; /^User=/d; /^Group=/d" \
+    deploy/systemd/xdsgate-cert.service >"$folder/xdsgate-cert.service"
+cp deploy/systemd/xdsgate-cert.timer "$folder/"
+systemd-analyze verify --man=no "$folder/xdsgate-cert.timer" 2>&1 | tee "$folder/said"
+if grep -q 'xdsgate-cert' "$folder/said"; then
+    echo "systemd-analyze verify complains"
+    exit 1
+fi
+
 # Exposure from 0 (good) to 100; network, readable files and its user are what is left.
 systemd-analyze security --no-pager --offline=true --threshold=12 deploy/systemd/xdsgate.service
 

@@ -53,6 +53,7 @@ EVERYTHING = (
     Scenario("the agent gets its certificate", agent.certificate),
     Scenario("serving certificate by the mesh's CA", certs.from_the_cluster,
              columns=(TERMINATE,)),
+    Scenario("cert issue, signed by istiod", certs.from_istiod, columns=(TERMINATE,)),
     Scenario("WorkloadEntry: labels, ports, address", agent.registration),
     Scenario("health True, False, True", agent.health),
     Scenario("health of a WorkloadEntry by hand", agent.health_by_hand),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 from harness import edge
 from harness.lab import Column
@@ -41,3 +42,23 @@ def from_the_cluster(column: Column) -> None:
 
     for path in column.lab.folder.glob("from-*/*"):
         assert re.fullmatch(r"tls\.crt|tls\.key|root-cert\.pem", path.name)
+
+
+def from_istiod(column: Column) -> None:
+    """istiod signs for whoever comes from the address that it trusts, and for nobody else."""
+    lab = column.lab
+    root = lab.edge.folder / "istiod-root.pem"
+    root.write_text((column.vm("client").folder / "etc/certs/root-cert.pem").read_text())
+
+    def ask(source: str, folder: str) -> list[object]:
+        return [IP, "netns", "exec", lab.edge.netns, edge.binary(), "cert", "issue",
+                "--from-istiod", str(lab.site.istiods[0]), "--source", source, "--root-cert", root,
+                "--output", lab.folder / folder]
+
+    run(*ask(lab.site.edge_trusted, "by-istiod"))
+    verify(column, "by-istiod")
+
+    refused = subprocess.run(list(map(str, ask(lab.site.edge_untrusted, "refused"))),
+                             capture_output=True, text=True)
+    assert refused.returncode == 1 and "TRUSTED_GATEWAY_CIDR" in refused.stderr
+    assert not (lab.folder / "refused").exists()
