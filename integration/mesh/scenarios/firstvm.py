@@ -20,6 +20,7 @@ from harness.wait import Stopwatch, until
 
 NUMBER = 30  # last byte of its address
 GROUP = "client"
+CHAIN = "/etc/certs/cert-chain.pem"
 TOKEN_COPY = "/var/lib/xdsgate-bundle/istio-token"  # on its disk
 TOKENS_REFUSED = "xdsgate_tokens_refused_total"
 GRACE_S = 10  # of istiod, until a VM that has left is deleted
@@ -81,6 +82,14 @@ class FirstVM:
             START_S, f"is back (connectedAt after {before or 'never'}) and healthy")
         self.column.note(f"first: {what}", watch())
 
+    def await_certificate(self, other_than: str = "") -> str:
+        """The one that its agent gets; it comes a moment before or after its ADS stream."""
+        chain = self.machine.path(CHAIN)
+        found = until(lambda: (text := chain.read_text()) != other_than and text, 20,
+                      "a new certificate")
+        assert pki.names_of(found) == {f"URI:{self.identity}"}
+        return found
+
     # ---- what time does to it
 
     def expire_token(self) -> None:
@@ -114,9 +123,9 @@ def joins(column: Column) -> None:
     entry = vm.lab.entries.get(vm.entry_name)
     assert entry.spec["address"] == vm.address
     assert entry.annotations["istio.io/autoRegistrationGroup"] == GROUP
-    chain = vm.machine.path("/etc/certs/cert-chain.pem")
-    assert pki.names_of(chain.read_text()) == {f"URI:{vm.identity}"}
-    assert (chain.stat().st_uid, stat.S_IMODE(chain.stat().st_mode)) == (UID, 0o600)
+    vm.await_certificate()
+    status = vm.machine.path(CHAIN).stat()
+    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (UID, 0o600)
 
 
 def reboots(column: Column) -> None:
@@ -133,6 +142,7 @@ def reboots(column: Column) -> None:
     vm.boot()
 
     vm.await_back(before, "back after a reboot")
+    vm.await_certificate()
     token = "/run/secrets/tokens/istio-token"
     assert vm.machine.run("stat", "-c", "%U %a", token) == "istio-proxy 600\n"
     assert vm.machine.run("cat", token) == vm.machine.path(TOKEN_COPY).read_text()
@@ -142,15 +152,14 @@ def token_expired(column: Column) -> None:
     """Rebooted with yesterday's token: its certificate is enough, xdsgate brings a token."""
     vm = first(column)
     before = vm.connected_at
-    chain = vm.machine.path("/etc/certs/cert-chain.pem").read_text()
+    chain = vm.await_certificate()
     vm.machine.power_off()
     vm.expire_token()
 
     vm.boot()
 
     vm.await_back(before, "back with expired token")
-    until(lambda: vm.machine.path("/etc/certs/cert-chain.pem").read_text() != chain, 20,
-          "a new certificate")
+    vm.await_certificate(other_than=chain)
 
 
 def renewed(column: Column) -> None:
@@ -173,7 +182,6 @@ def renewed(column: Column) -> None:
     assert "set aside /etc/certs/cert-chain.pem: it has expired" in said
     assert not any(f"write {path}" in said for path in ("/etc/hosts", "/var/lib/istio"))
     vm.await_back(before, "back with a renewed token")
-    chain = vm.machine.path("/etc/certs/cert-chain.pem").read_text()
-    assert pki.names_of(chain) == {f"URI:{vm.identity}"}
+    vm.await_certificate()
     vm.machine.power_off()
     vm.lab.entries.wait_gone(vm.entry_name, GRACE_S + 20)
