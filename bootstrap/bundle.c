@@ -50,6 +50,11 @@ enum rc bundle_add(struct bundle *b, const char *name, const void *data, size_t 
     return RC_OK;
 }
 
+size_t bundle_token_length(const struct bundle_file *token)
+{
+    return token->n > 0 && token->data[token->n - 1] == '\n' ? token->n - 1 : token->n;
+}
+
 const struct bundle_file *bundle_find(const struct bundle *b, const char *name)
 {
     CHECK_MAGIC(b, BUNDLE_MAGIC);

@@ -45,8 +45,8 @@ static int64_t token_until(const struct bundle *b)
     if (f == NULL) {
         return 0;
     }
-    size_t n = f->n > 0 && f->data[f->n - 1] == '\n' ? f->n - 1 : f->n;
-    return jwt_read_expiry(f->data, n, &until, &why) == RC_OK && until > 0 ? until : 0;
+    enum rc rc = jwt_read_expiry(f->data, bundle_token_length(f), &until, &why);
+    return rc == RC_OK && until > 0 ? until : 0;
 }
 
 static void put_file(struct text *t, const struct bundle_file *f)

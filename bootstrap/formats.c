@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bootstrap/formats_internal.h"
+#include "bootstrap/names.h"
 #include "core/base/file_put.h"
 
 static const char *const names[] = {
@@ -44,22 +45,6 @@ static bool is_known(const char *name)
         }
     }
     return false;
-}
-
-/* A token is one word; a last newline is forgiven, as the agent does. */
-static bool is_one_word(const struct bundle_file *token)
-{
-    size_t n = token->n;
-
-    if (n > 0 && token->data[n - 1] == '\n') {
-        n--;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (token->data[i] <= ' ' || token->data[i] > '~') {
-            return false;
-        }
-    }
-    return n > 0;
 }
 
 static bool has_line(const struct bundle_file *hosts)
@@ -109,7 +94,7 @@ static enum rc check_files(const struct bundle *b, const struct format_opts *o, 
 
     TRY(check_names(b, o, w));
     const struct bundle_file *token = bundle_find(b, BUNDLE_TOKEN);
-    if (token != NULL && !is_one_word(token)) {
+    if (token != NULL && !name_is_word(token->data, bundle_token_length(token))) {
         return why_set(w, BUNDLE_TOKEN ": not one word; was it pasted over several lines?");
     }
     const struct bundle_file *hosts = bundle_find(b, BUNDLE_HOSTS);
@@ -205,6 +190,19 @@ static enum rc make_folder(const char *path, const struct why *w)
     return RC_OK;
 }
 
+/* A bundle that is to have no token would get the old one of this folder. */
+static enum rc check_old_token(const struct bundle *b, const char *folder, const struct why *w)
+{
+    char path[4096];
+    struct stat st;
+
+    (void)snprintf(path, sizeof(path), "%s/" BUNDLE_TOKEN, folder);
+    if (bundle_find(b, BUNDLE_TOKEN) == NULL && lstat(path, &st) == 0) {
+        return why_set(w, "%s: is there from an older bundle; remove it or write elsewhere", path);
+    }
+    return RC_OK;
+}
+
 static enum rc write_dir(const struct bundle *b, const struct format_opts *o, const char *folder,
                          const struct why *w)
 {
@@ -214,6 +212,7 @@ static enum rc write_dir(const struct bundle *b, const struct format_opts *o, co
 
     TRY(check_files(b, o, w));
     TRY(make_folder(folder, w));
+    TRY(check_old_token(b, folder, w));
     for (size_t i = 0; i < b->n; i++) {
         const struct bundle_file *f = &b->files[i];
         int len = snprintf(paths[i], sizeof(paths[i]), "%s/%s", folder, f->name);

@@ -44,6 +44,16 @@ bool name_is_subdomain(const char *name)
     }
 }
 
+bool name_is_word(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] <= ' ' || text[i] > '~') {
+            return false;
+        }
+    }
+    return n > 0;
+}
+
 bool name_is_variable(const char *name)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";

@@ -136,10 +136,8 @@ static enum rc add_token(const char *token, const struct why *w, struct bundle *
     if (n > TOKEN_MAX_BYTES) {
         return why_set(w, "token: it is longer than %d bytes", TOKEN_MAX_BYTES);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (token[i] <= ' ' || token[i] > '~') {
-            return why_set(w, "token: it must be one word, without blanks and newlines inside");
-        }
+    if (!name_is_word(token, n)) {
+        return why_set(w, "token: it must be one word, without blanks and newlines inside");
     }
     return bundle_add(b, BUNDLE_TOKEN, token, n, 0600);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bootstrap/bundle.h"
+#include "bootstrap/names.h"
 #include "bootstrap/verify_internal.h"
 #include "certs/cert_file.h"
 #include "certs/jwt.h"
@@ -178,16 +179,6 @@ static enum rc look_into_token(struct verify *v, const char *token, size_t n)
     return rc == RC_INVALID ? RC_OK : rc;
 }
 
-static bool is_one_word(const char *text, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (text[i] <= ' ' || text[i] > '~') {
-            return false;
-        }
-    }
-    return n > 0;
-}
-
 static enum rc check_token(struct verify *v)
 {
     const struct vfile *f = &v->files[V_TOKEN];
@@ -197,7 +188,7 @@ static enum rc check_token(struct verify *v)
     char buf[32];
 
     v->token_tried = true;
-    if (!is_one_word(f->data, n)) {
+    if (!name_is_word(f->data, n)) {
         verify_add(v->r, VERIFY_BAD, f->what, RENEW,
                    "is not one word; was it pasted over several lines?");
         return RC_OK;

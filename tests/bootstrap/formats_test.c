@@ -338,6 +338,26 @@ static void test_dir__written_twice__files_are_replaced_and_others_stay(void **s
     assert_int_equal(rmdir(folder), 0); /* nothing else is left in it */
 }
 
+static void test_dir__without_a_token_into_a_folder_with_one__refused(void **state)
+{
+    char folder[PATH_BYTES];
+    char token[PATH_BYTES + 16];
+    char why[FORMAT_WHY_BYTES] = "";
+    struct bundle b = make_bundle(state, BUNDLE_TOKEN, NULL);
+    snprintf(folder, sizeof(folder), "%s/out", fixture(state)->dir);
+    snprintf(token, sizeof(token), "%s/" BUNDLE_TOKEN, folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    pki_write_text(token, "of an older bundle");
+
+    enum rc rc = format_write(FORMAT_DIR, &b, &opts, folder, why, sizeof(why));
+
+    bundle_fini(&b);
+    assert_int_equal(rc, RC_INVALID);
+    assert_non_null(strstr(why, "/out/istio-token: is there from an older bundle"));
+    unlink(token);
+    assert_int_equal(rmdir(folder), 0); /* nothing was written */
+}
+
 static void test_write__no_folder_for_it__error_names_the_path(void **state)
 {
     char why[FORMAT_WHY_BYTES] = "";
@@ -367,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_renewal__whole_bundle__says_so),
         cmocka_unit_test(test_renewal__too_little_or_too_much__refused_by_name),
         cmocka_unit_test(test_dir__written_twice__files_are_replaced_and_others_stay),
+        cmocka_unit_test(test_dir__without_a_token_into_a_folder_with_one__refused),
         cmocka_unit_test(test_write__no_folder_for_it__error_names_the_path),
     };
     return cmocka_run_group_tests(tests, ca_fixture_setup, ca_fixture_teardown);
