@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,17 +29,20 @@ static enum rc write_fd(int fd, const struct file_put *f)
         p += n;
         left -= (size_t)n;
     }
-    return fchmod(fd, f->mode) == 0 && fsync(fd) == 0 ? RC_OK : RC_SYSTEM;
+    return RC_OK;
 }
 
-/* An older file's owner stays the owner, as far as we may: who reads a key reads the next one. */
-static void keep_owner(int fd, const char *path)
+/* An older file's owner stays the owner, as far as we may: who reads a key reads the next one. When
+ * its group cannot stay, ours gets no more rights than everybody. Returns the mode. */
+static mode_t keep_owner(int fd, const struct file_put *f)
 {
     struct stat st;
+    bool older = lstat(f->path, &st) == 0 && S_ISREG(st.st_mode);
 
-    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && fchown(fd, st.st_uid, st.st_gid) != 0) {
-        return; /* only root may */
+    if (!older || fchown(fd, st.st_uid, st.st_gid) == 0 || fchown(fd, (uid_t)-1, st.st_gid) == 0) {
+        return f->mode;
     }
+    return f->mode & ~(S_IRWXG & ~(f->mode << 3));
 }
 
 /* Write the new content beside its place. temporary: gets its name; NULL on failure. */
@@ -54,8 +58,11 @@ static enum rc prepare(const struct file_put *f, char **temporary)
         free(name);
         return RC_SYSTEM;
     }
-    keep_owner(fd, f->path);
+    mode_t mode = keep_owner(fd, f);
     enum rc rc = write_fd(fd, f);
+    if (rc == RC_OK && (fchmod(fd, mode) != 0 || fsync(fd) != 0)) {
+        rc = RC_SYSTEM;
+    }
     if (close(fd) != 0 && rc == RC_OK) {
         rc = RC_SYSTEM;
     }

@@ -22,7 +22,8 @@ struct file_put {
 };
 
 /**
- * Put them in place, in this order. A file that is replaced keeps its owner, as far as we may.
+ * Put them in place, in this order. A file that is replaced keeps its owner and group, as far as we
+ * may; where the group cannot stay, ours has the rights of everybody.
  *
  * files    borrowed.
  * n        1 .. FILE_PUT_MAX.

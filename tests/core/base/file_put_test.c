@@ -110,6 +110,31 @@ static void test_file_put__older_file_of_another_owner__stays_theirs(void **stat
     assert_content(f->a, "new", 0600);
 }
 
+static void test_file_put__group_cannot_be_kept__nobody_elses_group_reads_it(void **state)
+{
+    const struct fixture *f = *state;
+    const struct file_put old = {f->a, "old", 3, 0640};
+    const struct file_put fresh[] = {{f->a, "key", 3, 0640}, {f->b, "all", 3, 0644}};
+    size_t failed = 0;
+
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_int_equal(file_put_all(&old, 1, &failed), RC_OK);
+    assert_int_equal(chown(f->a, 0, 4711), 0);
+    assert_int_equal(chown(f->dir, 1234, 1234), 0);
+    assert_int_equal(setegid(1234), 0);
+    assert_int_equal(seteuid(1234), 0);
+
+    enum rc rc = file_put_all(fresh, 2, &failed);
+
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(setegid(0), 0);
+    assert_int_equal(rc, RC_OK);
+    assert_content(f->a, "key", 0600);
+    assert_content(f->b, "all", 0644);
+}
+
 static void test_file_put__link_at_the_place__its_target_is_untouched(void **state)
 {
     const struct fixture *f = *state;
@@ -166,6 +191,7 @@ int main(void)
         PUT_TEST(test_file_put__new_files__have_content_and_mode),
         PUT_TEST(test_file_put__older_files__are_replaced),
         PUT_TEST(test_file_put__older_file_of_another_owner__stays_theirs),
+        PUT_TEST(test_file_put__group_cannot_be_kept__nobody_elses_group_reads_it),
         PUT_TEST(test_file_put__link_at_the_place__its_target_is_untouched),
         PUT_TEST(test_file_put__one_cannot_be_written__none_is_changed),
         PUT_TEST(test_file_put__folder_at_the_place__is_an_error_that_leaves_nothing),
