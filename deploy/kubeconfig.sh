@@ -4,7 +4,12 @@
 # of the secret that deploy/rbac-tokens.yaml makes.
 #   deploy/kubeconfig.sh [SERVER]    SERVER: how the edge host reaches the API server, if not as you do:
 #                                    https://10.0.0.11:6443
+# A file that it is written to gets mode 0600: it holds a token.
 set -eu
+
+if [ -f /dev/stdout ]; then
+    chmod 600 /dev/stdout
+fi
 
 field() {
     kubectl -n xdsgate get secret xdsgate-token -o "go-template={{with .data}}{{index . \"$1\"}}{{end}}"

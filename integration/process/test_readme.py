@@ -141,6 +141,10 @@ def test_xfcc_refused_without_two_addresses(serving: Path, edit: tuple[str, str]
     assert "source_address" in done.stderr or "the two different addresses" in done.stderr
 
 
+def test_kubeconfig__nobody_else_reads_its_token(serving: Path) -> None:
+    assert (serving / "kubeconfig").stat().st_mode & 0o777 == 0o600
+
+
 def test_kubeconfig__without_a_token__refused(serving: Path) -> None:
     done = subprocess.run([ROOT / "deploy/kubeconfig.sh", "https://10.0.0.11:6443"],
                           capture_output=True, text=True,
