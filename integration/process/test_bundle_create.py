@@ -295,6 +295,8 @@ def test_from_files__bad_file__named(files: Files, file: str, text: str, sentenc
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["-o", "x", "-g", "192.0.2.1"], "which WorkloadGroup?"),
+    (["--name", "vm", "--capture-dns", "false", "-o", "x", "-g", "192.0.2.1"],
+     "the WorkloadGroup is named twice: 'false' and --name"),
     (["vm", "-o", "x"], "--gateway IP is missing"),
     (["vm", "-g", "192.0.2.1"], "--output PATH is missing"),
     (["vm", "-o", "x", "-g", "1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5"], "at most 4 addresses"),
