@@ -111,29 +111,31 @@ static const char *what_libcurl_says(const struct kube_call *c, CURLcode code)
     return c->why[0] != '\0' ? c->why : c->k->curl->easy_strerror(code);
 }
 
+/* "not reachable: Connection refused" */
+static void append_reason(const struct kube_call *c, const char *words, const char *problem,
+                          char *text)
+{
+    append(text, words, strlen(words));
+    kube_text_append(text, KUBE_TEXT_BYTES, problem, MESSAGE_MAX_BYTES, c->k->access->token.data);
+}
+
 static void append_problem(const struct kube_call *c, const struct kube_ending *e,
                            const char *problem, char *text)
 {
-    const char *token = c->k->access->token.data;
-
     switch (e->outcome) {
     case KUBE_UNTRUSTED:
-        append(text, "TLS: ", 10);
-        kube_text_append(text, KUBE_TEXT_BYTES, problem, MESSAGE_MAX_BYTES, token);
+        append_reason(c, "TLS: ", problem, text);
         append(text, "; certificate-authority and client-certificate are those of: ", 100);
         append(text, c->k->access->origin, 200);
         break;
     case KUBE_UNREACHABLE:
-        append(text, "not reachable: ", 100);
-        kube_text_append(text, KUBE_TEXT_BYTES, problem, MESSAGE_MAX_BYTES, token);
+        append_reason(c, "not reachable: ", problem, text);
         break;
     case KUBE_TIMEOUT:
-        append(text, "no answer in time: ", 100);
-        kube_text_append(text, KUBE_TEXT_BYTES, problem, MESSAGE_MAX_BYTES, token);
+        append_reason(c, "no answer in time: ", problem, text);
         break;
     case KUBE_BAD_ANSWER:
-        append(text, "bad answer: ", 100);
-        kube_text_append(text, KUBE_TEXT_BYTES, problem, MESSAGE_MAX_BYTES, token);
+        append_reason(c, "bad answer: ", problem, text);
         break;
     case KUBE_NO_MEMORY:
         append(text, "out of memory", 100);
