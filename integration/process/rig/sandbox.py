@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .gateway import BINARY
 from .process import Process, free_port
-from .wait import until
+from .wait import LONG_S, until
 
 PROGRAMS = Path(os.environ.get("XDSGATE_SANDBOX_PROGRAMS") or BINARY.parent)
 GATEWAY_IP = "127.0.0.2"  # where xdsgate connects from, in tests with XFCC
@@ -65,14 +65,14 @@ class Istiod(Controlled):
     def vms(self) -> list[dict]:
         return self.status()["vms"]
 
-    def await_synced(self, n: int) -> list[dict]:
+    def await_synced(self, n: int, within: float = LONG_S) -> list[dict]:
         """Its VMs, once n are registered, healthy and synced."""
         def look() -> list[dict] | None:
             rows = self.vms()
             fine = [r for r in rows if r["entry"] and r["health"] == "True" and r["synced"]]
             return fine if len(fine) == n == len(rows) else None
 
-        return until(look, f"{n} VMs registered, healthy and synced")
+        return until(look, f"{n} VMs registered, healthy and synced", within)
 
 
 class Vms(Controlled):

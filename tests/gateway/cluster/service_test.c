@@ -199,13 +199,14 @@ static void test_service__none__certain_and_says_why(void **state)
 
 static void test_service__what_makes_no_sense__leaves_what_was_there(void **state)
 {
-    static const char *const bad[] = {"{}",
-                                      "7",
-                                      "null",
-                                      "{'metadata': {'name': 'a'}}",
-                                      "{'metadata': {'name': 5}, 'addressType': 'IPv4'}",
-                                      "{'metadata': {'name': 'a'}, 'addressType': 'IPv4',"
-                                      "'endpoints': 7}"};
+    static const char *const bad[] = {
+        "{}",
+        "7",
+        "null",
+        "{'metadata': {'name': 'a'}}",
+        "{'metadata': {'name': 5}, 'addressType': 'IPv4'}",
+        "{'metadata': {'name': 'a'}, 'addressType': 'IPv4', 'endpoints': 7}",
+    };
     struct service *s = follow_pods(*state);
     assert_int_equal(list(s, "[" SLICE("a", "IPv4", POD("10.0.0.1")) "]"), RC_OK);
 
