@@ -74,7 +74,11 @@ struct cert_roots {
     int64_t expiry; /**< when the last of them ends: seconds since 1970 */
 };
 
-/** Add all certificates of a PEM file as trust anchors. As above. */
+/** Add all certificates of a PEM text as trust anchors. As above. */
+enum rc cert_parse_roots(const struct cert_bytes *pem, X509_STORE *store, struct cert_roots *out,
+                         struct cert_error *err) MUST_USE;
+
+/** The same of a file. */
 enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_roots *out,
                         struct cert_error *err) MUST_USE;
 
@@ -147,6 +151,9 @@ struct cert_policy;
 
 /** Copy what is needed of opts. Owned reference; NULL: out of memory. */
 struct cert_policy *cert_policy_new(const struct cert_set_opts *opts);
+
+/** The vm_identities of a ctx with a policy, NULL-terminated; borrowed while ctx lives. */
+const char *const *cert_ctx_vm_identities(const SSL_CTX *ctx);
 
 /** Drop a reference and null the pointer; NULL is allowed. */
 void cert_policy_unref(struct cert_policy **p);

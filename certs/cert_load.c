@@ -287,13 +287,13 @@ static void note_end(const X509 *cert, struct cert_roots *out)
     }
 }
 
-enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_roots *out,
-                        struct cert_error *err)
+enum rc cert_parse_roots(const struct cert_bytes *pem, X509_STORE *store, struct cert_roots *out,
+                         struct cert_error *err)
 {
     STACK_OF(X509) *certs = NULL;
     enum rc rc = RC_OK;
 
-    TRY(cert_load_chain(path, &certs, err));
+    TRY(cert_parse_chain(pem, &certs, err));
     *out = (struct cert_roots){.print = 14695981039346656037u};
     for (int i = 0; i < sk_X509_num(certs) && rc == RC_OK; i++) {
         ERR_clear_error();
@@ -307,5 +307,16 @@ enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_roots *
         }
     }
     sk_X509_pop_free(certs, X509_free);
+    return rc;
+}
+
+enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_roots *out,
+                        struct cert_error *err)
+{
+    struct cert_bytes bytes = {0};
+
+    TRY(cert_bytes_read(path, &bytes, err));
+    enum rc rc = cert_parse_roots(&bytes, store, out, err);
+    cert_bytes_fini(&bytes);
     return rc;
 }

@@ -406,6 +406,12 @@ int64_t cert_set_expiry(const struct cert_set *s)
     return s->expiry;
 }
 
+const char *const *cert_set_vm_identities(const struct cert_set *s)
+{
+    CHECK_MAGIC(s, CERT_SET_MAGIC);
+    return cert_ctx_vm_identities(s->first);
+}
+
 int64_t cert_set_roots_expiry(const struct cert_set *s)
 {
     CHECK_MAGIC(s, CERT_SET_MAGIC);

@@ -21,6 +21,7 @@
 
 #include "core/base/rc.h"
 
+struct cert_bytes;
 struct cert_set;
 struct root_set;
 
@@ -87,6 +88,9 @@ SSL *cert_set_new_ssl(struct cert_set *s);
  */
 const char *cert_set_peer_error(const SSL *ssl);
 
+/** The patterns of who may come in, NULL-terminated; borrowed while s lives. */
+const char *const *cert_set_vm_identities(const struct cert_set *s);
+
 /** When the first serving certificate of the set expires: seconds since 1970. */
 int64_t cert_set_expiry(const struct cert_set *s);
 
@@ -95,6 +99,10 @@ int64_t cert_set_roots_expiry(const struct cert_set *s);
 
 /** Load trust roots for an upstream. Errors as cert_set_load() with CERT_BLAME_ROOTS. */
 enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err) MUST_USE;
+
+/** The same of a PEM text; borrowed during the call. */
+enum rc root_set_parse(const struct cert_bytes *pem, struct root_set **out,
+                       struct cert_error *err) MUST_USE;
 
 /** Give the secrets of connections to fn, as cert_set_opts.on_secret. Before the first SSL. */
 void root_set_on_secret(struct root_set *s, void (*fn)(const SSL *ssl, const char *line));

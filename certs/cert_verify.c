@@ -117,6 +117,14 @@ struct cert_policy *cert_policy_new(const struct cert_set_opts *opts)
     return p;
 }
 
+const char *const *cert_ctx_vm_identities(const SSL_CTX *ctx)
+{
+    const struct cert_policy *policy = SSL_CTX_get_ex_data(ctx, ctx_policy_index);
+
+    CHECK(policy != NULL);
+    return (const char *const *)policy->vm_identities;
+}
+
 void cert_policy_unref(struct cert_policy **pp)
 {
     struct cert_policy *p = *pp;

@@ -21,7 +21,7 @@ struct root_set {
     SSL_CTX *ctx; /* shared (ref) */
 };
 
-static enum rc setup_ctx(SSL_CTX *ctx, const char *file, struct cert_roots *roots,
+static enum rc setup_ctx(SSL_CTX *ctx, const struct cert_bytes *pem, struct cert_roots *roots,
                          struct cert_error *err)
 {
     static const unsigned char h2[] = {2, 'h', '2'};
@@ -30,7 +30,7 @@ static enum rc setup_ctx(SSL_CTX *ctx, const char *file, struct cert_roots *root
     if (store == NULL) {
         return RC_NO_MEMORY;
     }
-    enum rc rc = cert_load_roots(file, store, roots, err);
+    enum rc rc = cert_parse_roots(pem, store, roots, err);
     if (rc == RC_OK) {
         rc = cert_ctx_setup(ctx, store, NULL);
     }
@@ -42,14 +42,14 @@ static enum rc setup_ctx(SSL_CTX *ctx, const char *file, struct cert_roots *root
     return rc;
 }
 
-enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err)
+enum rc root_set_parse(const struct cert_bytes *pem, struct root_set **out, struct cert_error *err)
 {
     *err = (struct cert_error){.blame = CERT_BLAME_ROOTS};
     struct cert_roots roots = {.print = 0};
     ERR_clear_error();
     struct root_set *s = calloc(1, sizeof(*s));
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    enum rc rc = s == NULL || ctx == NULL ? RC_NO_MEMORY : setup_ctx(ctx, file, &roots, err);
+    enum rc rc = s == NULL || ctx == NULL ? RC_NO_MEMORY : setup_ctx(ctx, pem, &roots, err);
 
     if (rc != RC_OK) {
         SSL_CTX_free(ctx);
@@ -60,6 +60,17 @@ enum rc root_set_load(const char *file, struct root_set **out, struct cert_error
     *s = (struct root_set){.magic = ROOT_SET_MAGIC, .refs = 1, .roots = roots, .ctx = ctx};
     *out = s;
     return RC_OK;
+}
+
+enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err)
+{
+    struct cert_bytes bytes = {0};
+
+    *err = (struct cert_error){.blame = CERT_BLAME_ROOTS};
+    TRY(cert_bytes_read(file, &bytes, err));
+    enum rc rc = root_set_parse(&bytes, out, err);
+    cert_bytes_fini(&bytes);
+    return rc;
 }
 
 void root_set_on_secret(struct root_set *s, void (*fn)(const SSL *ssl, const char *line))

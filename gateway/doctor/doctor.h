@@ -6,12 +6,17 @@
 #pragma once
 
 #include <stdbool.h>
-#include <sys/types.h>
+#include <stddef.h>
 
+#include "certs/cert_set.h"
 #include "core/base/rc.h"
+#include "core/net/addr.h"
+#include "gateway/config/config.h"
 #include "gateway/doctor/report.h"
+#include "gateway/upstream/upstream_opts.h"
+#include "kube/kube.h"
 
-struct config;
+/* ---- on a VM: vm.c ---- */
 
 /** The VM that this machine is. */
 struct doctor_vm_opts {
@@ -25,3 +30,68 @@ bool doctor_is_vm(const char *root);
 
 /** Look at this VM: its files, its processes, its way to xdsgate and to the pods. RC_NO_MEMORY. */
 enum rc doctor_vm(const struct doctor_vm_opts *o, struct doctor_report *r) MUST_USE;
+
+/* ---- a gateway's machine: machine.c, certificates.c ---- */
+
+/** Are the addresses of the file those of this machine, and are its ports free? */
+void doctor_machine(const struct config *c, struct doctor_report *r);
+
+/** Will VMs believe what the listeners show, and for how long? path: of the configuration. */
+enum rc doctor_certificates(const struct config *c, const char *path,
+                            struct doctor_report *r) MUST_USE;
+
+/* ---- istiod, from here: upstreams.c ---- */
+
+/** One upstream. All borrowed. */
+struct doctor_upstream {
+    const char *name;
+    const struct upstream_endpoint_name *endpoints;
+    size_t n_endpoints;
+    struct addr source_v4;   /**< ADDR_NONE: the kernel chooses */
+    struct addr source_v6;   /**< ADDR_NONE: the kernel chooses */
+    const char *server_name; /**< NULL, with roots: it is not known what is to answer there */
+    struct root_set *roots;
+    bool asks;   /**< xdsgate opens streams there */
+    bool passes; /**< what VMs write goes there */
+    bool xfcc;   /**< identity: xfcc */
+};
+
+/** Connect to each address of each upstream, as it would be, and ask whom istiod believes there.
+ * Those without roots are asked with the name and the roots of the first that has some.
+ * RC_NO_MEMORY, RC_NO_FILES. */
+enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n, double timeout_s,
+                         struct doctor_report *r) MUST_USE;
+
+/* ---- the cluster ---- */
+
+/** Who looks at it, and at what. All borrowed. */
+struct doctor_cluster {
+    struct kube *gate;           /**< as the daemon does; NULL: it does not */
+    struct kube *look;           /**< may be the same; NULL: nobody looks */
+    const char *gate_name;       /**< what `--kubeconfig` would be, for commands */
+    const char *look_name;       /**< the same */
+    const struct config *config; /**< NULL: none is there */
+    const char *config_path;
+    const char *istio_namespace;
+    const char *revision; /**< NULL: the default one */
+    bool before;
+};
+
+/** The rights of the daemon, and the accounts that it speaks for: rights.c. */
+enum rc doctor_rights(const struct doctor_cluster *c, struct doctor_report *r) MUST_USE;
+
+/** The mesh's roots as its cluster publishes them. *out: shared (ref), or as it was when they
+ * cannot be had, as the report says. RC_NO_MEMORY. */
+enum rc doctor_mesh_roots(const struct doctor_cluster *c, struct doctor_report *r,
+                          struct root_set **out) MUST_USE;
+
+/** What is known of the VMs, and the mesh's roots and name: members.c. */
+enum rc doctor_members(const struct doctor_cluster *c, struct doctor_report *r) MUST_USE;
+
+/** How istiod is deployed: istiod.c. */
+enum rc doctor_istiod(const struct doctor_cluster *c, const struct doctor_upstream *list, size_t n,
+                      struct doctor_report *r) MUST_USE;
+
+/** One VM: a WorkloadEntry or a WorkloadGroup. ns: borrowed; NULL: any that may come in. */
+enum rc doctor_one_vm(const struct doctor_cluster *c, const char *ns, const char *name,
+                      struct doctor_report *r) MUST_USE;

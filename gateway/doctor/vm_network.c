@@ -41,6 +41,7 @@ static const char *cure_of(const struct probe_result *p)
     case PROBE_NOT_BELIEVED:
         return "xdsgate cert show on the gateway says for whom its certificate is, and by which "
                "roots; a new bundle has the mesh's roots";
+    case PROBE_WANTS_CERTIFICATE:
     case PROBE_TLS:
     case PROBE_NO_H2:
         return "is this the port of an xdsgate, 15012?";

@@ -94,8 +94,6 @@ static enum probe_ads_end end_of(const struct call_answer *a)
         return PROBE_ADS_TAKEN;
     case CALL_NOT_GRPC:
         return PROBE_ADS_NOT_ISTIO;
-    case CALL_WANTS_CERTIFICATE:
-        return PROBE_ADS_WANTS_CERTIFICATE;
     case CALL_NO_ANSWER:
         break;
     }

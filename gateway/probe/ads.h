@@ -29,8 +29,7 @@ enum probe_ads_end {
     PROBE_ADS_TAKEN,     /**< authenticated */
     PROBE_ADS_BUSY,      /**< it is not ready, or answers too many others: nothing is known */
     PROBE_ADS_NOT_ISTIO, /**< it does not speak gRPC, or has no ADS */
-    PROBE_ADS_WANTS_CERTIFICATE, /**< it lets nobody in who shows no client certificate */
-    PROBE_ADS_NO_ANSWER,         /**< no connection, or no answer in time: nothing is known */
+    PROBE_ADS_NO_ANSWER, /**< no connection, or no answer in time: nothing is known */
 };
 
 struct probe_ads_result {

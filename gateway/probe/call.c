@@ -244,11 +244,7 @@ static void on_dead(struct h2_session *s, enum end_reason why)
     struct attempt *a = s->user;
     const char *detail = conn_detail(s->conn);
 
-    /* OpenSSL's names of the alerts of TLS 1.3 and 1.2. */
-    bool wants = strstr(detail, "certificate required") != NULL ||
-                 strstr(detail, "alert bad certificate") != NULL;
-    answer(a, wants ? CALL_WANTS_CERTIFICATE : CALL_NO_ANSWER,
-           detail[0] != '\0' ? detail : end_text(why));
+    answer(a, CALL_NO_ANSWER, detail[0] != '\0' ? detail : end_text(why));
     a->h2 = NULL;
 }
 

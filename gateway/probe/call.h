@@ -35,11 +35,10 @@ struct call_request {
 };
 
 enum call_end {
-    CALL_STATUS,            /**< there is a status of gRPC */
-    CALL_MESSAGE,           /**< with first_message: there is a message */
-    CALL_NOT_GRPC,          /**< it answers, but not as gRPC does */
-    CALL_WANTS_CERTIFICATE, /**< it lets nobody in who shows no client certificate */
-    CALL_NO_ANSWER,         /**< no connection, or no answer in time */
+    CALL_STATUS,    /**< there is a status of gRPC */
+    CALL_MESSAGE,   /**< with first_message: there is a message */
+    CALL_NOT_GRPC,  /**< it answers, but not as gRPC does */
+    CALL_NO_ANSWER, /**< no connection, or no answer in time */
 };
 
 struct call_answer {

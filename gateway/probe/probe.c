@@ -22,12 +22,18 @@
 #define FILLERS 8
 #define FILLER_BYTES 200
 
+/** With TLS 1.3 a server refuses who shows no certificate after our side is done. A server of
+ * HTTP/2 speaks first, so something comes soon in any case. */
+#define VERDICT_S 1.0
+
 struct attempt {
     const struct probe_opts *o;
     struct probe_result *r;
     int fd;
     SSL *ssl; /* owned */
     double began;
+    double until;
+    bool was_asked; /* for a client certificate */
 };
 
 static void end_with(struct attempt *a, enum probe_end end, const char *fmt, ...)
@@ -52,7 +58,7 @@ static void end_with(struct attempt *a, enum probe_end end, const char *fmt, ...
 static bool wait_for(const struct attempt *a, short events)
 {
     for (;;) {
-        double left = a->began + a->o->timeout_s - clock_mono();
+        double left = a->until - clock_mono();
         struct pollfd p = {.fd = a->fd, .events = events};
         if (left <= 0) {
             return false;
@@ -141,6 +147,15 @@ static int on_certificate(int ok, X509_STORE_CTX *sctx)
     return ok;
 }
 
+static int on_asked(SSL *ssl, void *arg)
+{
+    struct attempt *a = arg;
+
+    (void)ssl;
+    a->was_asked = true;
+    return 1; /* go on without */
+}
+
 static enum rc make_ssl(struct attempt *a)
 {
     a->ssl = root_set_new_ssl(a->o->roots, a->o->server_name);
@@ -149,8 +164,17 @@ static enum rc make_ssl(struct attempt *a)
         return RC_NO_MEMORY;
     }
     SSL_set_app_data(a->ssl, a);
+    SSL_set_cert_cb(a->ssl, on_asked, a);
     SSL_set_verify(a->ssl, SSL_get_verify_mode(a->ssl), on_certificate);
     return RC_OK;
+}
+
+/* Alerts of servers that want one, by TLS 1.3 and by 1.2 (Go: crypto/tls/handshake_server.go). */
+static bool is_certificate_alert(int reason)
+{
+    return reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED ||
+           reason == SSL_R_SSLV3_ALERT_BAD_CERTIFICATE ||
+           reason == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE;
 }
 
 /* Why the handshake failed. error: of SSL_get_error(). */
@@ -165,11 +189,40 @@ static void explain(struct attempt *a, int error)
     } else if (SSL_get_verify_result(a->ssl) != X509_V_OK) {
         end_with(a, PROBE_NOT_BELIEVED, "%s",
                  X509_verify_cert_error_string(SSL_get_verify_result(a->ssl)));
+    } else if (a->was_asked && is_certificate_alert(ERR_GET_REASON(queued))) {
+        end_with(a, PROBE_WANTS_CERTIFICATE, "%s", text != NULL ? text : "by a TLS alert");
     } else if (error == SSL_ERROR_SYSCALL || error == SSL_ERROR_ZERO_RETURN ||
                ERR_GET_REASON(queued) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
         end_with(a, PROBE_CLOSED, "it closed the connection");
     } else {
         end_with(a, PROBE_TLS, "%s", text != NULL ? text : "unknown reason");
+    }
+}
+
+/* Does it do without our certificate? Silence is no verdict. */
+static void await_verdict(struct attempt *a)
+{
+    double patience = clock_mono() - a->began + VERDICT_S;
+    char byte;
+
+    a->until = a->began + (patience < a->o->timeout_s ? patience : a->o->timeout_s);
+    for (;;) {
+        ERR_clear_error();
+        int n = SSL_peek(a->ssl, &byte, 1);
+        if (n > 0) {
+            return;
+        }
+        if (SSL_get_error(a->ssl, n) != SSL_ERROR_WANT_READ) {
+            break;
+        }
+        if (!wait_for(a, POLLIN)) {
+            return;
+        }
+    }
+    unsigned long queued = ERR_peek_last_error();
+    const char *text = ERR_reason_error_string(queued);
+    if (is_certificate_alert(ERR_GET_REASON(queued))) {
+        end_with(a, PROBE_WANTS_CERTIFICATE, "%s", text != NULL ? text : "by a TLS alert");
     }
 }
 
@@ -194,6 +247,8 @@ static void shake_hands(struct attempt *a)
     }
     if (!root_set_alpn_is_h2(a->ssl)) {
         end_with(a, PROBE_NO_H2, "it does not speak HTTP/2");
+    } else if (a->was_asked) {
+        await_verdict(a);
     }
 }
 
@@ -201,10 +256,11 @@ enum rc probe_run(const struct probe_opts *o, struct probe_result *out)
 {
     struct attempt a = {.o = o, .r = out, .fd = -1, .began = clock_mono()};
 
+    a.until = a.began + o->timeout_s;
     *out = (struct probe_result){.end = PROBE_OK};
     (void)signal(SIGPIPE, SIG_IGN);
     enum rc rc = connect_tcp(&a);
-    if (rc == RC_OK && out->end == PROBE_OK) {
+    if (rc == RC_OK && out->end == PROBE_OK && o->roots != NULL) {
         rc = make_ssl(&a);
         if (rc == RC_OK) {
             shake_hands(&a);

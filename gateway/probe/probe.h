@@ -17,20 +17,21 @@ struct probe_opts {
     const struct addr *peer; /**< borrowed; with its port */
     struct addr source;      /**< to leave from; ADDR_NONE: the kernel chooses */
     const char *server_name; /**< borrowed; what the certificate has to be for */
-    struct root_set *roots;  /**< borrowed */
+    struct root_set *roots;  /**< borrowed; NULL: only TCP is tried */
     double timeout_s;        /**< for the whole attempt */
     bool large;              /**< a ClientHello of more than one packet, as agents send it */
 };
 
 enum probe_end {
     PROBE_OK,
-    PROBE_NO_SOURCE,     /**< the source is no address of this machine */
-    PROBE_NO_CONNECTION, /**< refused, no route, or no answer at all */
-    PROBE_NO_ANSWER,     /**< connected, but the handshake does not get on */
-    PROBE_CLOSED,        /**< the peer closed the connection during the handshake */
-    PROBE_NOT_BELIEVED,  /**< its certificate is not valid for this name and these roots */
-    PROBE_TLS,           /**< the handshake failed for another reason */
-    PROBE_NO_H2,         /**< it speaks TLS, but not HTTP/2 */
+    PROBE_NO_SOURCE,         /**< the source is no address of this machine */
+    PROBE_NO_CONNECTION,     /**< refused, no route, or no answer at all */
+    PROBE_NO_ANSWER,         /**< connected, but the handshake does not get on */
+    PROBE_CLOSED,            /**< the peer closed the connection during the handshake */
+    PROBE_NOT_BELIEVED,      /**< its certificate is not valid for this name and these roots */
+    PROBE_WANTS_CERTIFICATE, /**< it lets nobody in who shows no client certificate */
+    PROBE_TLS,               /**< the handshake failed for another reason */
+    PROBE_NO_H2,             /**< it speaks TLS, but not HTTP/2 */
 };
 
 struct probe_result {

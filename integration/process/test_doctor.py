@@ -1,403 +1,748 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`xdsgate doctor`: each cause is made, and its sentence is read. Needs root."""
+"""`xdsgate doctor` on a gateway, and before there is one: each cause is made, and its sentence is
+read. Addresses are those of a network of the test's own, because istiod trusts loopback. Needs
+root."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
+from conftest import Rig
+from rig.doctor import (CAUSES, ISTIO, RBAC, SYSTEM, Cluster, Said, binding, doctor, entry, group)
 from rig.gateway import BINARY, ROOT
-from rig.pki import SERVER_NAME, issue
-from rig.vm_image import GID, UID, VmImage
-from test_bundle_verify import (ADDRESS, PORT, Mesh, bundle, loses_large_packets, mesh, network,
-                                serve, tls, token, vm)
+from rig.http2 import ACK, END_HEADERS, END_STREAM, HEADERS, SETTINGS, frame, header_block
+from rig.netns import few_ports
+from rig.pki import SERVER_NAME, Pair, issue, openssl
+from rig.sandbox import PROGRAMS, Istiod
+from rig.process import Process
 
-CAUSES = {row[0]: row[1:] for row in re.findall(
-    r'CAUSE\(\w+, "([a-z-]+)", (BAD|WARN),\s*((?:"(?:\\.|[^"\\])*"\s*)+),',
-    (ROOT / "gateway/doctor/causes.def").read_text())}
-
-
-# ---- what the command says ----
-
-@dataclass(frozen=True)
-class Said:
-    """The answer of one run, as -o json gives it."""
-    code: int
-    findings: list[dict]
-    looked_at: list[str]
-    not_looked_at: list[str]
-
-    def ids(self) -> set[str]:
-        return {row["id"] for row in self.findings}
-
-    def has(self, cause: str, text: str, command: str = "", level: str = "bad") -> dict:
-        """One finding of this cause says this; the table knows it."""
-        assert cause in CAUSES
-        rows = [row for row in self.findings if row["id"] == cause and text in row["text"]]
-        assert rows, f"no {cause} with {text!r}: {self.findings}"
-        assert command in rows[0]["command"]
-        assert rows[0]["command"]
-        assert rows[0]["level"] == level
-        assert self.code in (1, 3)
-        return rows[0]
-
-
-def said_by(done: subprocess.CompletedProcess[str]) -> Said:
-    assert done.returncode in (0, 1, 3), done.stdout + done.stderr
-    assert done.stderr == ""
-    answer = json.loads(done.stdout)
-    assert (done.returncode == 0) == (answer["findings"] == []) or done.returncode == 3
-    for row in answer["findings"]:
-        assert set(row) == {"id", "level", "text", "command"}
-        assert not re.search(r"\{[1-6]\}", row["text"] + row["command"])
-    return Said(done.returncode, answer["findings"], answer["looked_at"], answer["not_looked_at"])
-
-
-def doctor(*options: object) -> Said:
-    return said_by(subprocess.run([BINARY, "doctor", "-o", "json", "--timeout", "2s",
-                                   *map(str, options)], text=True, capture_output=True, timeout=60,
-                                  check=False))
+ISTIOD, TRUSTED, OTHER, EDGE = "10.77.0.1", "10.77.0.2", "10.77.0.3", "10.77.0.4"
+PORT = 15012
 
 
 # ---- the table ----
 
 def test_causes__each__is_made_by_a_test_and_has_its_row_in_the_manual() -> None:
-    tests = [Path(__file__).read_text(),
-             *(path.read_text() for path in (ROOT / "integration/mesh/scenarios").glob("*.py"))]
+    tests = [path.read_text() for path in [*Path(__file__).parent.glob("test_doctor*.py"),
+                                           *(ROOT / "integration/mesh/scenarios").glob("*.py")]]
     manual = (ROOT / "docs/doctor.md").read_text()
 
-    assert len(CAUSES) >= 20
+    assert len(CAUSES) >= 60
     for cause in CAUSES:
-        assert any(re.search(rf'\.has\(\s*"{cause}"', text) for text in tests), f"no test of {cause}"
-        assert re.search(rf"^\|.*`{cause}`.*\|.+\|$", manual, re.M), f"{cause} has no row"
-
-
-# ---- on a VM ----
-
-def on_vm(vm: VmImage, *options: str) -> Said:
-    return said_by(vm.enter("xdsgate", "doctor", "-o", "json", "--timeout", "1s", *options))
-
-
-def test_vm__installed_by_the_script__only_the_agent_is_missing(
-        vm: VmImage, mesh: Mesh, network: None, serve: Callable[..., None]) -> None:
-    pair = mesh.pair()
-    serve(lambda connection: tls(connection, pair))
-
-    said = on_vm(vm)
-
-    said.has("vm-agent", "Istio's agent does not run", "systemctl restart istio")
-    assert said.ids() == {"vm-agent"}
-    assert any("answers with a certificate that is believed" in text for text in said.looked_at)
-    assert any("the way to the pods" in text for text in said.not_looked_at)
-
-
-def test_vm__for_people__a_line_each_and_the_command_below(vm: VmImage) -> None:
-    (vm.root / "run/secrets/tokens/istio-token").unlink()
-
-    done = vm.enter("xdsgate", "doctor", "--no-network")
-
-    assert done.returncode == 1
-    assert done.stdout.startswith(
-        "bad      vm-credentials: neither a token nor a certificate says who this VM is\n"
-        "         -> xdsgate bundle renew makes a new token\n")
-    assert "\nlooked at: the files of the bundle\n" in done.stdout
-
-
-def test_machine_that_is_no_vm__usage(tmp_path: Path) -> None:
-    done = subprocess.run([BINARY, "doctor", "--root", tmp_path], text=True, capture_output=True,
-                          check=False)
-
-    assert done.returncode == 2
-    assert "this is no VM" in done.stderr
-
-
-TOKEN = "run/secrets/tokens/istio-token"
-
-
-def test_vm_token__expired__said(vm: VmImage) -> None:
-    (vm.root / TOKEN).write_text(token(-7200))
-
-    said = on_vm(vm, "--no-network")
-
-    said.has("vm-token", "ran out 2 h ago", "bundle renew")
-    said.has("vm-credentials", "neither a token nor a certificate", "bundle renew")
-
-
-def test_vm_token__pasted_over_several_lines__said(vm: VmImage) -> None:
-    text = (vm.root / TOKEN).read_text()
-    (vm.root / TOKEN).write_text(text[:70] + "\n" + text[70:])
-
-    said = on_vm(vm, "--no-network")
-
-    said.has("vm-token", "was it pasted over several lines", "bundle renew")
-    assert text[30:60] not in json.dumps(said.findings)
-
-
-def test_vm_token__gone_with_a_reboot__warned_before(vm: VmImage) -> None:
-    (vm.root / "etc/tmpfiles.d/xdsgate-bundle.conf").unlink()
-
-    on_vm(vm, "--no-network").has("vm-token", "is gone after a reboot", level="warning")
-
-
-def agent_certificate(vm: VmImage, mesh: Mesh, days: int, account: str = "web") -> None:
-    pair = issue(mesh.folder, "agent", mesh.root, mesh.key, days=days,
-                 names=f"URI:spiffe://cluster.local/ns/vms/sa/{account}")
-    for source, name in [(pair.certificate, "cert-chain.pem"), (pair.private_key, "key.pem")]:
-        shutil.copy(source, vm.root / "etc/certs" / name)
-        (vm.root / "etc/certs" / name).chmod(0o600)
-        shutil.chown(vm.root / "etc/certs" / name, UID, GID)
-
-
-def test_vm_certificate__expired_as_the_token__nothing_says_who_it_is(vm: VmImage,
-                                                                      mesh: Mesh) -> None:
-    agent_certificate(vm, mesh, -1)
-    (vm.root / TOKEN).write_text(token(-7200))
-
-    said = on_vm(vm, "--no-network")
-
-    said.has("vm-certificate", "expired", "bundle renew", "warning")
-    said.has("vm-credentials", "neither a token nor a certificate")
-
-
-def test_vm_certificate__of_another_account__said(vm: VmImage, mesh: Mesh) -> None:
-    agent_certificate(vm, mesh, 1, "other")
-
-    on_vm(vm, "--no-network").has("vm-certificate", "ns/vms/sa/other", "restart the agent")
-
-
-def test_vm_key__of_another_certificate__said(vm: VmImage, mesh: Mesh) -> None:
-    agent_certificate(vm, mesh, 1)
-    shutil.copy(mesh.key, vm.root / "etc/certs/key.pem")
-    shutil.chown(vm.root / "etc/certs/key.pem", UID, GID)
-
-    on_vm(vm, "--no-network").has("vm-key", "is not the key of /etc/certs/cert-chain.pem")
-
-
-def test_vm_root__missing__said(vm: VmImage) -> None:
-    (vm.root / "etc/certs/root-cert.pem").unlink()
-
-    on_vm(vm, "--no-network").has("vm-root", "is missing", "run the bundle's script again")
-
-
-def test_vm_hosts__no_line__said(vm: VmImage, network: None) -> None:
-    (vm.root / "etc/hosts").write_text("127.0.0.1 localhost\n")
-
-    said = on_vm(vm)
-
-    said.has("vm-hosts", f"has no line for {SERVER_NAME}", level="warning")
-    said.has("vm-name", f"{SERVER_NAME} is not known", "/etc/hosts")
-
-
-def test_vm_cluster_env__says_another_cluster_than_mesh__said(vm: VmImage) -> None:
-    (vm.root / "var/lib/istio/config/mesh").write_text(
-        f"defaultConfig:\n  discoveryAddress: {SERVER_NAME}:{PORT}\n"
-        "  proxyMetadata:\n    ISTIO_META_CLUSTER_ID: one\n")
-    with (vm.root / "var/lib/istio/envoy/cluster.env").open("a") as file:
-        file.write("ISTIO_META_CLUSTER_ID='two'\n")
-
-    on_vm(vm, "--no-network").has("vm-cluster-env", "ISTIO_META_CLUSTER_ID is not what")
-
-
-def test_vm_mesh__no_yaml__said(vm: VmImage) -> None:
-    (vm.root / "var/lib/istio/config/mesh").write_text("defaultConfig: [\n")
-
-    on_vm(vm, "--no-network").has("vm-mesh", "line 2", "bundle create")
-
-
-def test_vm_certs_folder__not_the_agents__said(vm: VmImage) -> None:
-    shutil.chown(vm.root / "etc/certs", 0, 0)
-
-    on_vm(vm, "--no-network").has("vm-certs-folder", "cannot write its certificate there", "chown")
-
-
-def test_vm_user__missing__said(vm: VmImage) -> None:
-    (vm.root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
-
-    on_vm(vm, "--no-network").has("vm-user", "there is no such user", "sidecar package")
-
-
-def test_vm_other__copy_of_the_token_for_all_to_read__said(vm: VmImage) -> None:
-    (vm.root / "etc/tmpfiles.d/xdsgate-bundle.conf").chmod(0o666)
-
-    on_vm(vm, "--no-network").has("vm-other", "others may write it", "chmod")
-
-
-def test_vm_network__nobody_answers__said(vm: VmImage, network: None) -> None:
-    on_vm(vm).has("vm-network", f"{ADDRESS}:{PORT} ({SERVER_NAME}): connection refused",
-                  "is xdsgate running there")
-
-
-def test_vm_network__certificate_of_another_name__said(vm: VmImage, mesh: Mesh, network: None,
-                                                       serve: Callable[..., None]) -> None:
-    pair = issue(mesh.folder, "canary", mesh.root, mesh.key,
-                 names="DNS:istiod-canary.istio-system.svc")
-    serve(lambda connection: tls(connection, pair))
-
-    on_vm(vm).has("vm-network", "hostname mismatch", "xdsgate cert show")
-
-
-def test_vm_mtu__large_packets_are_lost__said(vm: VmImage, mesh: Mesh, network: None,
-                                              serve: Callable[..., None]) -> None:
-    pair = mesh.pair()
-    serve(lambda connection: loses_large_packets(connection, pair))
-
-    on_vm(vm).has("vm-mtu", "large packets to", "ip link set dev")
-
-
-def test_vm_clock__server_is_from_tomorrow__said(vm: VmImage, mesh: Mesh, network: None,
-                                                 serve: Callable[..., None]) -> None:
-    pair = mesh.from_tomorrow()
-    serve(lambda connection: tls(connection, pair))
-
-    on_vm(vm).has("vm-clock", "this machine's clock is behind", "timedatectl")
-
-
-@pytest.mark.parametrize("address", ["169.254.7.7", "127.0.0.1", "fe80::1"])
-def test_vm_address__that_nobody_reaches__said(vm: VmImage, address: str) -> None:
-    (vm.root / "var/lib/istio/envoy/sidecar.env").write_text(f"ISTIO_SVC_IP={address}\n")
-
-    on_vm(vm, "--no-network").has(
-        "vm-address", f"/var/lib/istio/envoy/sidecar.env tells the mesh the address {address}",
-        "ISTIO_SVC_IP=ADDRESS")
-
-
-def test_vm_address__first_of_the_machine_is_link_local__said(vm: VmImage, network: None) -> None:
-    for command in (["link", "add", "d0", "type", "veth", "peer", "name", "d1"],
-                    ["addr", "add", "169.254.9.9/16", "dev", "d0"], ["link", "set", "d0", "up"]):
-        subprocess.run(["ip", *command], check=True)
-
-    on_vm(vm, "--no-network").has("vm-address", "tells the mesh the address 169.254.9.9")
-
-
-def test_vm_address__of_another_machine__warned_but_not_behind_nat(vm: VmImage) -> None:
-    env = vm.root / "var/lib/istio/envoy/cluster.env"
-    with env.open("a") as file:
-        file.write("ISTIO_SVC_IP='192.0.2.77'\n")
-    on_vm(vm, "--no-network").has("vm-address-moved", "192.0.2.77, which is none of this machine",
-                                  "ip -brief addr", "warning")
-
-    with env.open("a") as file:
-        file.write("REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION='true'\n")
-    assert "vm-address-moved" not in on_vm(vm, "--no-network").ids()
-
-
-def test_vm_folder__emptied_by_a_reboot__said(vm: VmImage) -> None:
-    shutil.rmtree(vm.root / "run/secrets")
-
-    said = on_vm(vm, "--no-network")
-
-    said.has("vm-folder", "/var/run/secrets is not there", "systemd-tmpfiles --create")
-    said.has("vm-folder", "/var/run/secrets/tokens is not there")
-
-
-def test_vm_socket__left_by_an_older_agent__said_and_one_in_use_not(
-        vm: VmImage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(vm.root / "var/lib/istio/proxy")  # a socket's path is short
-    with socket.socket(socket.AF_UNIX) as stale, socket.socket(socket.AF_UNIX) as used:
-        stale.bind("XDS")
-        used.bind("SDS")
-        used.listen()
-        stale.close()
-        said = on_vm(vm, "--no-network")
-
-    said.has("vm-socket", "/etc/istio/proxy/XDS", "rm /etc/istio/proxy/XDS", "warning")
-    assert "proxy/SDS" not in json.dumps(said.findings)
-
-
-PROCESSES = """
-set -e
-mkfifo /tmp/never
-sleep 60 >/tmp/never 2>&1 &
-trap "kill $!" EXIT
-mkdir -p /opt && cp /bin/dash /opt/envoy && cp /bin/dash /opt/pilot-agent
-/opt/envoy -c 'read x' -c /etc/istio/proxy/envoy-rev.json </tmp/never &
-/opt/envoy -c 'read x' -c /etc/my/own.yaml </tmp/never &
-/opt/pilot-agent -c '/opt/envoy -c "read x" -c istio/proxy/envoy-rev.json; :' </tmp/never &
-agent=$!
-while ! grep -qs '[0-9]' /proc/$agent/task/$agent/children; do :; done
-xdsgate doctor --no-network -o json || [ $? = 1 ]
-"""
-
-
-def test_vm_envoy__whose_agent_is_gone__said_and_no_other(vm: VmImage) -> None:
-    done = vm.enter("sh", "-c", PROCESSES)
-
-    answer = json.loads(done.stdout)
-    [row] = answer["findings"]
-    said = Said(1, answer["findings"], [], [])
-    said.has("vm-envoy", "an Envoy whose agent has ended", f"kill {row['text'].split()[1][:-1]}")
-
-
-def test_vm_port__taken_by_another_program__said(vm: VmImage, network: None) -> None:
-    with socket.create_server(("127.0.0.1", 15021)):
-        said = on_vm(vm, "--no-network")
-
-    said.has("vm-port", "listens on port 15021, which Istio's Envoy needs", "ss -ltnp")
-
-
-class Envoy:
-    """An admin page that says where the pods are, chunk by chunk."""
-
-    def __init__(self, clusters: str) -> None:
-        page = clusters.encode()
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                assert self.path == "/clusters"
-                self.send_response(200)
-                self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
-                for at in range(0, len(page), 7):
-                    part = page[at:at + 7]
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
-                self.wfile.write(b"0\r\n\r\n")
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 15000), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        assert any(re.search(rf'\.has\(\s*"{cause}"', text) for text in tests), f"no test: {cause}"
+        assert re.search(rf"^\|.*`{cause}`.*\|.+\|$", manual, re.M), f"no row: {cause}"
+
+
+# ---- a site ----
+
+class Remote(Istiod):
+    """A sandbox istiod at an address that is not loopback."""
+
+    def __init__(self, folder: Path, *options: object) -> None:
+        self.dir = folder
+        self.control = folder / "istiod.sock"
+        self.endpoint = f"{ISTIOD}:{PORT}"
+        self.process = Process(
+            "sandbox istiod",
+            [PROGRAMS / "xdsgate-sandbox-istiod", "--dir", folder, "--listen", self.endpoint,
+             "--control", self.control, *map(str, options)], folder / "istiod.log")
+        self.process.await_control(self.control)
+
+
+class Site:
+    """What a gateway has: an istiod, addresses, a configuration, a cluster."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.home = rig.folder / "site"
+        shutil.copytree(rig.authority, self.home)
+        self.root = self.home / "root-cert.pem"
+        self.file = rig.folder / "xdsgate.yaml"
+        self.fakes: list[FakeIstiod] = []
+        self.api: Cluster | None = None
+        self.config = self.base()
+
+    def base(self) -> dict:
+        """xfcc for terminated VMs, passthrough for the others."""
+        tls = {"server_name": SERVER_NAME, "roots": [str(self.root)]}
+        return {
+            "version": 1, "trust_domain": "cluster.local",
+            "listeners": [{
+                "name": "istiod", "bind": [f"{EDGE}:{PORT}"],
+                "tls": {"certificates": [{"certificate": str(self.home / "xdsgate.crt"),
+                                          "private_key": str(self.home / "xdsgate.key")}],
+                        "client_roots": [str(self.root)]},
+                "vm_identities": ["ns/vms/sa/vm"],
+                "routes": [{"sni": [SERVER_NAME], "mode": "terminate", "upstream": "istiod"},
+                           {"sni": ["*"], "mode": "passthrough", "upstream": "raw"}]}],
+            "upstreams": [
+                {"name": "istiod", "endpoints": [f"{ISTIOD}:{PORT}"], "tls": tls,
+                 "identity": "xfcc", "source_address": [TRUSTED]},
+                {"name": "raw", "endpoints": [f"{ISTIOD}:{PORT}"], "source_address": [OTHER]}]}
+
+    def upstream(self, i: int = 0) -> dict:
+        return self.config["upstreams"][i]
+
+    def istiod(self, *cidrs: str) -> Remote:
+        options = [part for cidr in cidrs for part in ("--trusted-gateway-cidr", cidr)]
+        istiod = Remote(self.home, *options)
+        self.rig.istiods.append(istiod)
+        return istiod
+
+    def fake(self, fields: dict[str, str] | None, **tls: object) -> None:
+        self.fakes.append(FakeIstiod(self.serving(), fields, **tls))
+
+    def serving(self) -> Pair:
+        return Pair(self.home / "istiod.crt", self.home / "istiod.key")
+
+    def pair(self, name: str, **how: object) -> Pair:
+        return issue(self.home, name, self.root, self.home / "root-key.pem", **how)
+
+    def serve_with(self, pair: Pair) -> None:
+        self.config["listeners"][0]["tls"]["certificates"] = [
+            {"certificate": str(pair.certificate), "private_key": str(pair.private_key)}]
+
+    def token(self) -> "Site":
+        """identity: token instead, and no second way."""
+        del self.config["upstreams"][1], self.config["listeners"][0]["routes"][1]
+        del self.upstream()["source_address"]
+        self.upstream()["identity"] = "token"
+        self.config["kubernetes"] = {"kubeconfig": str(self.cluster().kubeconfig())}
+        return self
+
+    def cluster(self) -> Cluster:
+        if self.api is None:
+            self.api = Cluster(self.rig.folder, self.home / "token-key.pem")
+        return self.api
+
+    def doctor(self, *options: object) -> Said:
+        self.file.write_text(yaml.safe_dump(self.config))
+        return doctor("--config", self.file, *options)
+
+    def look(self, *options: object) -> Said:
+        """By somebody who may read the cluster; nothing but that is connected to."""
+        return self.doctor("--no-network", "--kubeconfig", self.cluster().kubeconfig("admin"),
+                           *options)
+
+
+class FakeIstiod:
+    """Answers each call of HTTP/2 with these fields; with None never."""
+
+    def __init__(self, pair: Pair, fields: dict[str, str] | None, alpn: str = "h2",
+                 client_root: Path | None = None) -> None:
+        self.fields = fields
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(pair.certificate, pair.private_key)
+        self.context.set_alpn_protocols([alpn])
+        if client_root:
+            self.context.load_verify_locations(client_root)
+            self.context.verify_mode = ssl.CERT_REQUIRED
+        self.listener = socket.create_server((ISTIOD, PORT))
+        self.threads = [threading.Thread(target=self.serve, daemon=True)]
+        self.threads[0].start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.threads.append(threading.Thread(target=self.one, args=(connection,), daemon=True))
+            self.threads[-1].start()
+
+    def one(self, connection: socket.socket) -> None:
+        connection.settimeout(30)
+        try:
+            with self.context.wrap_socket(connection, server_side=True) as tls:
+                self.talk(tls)
+        except OSError:
+            pass
+
+    def talk(self, tls: ssl.SSLSocket) -> None:
+        buffer = b""
+        tls.sendall(frame(SETTINGS, 0, 0))
+        while part := tls.recv(65536):
+            buffer = (buffer + part).removeprefix(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            while len(buffer) >= 9 and len(buffer) >= 9 + int.from_bytes(buffer[:3], "big"):
+                kind, flags = buffer[3], buffer[4]
+                stream = int.from_bytes(buffer[5:9], "big")
+                buffer = buffer[9 + int.from_bytes(buffer[:3], "big"):]
+                if kind == SETTINGS and not flags & ACK:
+                    tls.sendall(frame(SETTINGS, ACK, 0))
+                if kind == HEADERS and self.fields is not None:
+                    tls.sendall(frame(HEADERS, END_HEADERS | END_STREAM, stream,
+                                      header_block(self.fields.items())))
 
     def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
 
 
 @pytest.fixture
-def envoy(network: None) -> Iterator[Callable[[str], None]]:
-    running: list[Envoy] = []
-    yield lambda clusters: running.append(Envoy(clusters))
-    for one in running:
-        one.stop()
+def site(rig: Rig) -> Iterator[Site]:
+    with few_ports(20000, 30000):
+        for address in [ISTIOD, TRUSTED, OTHER, EDGE]:
+            subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
+        site = Site(rig)
+        yield site
+        for fake in site.fakes:
+            fake.stop()
+        if site.api:
+            site.api.stop()
+        rig.kill_all()
 
 
-def test_vm_pods__no_route__said(vm: VmImage, envoy: Callable[[str], None]) -> None:
-    envoy("outbound|80||web.shop.svc.cluster.local::10.44.0.7:8080::cx_active::0\n"
-          "outbound|80||web.shop.svc.cluster.local::10.44.0.7:8080::rq_total::0\n"
-          "outbound|80||db.shop.svc.cluster.local::[fd44::7]:8080::health_flags::healthy\n"
-          "inbound|8080||::127.0.0.1:8080::cx_active::0\n")
-
-    on_vm(vm).has("vm-pods", "none of 2 addresses that Envoy sends requests to can be reached, the "
-                  "last one fd44::7: no route to the peer", "ip route get fd44::7")
+def grpc(status: int, text: str = "") -> dict[str, str]:
+    return {":status": "200", "content-type": "application/grpc", "grpc-status": str(status),
+            "grpc-message": text}
 
 
-def test_vm_pods__one_refuses__there_is_a_way(vm: VmImage, envoy: Callable[[str], None]) -> None:
-    envoy(f"outbound|80||web.shop.svc.cluster.local::10.44.0.7:8080::cx_active::0\n"
-          f"outbound|80||db.shop.svc.cluster.local::{ADDRESS}:8080::cx_active::0\n")
+# ---- the command ----
 
-    said = on_vm(vm)
+def test_doctor__all_is_well__exit_0_and_what_was_looked_at(site: Site) -> None:
+    site.istiod(f"{TRUSTED}/32")
 
-    assert "vm-pods" not in said.ids()
-    assert f"the way to {ADDRESS}, where Envoy sends requests" in said.looked_at
+    said = site.doctor()
+
+    assert said.findings == []
+    assert said.code == 0
+    assert said.looks(f"upstream istiod: it believes x-forwarded-client-cert from {TRUSTED}")
+    assert said.looks(f"upstream raw: it does not believe x-forwarded-client-cert from {OTHER}")
+    assert said.looks("the certificates of listener istiod")
+    assert said.skips("--kubeconfig names somebody who may read them")
+    assert site.rig.istiods[-1].status()["vms"] == []
+
+
+def test_doctor__for_people__nothing_found(site: Site) -> None:
+    site.istiod(f"{TRUSTED}/32")
+    site.file.write_text(yaml.safe_dump(site.config))
+
+    done = subprocess.run([BINARY, "doctor", "--config", site.file], text=True, check=False,
+                          capture_output=True)
+
+    assert done.returncode == 0
+    assert done.stdout.endswith("\nnothing found\n")
+
+
+@pytest.mark.parametrize(("options", "text"), [
+    (["web"], "which namespace"),
+    (["--vm", "--before"], "--vm is about this machine"),
+    (["--endpoints", "a:1"], "--endpoints goes with --before"),
+    (["--before", "--endpoints", "a"], "'a' is no HOST:PORT"),
+    (["--before", "--endpoints", "::1:80"], "'::1:80' is no HOST:PORT"),
+    (["--before", "--endpoints", "a:99999"], "is no HOST:PORT"),
+    (["--before", "--endpoints", "a:1", "--source", "x"], "'x' is no IP address"),
+    (["--before", "--endpoints", "a:1", "--roots", "/nowhere"], "--roots: /nowhere"),
+    (["--config", "/nowhere", "--kubeconfig", "/nowhere"], "/nowhere"),
+])
+def test_doctor__usage(options: list[str], text: str) -> None:
+    done = subprocess.run([BINARY, "doctor", *options], text=True, capture_output=True, check=False)
+
+    assert done.returncode == 2
+    assert text in done.stderr + done.stdout
+
+
+# ---- the configuration, and this machine ----
+
+def test_configuration__refused__said(site: Site) -> None:
+    site.config["listeners"][0]["routes"][0]["upstream"] = "nobody"
+
+    said = site.doctor()
+
+    said.has("configuration", "nobody", f"xdsgate check --config {site.file}")
+    assert said.code == 2
+
+
+def test_source__not_of_this_machine__said(site: Site) -> None:
+    site.istiod(f"{TRUSTED}/32")
+    site.upstream()["source_address"] = ["10.77.9.9"]
+
+    said = site.doctor()
+
+    said.has("source-not-local", "upstream istiod is to leave from 10.77.9.9", "ip addr add")
+    assert said.skips("10.77.9.9 is no address of this machine")
+
+
+def test_bind__not_of_this_machine__said(site: Site) -> None:
+    site.config["listeners"][0]["bind"] = [f"10.77.9.9:{PORT}"]
+
+    site.doctor("--no-network").has("bind-not-local", "10.77.9.9, which is no address", "ip addr")
+
+
+def test_port__of_another_program__said(site: Site) -> None:
+    with socket.create_server((EDGE, PORT)):
+        said = site.doctor("--no-network")
+
+    said.has("port-in-use", f"listener istiod cannot listen on {EDGE}:{PORT}: ",
+             f"ss -ltnp 'sport = :{PORT}'")
+
+
+def test_port__of_xdsgate__fine(site: Site) -> None:
+    site.istiod(f"{TRUSTED}/32")
+    config = {key: value for key, value in site.config.items() if key != "version"}
+    site.rig.gateway(config)
+
+    said = site.doctor()
+
+    site.rig.leave()
+    assert site.rig.gateways[0].stop() == 0
+    site.rig.gateways.clear()
+    assert said.findings == []
+
+
+def test_serving__not_for_the_name_of_a_route__said(site: Site) -> None:
+    site.config["listeners"][0]["routes"][0]["sni"] = ["istiod-canary.istio-system.svc", "*.svc"]
+
+    said = site.doctor("--no-network")
+
+    said.has("serving-name", "asked for istiod-canary.istio-system.svc",
+             "--name istiod-canary.istio-system.svc")
+    assert len(said.findings) == 1
+
+
+def test_serving__any_name__istiods_usual_one_counts(site: Site) -> None:
+    del site.config["upstreams"][1], site.config["listeners"][0]["routes"][1]
+    site.config["listeners"][0]["routes"][0]["sni"] = ["*"]
+    site.serve_with(site.pair("private", names="DNS:gate.example.com,DNS:*.istio-system.svc"))
+    assert site.doctor("--no-network").findings[0]["id"] == "serving-ends"
+
+    site.serve_with(site.pair("private", names="DNS:gate.example.com"))
+    site.doctor("--no-network").has("serving-name", SERVER_NAME)
+
+
+def test_serving__by_another_root__warned(site: Site, other_root: tuple[Path, Path]) -> None:
+    site.serve_with(issue(site.home, "other", *other_root, days=90))
+
+    said = site.doctor("--no-network")
+
+    said.has("serving-root", f"{site.root} does not vouch for {site.home}/other.crt",
+             f"xdsgate cert show {site.home}/other.crt", "warning")
+
+
+def test_serving__near_its_end__warned(site: Site) -> None:
+    site.serve_with(site.pair("short", days=9))
+
+    row = site.doctor("--no-network").has("serving-ends", f"{site.home}/short.crt of listener "
+                                          "istiod expires in ", f"--renew --output {site.home}",
+                                          "warning")
+    assert re.search("in [89] days$", row["text"])
+
+
+def test_roots__near_their_end__warned(site: Site, other_root: tuple[Path, Path]) -> None:
+    site.upstream()["tls"]["roots"] = [str(other_root[0])]
+
+    site.doctor("--no-network").has("roots-end", "the roots of upstream istiod expire in 2",
+                                    "xdsgate cert show --config", "warning")
+
+
+# ---- istiod, from here ----
+
+def test_upstream__unknown_name__said(site: Site) -> None:
+    site.upstream()["endpoints"] = ["istiod.invalid:15012"]
+
+    site.doctor().has("upstream-name", "istiod.invalid, an endpoint of upstream istiod, is not "
+                      "known", "getent ahosts istiod.invalid")
+
+
+def test_upstream__nobody_there__said(site: Site) -> None:
+    said = site.doctor()
+
+    said.has("upstream-unreachable", f"upstream istiod cannot be reached at {ISTIOD}:{PORT}: "
+             "connection refused", "kubectl")
+    said.has("upstream-unreachable", "upstream raw")
+
+
+@pytest.mark.parametrize("wrong", ["name", "root"])
+def test_upstream__another_name_or_root__said(site: Site, wrong: str,
+                                              other_root: tuple[Path, Path]) -> None:
+    site.istiod(f"{TRUSTED}/32")
+    if wrong == "name":
+        site.upstream()["tls"]["server_name"] = "istiod-canary.istio-system.svc"
+    else:
+        site.upstream()["tls"]["roots"] = [str(other_root[0])]
+
+    said = site.doctor()
+
+    said.has("upstream-certificate", f"upstream istiod at {ISTIOD}:{PORT} is not believed to be",
+             "openssl s_client")
+    assert said.skips("upstream raw at")
+
+
+def test_upstream__other_protocol__said(site: Site) -> None:
+    site.fake(None, alpn="http/1.1")
+
+    site.doctor().has("upstream-tls", "it does not speak HTTP/2", "openssl s_client")
+
+
+@pytest.mark.parametrize(("fields", "text"), [
+    ({":status": "404"}, "it does not answer as gRPC does"),
+    (grpc(12, "unknown service"), "unknown service"),
+])
+def test_upstream__no_ads_there__said(site: Site, fields: dict[str, str], text: str) -> None:
+    site.fake(fields)
+
+    site.doctor().has("upstream-not-istiod", text)
+
+
+@pytest.mark.parametrize("status", [8, 14])
+def test_upstream__not_ready_or_overloaded__warned(site: Site, status: int) -> None:
+    site.fake(grpc(status, "not now"))
+
+    site.doctor().has("upstream-busy", "takes no streams now: not now", "get pods", "warning")
+
+
+def test_upstream__says_nothing__warned(site: Site) -> None:
+    site.fake(None)
+
+    site.doctor("--timeout", "1s").has(
+        "upstream-silent", "does TLS and does not answer then: no answer in time", level="warning")
+
+
+def test_upstream__authenticates_nobody__said(site: Site) -> None:
+    site.fake(grpc(7))
+
+    said = site.doctor()
+
+    said.has("xds-open", "lets in who shows neither a token nor a certificate", "XDS_AUTH-")
+    assert "xfcc-believed" not in said.ids()
+
+
+def test_upstream__demands_a_certificate__said(site: Site) -> None:
+    site.fake(grpc(7), client_root=site.root)
+
+    site.doctor().has("upstream-wants-certificate", "would become the identity of every VM")
+
+
+def test_xfcc__not_trusted__said_with_the_setting(site: Site) -> None:
+    site.istiod()
+
+    said = site.doctor()
+
+    said.has("xfcc-not-trusted", f"does not believe x-forwarded-client-cert from {TRUSTED}",
+             f"TRUSTED_GATEWAY_CIDR={TRUSTED}/32")
+    assert "xfcc-believed" not in said.ids()
+
+
+def test_xfcc__believed_from_where_vms_leave__said(site: Site) -> None:
+    site.istiod("10.77.0.0/24")
+
+    said = site.doctor()
+
+    said.has("xfcc-believed", f"from {OTHER}, from which upstream raw passes on what VMs write",
+             f"TRUSTED_GATEWAY_CIDR={TRUSTED}/32")
+    assert said.ids() == {"xfcc-believed"}
+
+
+def test_xfcc__passthrough_to_something_else__only_noted(site: Site) -> None:
+    site.istiod(f"{TRUSTED}/32")
+    with socket.create_server((ISTIOD, 15443)):
+        site.upstream(1)["endpoints"] = [f"{ISTIOD}:15443"]
+        said = site.doctor()
+
+    assert said.findings == []
+    assert said.skips(f"upstream raw at {ISTIOD}:15443: it is no istiod that is believed here")
+
+
+# ---- the cluster ----
+
+def test_token__all_is_well__nothing_found(site: Site) -> None:
+    site.token()
+    site.istiod()
+
+    said = site.doctor("--kubeconfig", site.cluster().kubeconfig("admin"))
+
+    assert said.findings == []
+    assert said.looks("a token of service account vm in namespace vms")
+    assert said.looks("the clock, by that of the Kubernetes API server")
+    assert said.looks("docker.io/istio/pilot:1.31.0")
+    assert said.not_looked_at == []
+
+
+def test_kubernetes__away__said_and_exit_3(site: Site) -> None:
+    site.token().cluster().stop()
+
+    said = site.doctor("--no-network")
+
+    said.has("kubernetes-unreachable", "not reachable", "get --raw /readyz")
+    assert said.code == 3
+
+
+def test_kubernetes__credentials_refused__said(site: Site) -> None:
+    site.token()
+    site.config["kubernetes"] = {"kubeconfig": str(
+        site.cluster().kubeconfig("stale", "Bearer gone"))}
+
+    said = site.doctor("--no-network")
+
+    said.has("kubernetes-refuses", "401", "auth whoami")
+    assert "gone" not in str(said.findings)
+
+
+@pytest.mark.parametrize(("ahead", "text"), [(-7300, "2 h ahead of"), (600, "9 min behind")])
+def test_clock__not_that_of_the_api_server__said(site: Site, ahead: int, text: str) -> None:
+    site.token().cluster().ahead_s = ahead
+
+    site.doctor("--no-network").has("clock", f"{text} that of the Kubernetes API server",
+                                    "timedatectl")
+
+
+def test_account__missing__said(site: Site) -> None:
+    site.token().cluster().accounts.clear()
+
+    site.doctor("--no-network").has("account-missing", "no service account vm in namespace vms",
+                                    "kubectl -n vms create serviceaccount vm")
+
+
+def test_token__forbidden__said(site: Site) -> None:
+    site.token().cluster().forbidden.add("vms/vm")
+
+    site.doctor("--no-network").has("token-forbidden", "vm in namespace vms", "--resource-name=vm")
+
+
+def test_token__refused_otherwise__said(site: Site) -> None:
+    site.token().cluster().fail(422, "Invalid")
+
+    site.doctor("--no-network").has("token-failed", "422", "kubectl -n vms create token vm")
+
+
+def test_token__of_any_account__warned(site: Site) -> None:
+    site.token().cluster().may_make_all = True
+
+    site.doctor("--no-network").has("token-too-wide", "every service account of namespace vms",
+                                    level="warning")
+
+
+@pytest.mark.parametrize("where", ["rolebindings", "clusterrolebindings"])
+def test_account__with_rights_of_its_own__warned(site: Site, where: str) -> None:
+    site.token().cluster().lists[f"{RBAC}/{where}"] = [binding("other", "else"),
+                                                       binding("reader", ns="shop")]
+
+    said = site.look()
+
+    said.has("account-has-rights", "service account vm of namespace vms has rights of its own by",
+             "--as system:serviceaccount:vms:vm", "warning")
+    assert len(said.findings) == 1
+    assert "Binding reader" in said.findings[0]["text"]
+
+
+def test_account__pattern__is_said_to_be_left_out(site: Site) -> None:
+    site.token()
+    site.config["listeners"][0]["vm_identities"] = ["ns/vms/sa/*", "ns/*/sa/web"]
+
+    said = site.doctor("--no-network")
+
+    assert said.skips("tokens of the service accounts of namespace vms: it is a pattern")
+    assert said.skips("ns/*/sa/web: it names no namespace")
+
+
+def test_group__of_no_such_account__warned(site: Site) -> None:
+    site.cluster().lists[f"{ISTIO}/workloadgroups"] = [group("web", "other")]
+
+    site.look().has("group-missing", "no WorkloadGroup of namespace vms has service account vm",
+                    "get workloadgroups", "warning")
+
+
+def test_group__impatient_probe__warned(site: Site) -> None:
+    probe = {"httpGet": {"port": 80}}
+    site.cluster().lists[f"{ISTIO}/workloadgroups"] = [
+        group("web", "vm", probe=probe), group("db", "vm", probe={**probe, "failureThreshold": 3})]
+
+    said = site.look()
+
+    said.has("probe-impatient", "WorkloadGroup web of namespace vms", "patch workloadgroup web",
+             "warning")
+    assert len(said.findings) == 1
+
+
+def test_cluster_id__not_the_meshs__said(site: Site) -> None:
+    site.token().config["kubernetes"]["cluster_id"] = "one"
+    site.cluster().config_map("istio-sidecar-injector", "values",
+                              '{"global": {"multiCluster": {"clusterName": "two"}}}')
+    site.look().has("cluster-id", "cluster_id is one, but the mesh calls its cluster two",
+                    f"`cluster_id: two` under `kubernetes:` in {site.file}")
+
+    site.config["kubernetes"]["cluster_id"] = "two"
+    assert site.look().findings == []
+
+
+def test_roots__of_the_mesh_not_known_to_a_listener__said(site: Site,
+                                                          other_root: tuple[Path, Path]) -> None:
+    both = site.root.read_text() + other_root[0].read_text()
+    site.cluster().config_map("istio-ca-root-cert", "root-cert.pem", both)
+
+    said = site.look()
+
+    said.has("roots-old", "listener istiod does not know the mesh's root O=other",
+             "istio-ca-root-cert")
+    assert len(said.findings) == 1
+
+
+def test_cluster__may_not_be_read__noted_and_nothing_found(site: Site) -> None:
+    site.cluster().fail(403, "Forbidden")
+
+    said = site.look()
+
+    assert said.findings == []
+    assert said.skips("workloadgroups of namespace vms: ")
+    assert said.skips("--kubeconfig names somebody who has")
+
+
+# ---- VMs, as the cluster knows them ----
+
+def entries(site: Site, *rows: dict) -> None:
+    site.cluster().lists[f"{ISTIO}/workloadentries"] = list(rows)
+
+
+def test_entries__one_address_twice__said(site: Site) -> None:
+    entries(site, entry("web-1", "10.0.0.7"), entry("web-2", "10.0.0.8"),
+            entry("db-1", "10.0.0.7"), entry("far-1", "10.0.0.7", network="far"))
+
+    said = site.look()
+
+    said.has("entry-duplicate", "WorkloadEntries web-1 and db-1 of namespace vms have the same "
+             "address 10.0.0.7", "get workloadentries web-1 db-1")
+    assert len(said.findings) == 1
+
+
+def test_entry__link_local_address__said(site: Site) -> None:
+    entries(site, entry("web-1", "169.254.3.3"), entry("web-2", "fe80::1"),
+            entry("web-3", "vm.example.com"))
+
+    said = site.look()
+
+    said.has("entry-address", "WorkloadEntry web-1 of namespace vms has the address 169.254.3.3",
+             "ISTIO_SVC_IP")
+    assert len(said.findings) == 2
+
+
+def test_entry__without_a_vm_for_long__warned(site: Site) -> None:
+    gone = {"istio.io/disconnectedAt": "2020-01-02T03:04:05.678Z"}
+    entries(site, entry("web-1", "10.0.0.7", annotations=gone))
+
+    site.look().has("entry-gone", "web-1 of namespace vms has had no VM since 2020-01-02",
+                    "delete workloadentry web-1", "warning")
+
+
+def test_entry__probe_fails__said(site: Site) -> None:
+    entries(site, entry("web-1", "10.0.0.7", conditions=[
+        {"type": "Healthy", "status": "False", "message": "dial tcp: refused\n"}]))
+
+    site.look().has("entry-unhealthy", "the probe of WorkloadEntry web-1 of namespace vms fails: "
+                    "dial tcp: refused?")
+
+
+def test_vm__named_by_its_entry__only_that_one(site: Site) -> None:
+    bad = [{"type": "Healthy", "status": "False", "message": "no"}]
+    entries(site, entry("web-1", "10.0.0.7", conditions=bad),
+            entry("web-2", "10.0.0.8", conditions=bad))
+
+    said = site.look("web-1.vms")
+
+    said.has("entry-unhealthy", "web-1")
+    assert len(said.findings) == 1
+
+
+def test_vm__unknown__said(site: Site) -> None:
+    site.look("web-9", "-n", "vms").has(
+        "vm-unknown", "no WorkloadEntry and no WorkloadGroup web-9 in namespace vms", "doctor")
+
+
+def test_vm__that_no_listener_lets_in__said(site: Site) -> None:
+    entries(site, entry("web-1", "10.0.0.7", account="other"))
+
+    site.look("web-1.vms").has("vm-not-let-in", "service account other of namespace vms",
+                               f'"ns/vms/sa/other" into `vm_identities:` in {site.file}')
+
+
+def test_vm__named_by_its_group__its_account_is_tried(site: Site) -> None:
+    site.token().cluster().forbidden.add("vms/vm")
+
+    site.look("web.vms").has("token-forbidden", "vm in namespace vms")
+
+
+# ---- istiod, as it is deployed ----
+
+def test_istiod__not_there__said(site: Site) -> None:
+    site.look("-r", "canary").has("istiod-missing", "no Deployment istiod-canary in namespace "
+                                  "istio-system", "kubectl -n istio-system get deployments")
+
+
+def test_istiod__every_switch__has_its_cause(site: Site) -> None:
+    site.cluster().deploy(PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION="false",
+                          PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS="0",
+                          PILOT_ENABLE_XDS_IDENTITY_CHECK="False",
+                          ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY="f")
+
+    said = site.look()
+
+    said.has("autoregistration-off", "registers no VMs")
+    said.has("healthchecks-off", "ignores what VMs say", level="warning")
+    said.has("identity-check-off", "gives any VM the configuration")
+    said.has("entry-check-off", "registers VMs under names of others")
+    said.has("grace-period", "istiod takes a VM out of the mesh 10s after its stream has ended",
+             "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD=120s", "warning")
+
+
+def test_trusted__more_than_one_address__said(site: Site) -> None:
+    site.cluster().deploy(TRUSTED_GATEWAY_CIDR=f"{TRUSTED}/32, 10.77.0.0/24",
+                          PILOT_WORKLOAD_ENTRY_GRACE_PERIOD="1m")
+
+    said = site.look()
+
+    said.has("trusted-too-wide", "from 10.77.0.0/24, which is more than one address",
+             f"TRUSTED_GATEWAY_CIDR={TRUSTED}/32")
+    said.has("trusted-passthrough", f"covers {OTHER}, from which upstream raw",
+             f"TRUSTED_GATEWAY_CIDR={TRUSTED}/32")
+
+
+def test_door__hides_the_source__warned(site: Site) -> None:
+    site.cluster().lists[f"{SYSTEM}/services"] = [site.cluster().service(policy="Cluster")]
+
+    site.look().has("door-hides-source", "Service istiod-xdsgate of namespace istio-system hides",
+                    '"externalTrafficPolicy":"Local"', "warning")
+
+
+# ---- before ----
+
+def before(site: Site, *options: object) -> Said:
+    return doctor("--before", "--kubeconfig", site.cluster().kubeconfig(), *options)
+
+
+def test_before__all_is_well__by_the_roots_of_the_cluster(site: Site) -> None:
+    site.istiod()
+    site.cluster().config_map("istio-ca-root-cert", "root-cert.pem", site.root.read_text())
+
+    said = before(site, "--endpoints", f"{ISTIOD}:{PORT}", "--source", OTHER)
+
+    assert said.findings == []
+    assert said.looks(f"it does not believe x-forwarded-client-cert from {OTHER}")
+
+
+def test_before__no_way_in__said(site: Site) -> None:
+    site.cluster().lists[f"{SYSTEM}/services"] = [site.cluster().service("ClusterIP")]
+
+    before(site).has("no-door", "leads to istiod's port 15012", "deploy/istiod-nodeport.yaml",
+                     "warning")
+
+
+def test_before__xfcc_is_believed_from_there__said(site: Site) -> None:
+    site.istiod("10.77.0.0/24")
+
+    said = before(site, "--endpoints", f"{ISTIOD}:{PORT}", "--roots", site.root, "--source", OTHER)
+
+    said.has("xfcc-believed", f"from {OTHER}", "TRUSTED_GATEWAY_CIDR-")
+
+
+def test_before__istiod_not_reachable__said(site: Site) -> None:
+    before(site, "--endpoints", f"{ISTIOD}:{PORT}", "--roots", site.root).has(
+        "upstream-unreachable", "connection refused")

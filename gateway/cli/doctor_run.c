@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `xdsgate doctor` on a gateway, and before there is one: what is looked at, in which order. */
+#include "gateway/cli/doctor_run.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/rc.h"
+
+/** Of a configuration, or of the command line. */
+#define UPSTREAMS_MAX 64
+
+/** Of the command line. */
+#define SOURCES_MAX 8
+
+/* One run. */
+struct run {
+    const struct command_line *line;
+    const struct doctor_command *o;
+    struct doctor_report *r;
+    struct config *config; /* owned; NULL: none was named */
+    struct doctor_upstream upstreams[UPSTREAMS_MAX];
+    size_t n_upstreams;
+    struct upstream_endpoint_name endpoints[OPTION_TEXTS_MAX]; /* hosts are owned */
+    size_t n_endpoints;
+    struct root_set *roots; /* shared (ref); of the command line */
+    struct doctor_cluster cluster;
+    struct kube *gate; /* owned */
+    struct kube *look; /* owned */
+    char look_name[4096];
+    char *ns; /* owned; of the VM that was named */
+    char *vm; /* owned; NULL: none was */
+};
+
+int doctor_complain(const struct command_line *line, int code, const char *fmt, ...)
+{
+    va_list args;
+
+    (void)fprintf(line->err, "xdsgate doctor: ");
+    va_start(args, fmt);
+    (void)vfprintf(line->err, fmt, args);
+    va_end(args);
+    (void)fputc('\n', line->err);
+    return code;
+}
+
+static int end(const struct run *run, enum rc rc)
+{
+    return rc == RC_OK ? EXIT_CODE_OK : doctor_complain(run->line, EXIT_CODE_NO, "%s", rc_text(rc));
+}
+
+/* ---- the configuration ---- */
+
+/* The first error is a finding; the others come with the command that it names. */
+static int refuse_config(const struct run *run, char *errors)
+{
+    errors[strcspn(errors, "\n")] = '\0';
+    doctor_find(run->r, DOCTOR_CONFIGURATION, run->o->config, errors, NULL);
+    if (run->o->json == 0) {
+        doctor_write_text(run->line->out, run->r);
+    } else if (doctor_write_json(run->line->out, run->r) != RC_OK) {
+        return end(run, RC_NO_MEMORY);
+    }
+    return EXIT_CODE_USAGE;
+}
+
+static int load_config(struct run *run)
+{
+    char *text = NULL;
+    size_t n = 0;
+
+    if (run->o->config == NULL) {
+        return EXIT_CODE_OK;
+    }
+    FILE *errors = open_memstream(&text, &n);
+    if (errors == NULL) {
+        return end(run, RC_NO_MEMORY);
+    }
+    enum rc rc = config_load(run->o->config, errors, &run->config);
+    (void)fclose(errors);
+    int code = rc == RC_INVALID && text != NULL ? refuse_config(run, text) : end(run, rc);
+    free(text);
+    return code;
+}
+
+/* Is it where a route passes on what VMs write, or where one ends their connections? */
+static bool has_route(const struct config *c, size_t upstream, enum route_mode mode)
+{
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        for (size_t k = 0; k < c->listeners[i].n_routes; k++) {
+            const struct config_route *route = &c->listeners[i].routes[k];
+            if (route->upstream == upstream && route->mode == mode) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void take_upstreams(struct run *run)
+{
+    const struct config *c = run->config;
+
+    for (size_t i = 0; i < c->n_upstreams && run->n_upstreams < UPSTREAMS_MAX; i++) {
+        const struct upstream_opts *o = &c->upstreams[i].opts;
+        run->upstreams[run->n_upstreams++] =
+            (struct doctor_upstream){.name = o->name,
+                                     .endpoints = o->endpoints,
+                                     .n_endpoints = o->n_endpoints,
+                                     .source_v4 = o->source_v4,
+                                     .source_v6 = o->source_v6,
+                                     .server_name = o->server_name,
+                                     .roots = c->upstreams[i].roots,
+                                     .asks = c->upstreams[i].roots != NULL,
+                                     .passes = has_route(c, i, ROUTE_PASSTHROUGH),
+                                     .xfcc = o->identity == UPSTREAM_XFCC};
+    }
+}
+
+/* ---- the command line ---- */
+
+static int take_source(struct run *run, struct doctor_upstream *u)
+{
+    for (size_t i = 0; i < run->o->sources.n; i++) {
+        struct addr a;
+        if (addr_parse_ip(run->o->sources.items[i], &a) != RC_OK) {
+            return doctor_complain(run->line, EXIT_CODE_USAGE, "--source: '%s' is no IP address",
+                                   run->o->sources.items[i]);
+        }
+        *(a.family == ADDR_V6 ? &u->source_v6 : &u->source_v4) = a;
+    }
+    return EXIT_CODE_OK;
+}
+
+static int take_endpoint(struct run *run, const char *text)
+{
+    struct upstream_endpoint_name *e = &run->endpoints[run->n_endpoints];
+    const char *colon = strrchr(text, ':');
+    bool brackets = text[0] == '[' && colon != NULL && colon > text && colon[-1] == ']';
+    const char *host = brackets ? text + 1 : text;
+    size_t n = colon != NULL ? (size_t)(colon - host) - (brackets ? 1 : 0) : 0;
+    unsigned long port = 0;
+
+    if (colon != NULL && strspn(colon + 1, "0123456789") == strlen(colon + 1) &&
+        strlen(colon + 1) <= 5) {
+        port = strtoul(colon + 1, NULL, 10);
+    }
+    if (n == 0 || port == 0 || port > UINT16_MAX || (!brackets && memchr(host, ':', n) != NULL)) {
+        return doctor_complain(run->line, EXIT_CODE_USAGE, "--endpoints: '%s' is no HOST:PORT",
+                               text);
+    }
+    e->host = strndup(host, n);
+    e->port = (uint16_t)port;
+    if (e->host == NULL) {
+        return end(run, RC_NO_MEMORY);
+    }
+    run->n_endpoints++;
+    return EXIT_CODE_OK;
+}
+
+/* The roots of --roots; those of the cluster come later. */
+static int take_roots(struct run *run, const char *path)
+{
+    struct cert_error err;
+    enum rc rc = root_set_load(path, &run->roots, &err);
+
+    if (rc == RC_INVALID) {
+        return doctor_complain(run->line, EXIT_CODE_USAGE, "--roots: %s %s", path, err.text);
+    }
+    return end(run, rc);
+}
+
+static int take_line(struct run *run)
+{
+    struct doctor_upstream u = {.name = "istiod",
+                                .endpoints = run->endpoints,
+                                .server_name = run->o->server_name,
+                                .passes = true};
+    int code = EXIT_CODE_OK;
+
+    for (size_t i = 0; i < run->o->endpoints.n && code == EXIT_CODE_OK; i++) {
+        code = take_endpoint(run, run->o->endpoints.items[i]);
+    }
+    if (code == EXIT_CODE_OK && run->o->roots != NULL) {
+        code = take_roots(run, run->o->roots);
+    }
+    if (code == EXIT_CODE_OK) {
+        code = take_source(run, &u);
+    }
+    if (code == EXIT_CODE_OK && run->n_endpoints > 0) {
+        u.n_endpoints = run->n_endpoints;
+        u.roots = run->roots;
+        u.asks = u.roots != NULL;
+        run->upstreams[run->n_upstreams++] = u;
+    }
+    return code;
+}
+
+/* ---- the cluster ---- */
+
+static int open_kube(const struct run *run, enum rc rc, struct kube_access **access,
+                     struct kube_error *err, struct kube **out)
+{
+    static const struct kube_opts opts = {.connect_timeout_ms = 3000, .call_timeout_ms = 5000};
+
+    if (rc == RC_OK) {
+        rc = kube_new(access, &opts, err, out);
+    }
+    if (rc == RC_OK || rc == RC_NO_MEMORY) {
+        return end(run, rc);
+    }
+    return doctor_complain(run->line, EXIT_CODE_USAGE, "%s", err->text);
+}
+
+/* As the daemon does. */
+static int open_gate(struct run *run)
+{
+    const struct config_kubernetes *k = &run->config->kubernetes;
+    struct kube_access *access = NULL;
+    struct kube_error err;
+    enum rc rc = k->kubeconfig != NULL
+                     ? kube_access_from_file(k->kubeconfig, k->context, &err, &access)
+                     : kube_access_in_pod(KUBE_POD_FOLDER, &err, &access);
+
+    run->cluster.gate_name = k->kubeconfig != NULL ? k->kubeconfig : KUBE_POD_FOLDER;
+    int code = open_kube(run, rc, &access, &err, &run->gate);
+    run->cluster.gate = run->gate;
+    return code;
+}
+
+/* As kubectl does: where a cluster is to be read, somebody with more rights than the daemon. */
+static int open_look(struct run *run)
+{
+    struct kube_access *access = NULL;
+    struct kube_error err;
+    bool wanted = run->o->kubeconfig != NULL || run->o->context != NULL;
+    enum rc rc = RC_NOT_FOUND;
+
+    if (wanted || run->o->before || run->vm != NULL) {
+        rc = kube_access_find(run->o->kubeconfig, run->o->context, &err, &access);
+    }
+    if (rc == RC_NOT_FOUND && !wanted) {
+        doctor_skipped(run->r, "the objects of the cluster: --kubeconfig names somebody who may "
+                               "read them");
+        return EXIT_CODE_OK;
+    }
+    if (rc == RC_OK) {
+        (void)snprintf(run->look_name, sizeof(run->look_name), "%s",
+                       run->o->kubeconfig != NULL ? run->o->kubeconfig
+                                                  : kube_access_origin(access));
+    }
+    int code = open_kube(run, rc, &access, &err, &run->look);
+    run->cluster.look = run->look;
+    run->cluster.look_name = run->look_name;
+    return code;
+}
+
+/* ---- all of it ---- */
+
+static int split_name(struct run *run)
+{
+    const char *text = run->line->n_args > 0 ? run->line->args[0] : NULL;
+    const char *dot = text != NULL && run->o->name_space == NULL ? strrchr(text, '.') : NULL;
+    const char *ns = run->o->name_space != NULL ? run->o->name_space : dot != NULL ? dot + 1 : NULL;
+
+    if (text == NULL) {
+        return EXIT_CODE_OK;
+    }
+    if (ns == NULL || *ns == '\0') {
+        return doctor_complain(run->line, EXIT_CODE_USAGE,
+                               "which namespace? Say %s.NAMESPACE, or -n NAMESPACE", text);
+    }
+    run->ns = strdup(ns);
+    run->vm = dot != NULL ? strndup(text, (size_t)(dot - text)) : strdup(text);
+    return end(run, run->ns != NULL && run->vm != NULL ? RC_OK : RC_NO_MEMORY);
+}
+
+static int prepare(struct run *run)
+{
+    int code = split_name(run);
+
+    if (code == EXIT_CODE_OK) {
+        code = load_config(run);
+    }
+    if (code == EXIT_CODE_OK && run->config != NULL) {
+        take_upstreams(run);
+    } else if (code == EXIT_CODE_OK) {
+        code = take_line(run);
+    }
+    if (code == EXIT_CODE_OK && run->config != NULL && run->config->kubernetes.on) {
+        code = open_gate(run);
+    }
+    return code == EXIT_CODE_OK ? open_look(run) : code;
+}
+
+/* Of the cluster, where the command line has named none. */
+static enum rc find_roots(struct run *run)
+{
+    if (run->config != NULL || run->roots != NULL || run->n_upstreams == 0) {
+        return RC_OK;
+    }
+    TRY(doctor_mesh_roots(&run->cluster, run->r, &run->roots));
+    run->upstreams[0].roots = run->roots;
+    run->upstreams[0].asks = run->roots != NULL;
+    return RC_OK;
+}
+
+static enum rc look_at_machine(struct run *run)
+{
+    if (run->config == NULL) {
+        return RC_OK;
+    }
+    doctor_machine(run->config, run->r);
+    return doctor_certificates(run->config, run->o->config, run->r);
+}
+
+static enum rc look_at_cluster(struct run *run)
+{
+    if (run->vm != NULL) {
+        return doctor_one_vm(&run->cluster, run->ns, run->vm, run->r);
+    }
+    TRY(doctor_rights(&run->cluster, run->r));
+    TRY(doctor_members(&run->cluster, run->r));
+    return doctor_istiod(&run->cluster, run->upstreams, run->n_upstreams, run->r);
+}
+
+static enum rc look(struct run *run)
+{
+    TRY(look_at_machine(run));
+    TRY(find_roots(run));
+    if (run->o->no_network) {
+        doctor_skipped(run->r, "istiod as it is reached from here: --no-network");
+    } else {
+        TRY(doctor_upstreams(run->upstreams, run->n_upstreams, run->o->timeout, run->r));
+    }
+    return look_at_cluster(run);
+}
+
+static void clean_up(struct run *run)
+{
+    kube_free(&run->gate);
+    kube_free(&run->look);
+    root_set_unref(&run->roots);
+    for (size_t i = 0; i < run->n_endpoints; i++) {
+        free(run->endpoints[i].host);
+    }
+    config_free(&run->config);
+    free(run->ns);
+    free(run->vm);
+}
+
+int doctor_run_gate(const struct command_line *line, struct doctor_report *r)
+{
+    struct run *run = calloc(1, sizeof(*run));
+
+    if (run == NULL) {
+        return doctor_complain(line, EXIT_CODE_NO, "%s", rc_text(RC_NO_MEMORY));
+    }
+    run->line = line;
+    run->o = line->opts;
+    run->r = r;
+    int code = prepare(run);
+    if (code == EXIT_CODE_OK) {
+        run->cluster.config = run->config;
+        run->cluster.config_path = run->o->config;
+        run->cluster.istio_namespace = run->o->istio_namespace;
+        run->cluster.revision = run->o->revision;
+        run->cluster.before = run->o->before;
+        code = end(run, look(run));
+    }
+    clean_up(run);
+    free(run);
+    return code;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files share that look at a cluster. */
+#pragma once
+
+#include "gateway/doctor/doctor.h"
+#include "kube/ask.h"
+
+/** Items of one list that are looked at. */
+#define CLUSTER_ITEMS_MAX 2000
+
+/** A service account that the gateway speaks for. */
+struct cluster_account {
+    char ns[64];
+    char name[254]; /**< "": every account of the namespace, a pattern */
+};
+
+/** More are not looked at. */
+#define CLUSTER_ACCOUNTS_MAX 64
+
+struct cluster_accounts {
+    struct cluster_account list[CLUSTER_ACCOUNTS_MAX];
+    size_t n;
+};
+
+/** Those of vm_identities, each once; patterns over namespaces are left out, and said. */
+void cluster_accounts_read(const struct config *c, struct cluster_accounts *out,
+                           struct doctor_report *r);
+
+/** How a question has ended. */
+enum cluster_got {
+    CLUSTER_GOT,
+    CLUSTER_ABSENT, /**< 404: no such object */
+    CLUSTER_NOT,    /**< the report says why */
+};
+
+/**
+ * Get an object or a list, as the one who looks.
+ *
+ * ns, name  as kube_ask_get().
+ * out       owned with CLUSTER_GOT: json_decref().
+ */
+enum cluster_got cluster_get(const struct doctor_cluster *c, enum kube_kind kind, const char *ns,
+                             const char *name, struct doctor_report *r, json_t **out);
+
+/**
+ * What an outcome other than KUBE_OK and 404 means to the report.
+ *
+ * what  what was to be looked at; who: what --kubeconfig would be.
+ */
+void cluster_say(enum kube_outcome outcome, int status, const char *text, const char *what,
+                 const char *who, struct doctor_report *r);
+
+/** May a token of this account be had, by the daemon? As part of doctor_rights(). */
+enum rc cluster_try_token(const struct doctor_cluster *c, const struct cluster_account *a,
+                          struct doctor_report *r) MUST_USE;
+
+/** Has the account rights of its own? As part of doctor_rights(). */
+void cluster_look_at_bindings(const struct doctor_cluster *c, const struct cluster_account *a,
+                              struct doctor_report *r);
+
+/** The text under a key of a ConfigMap of istiod's namespace, "NAME" or "NAME-REVISION" when there
+ * are several; owned, NULL when it is not there or cannot be had. */
+char *cluster_get_text(const struct doctor_cluster *c, const char *name, bool of_revision,
+                       const char *key, struct doctor_report *r);
+
+/* ---- pure: members_check.c ---- */
+
+/** Entries with the same address in the same network; addresses that nobody reaches; entries
+ * without a VM; probes that fail. only: the name of one, or NULL. */
+void members_check_entries(const json_t *list, const char *ns, const char *only, int64_t now_s,
+                           struct doctor_report *r);
+
+/** Groups that take a VM out after one failed probe. only: the name of one, or NULL. */
+void members_check_groups(const json_t *list, const char *ns, const char *only,
+                          struct doctor_report *r);
+
+/** Is there a group whose VMs have this account? */
+bool members_have_account(const json_t *groups, const char *account);
+
+/* ---- pure: istiod_check.c ---- */
+
+/** What the environment of a Deployment says. revision: NULL: the default one. */
+void istiod_check_deployment(const json_t *deployment, const char *ns, const char *name,
+                             const struct doctor_upstream *list, size_t n, struct doctor_report *r);
+
+/** Ways to port 15012 from outside. must: it is a finding when there is none. */
+void istiod_check_services(const json_t *list, const char *ns, bool must, bool source_matters,
+                           struct doctor_report *r);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How istiod is deployed, and how it is reached from outside of the cluster. */
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/doctor/cluster_internal.h"
+
+/* Which way the connections come matters where istiod believes an address. */
+static bool source_matters(const struct doctor_upstream *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].xfcc) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum rc doctor_istiod(const struct doctor_cluster *c, const struct doctor_upstream *list, size_t n,
+                      struct doctor_report *r)
+{
+    char name[300];
+    json_t *deployment = NULL;
+    json_t *services = NULL;
+    bool has = c->revision != NULL && strcmp(c->revision, "default") != 0;
+
+    (void)snprintf(name, sizeof(name), "istiod%s%.60s", has ? "-" : "", has ? c->revision : "");
+    switch (cluster_get(c, KUBE_DEPLOYMENT, c->istio_namespace, name, r, &deployment)) {
+    case CLUSTER_GOT:
+        istiod_check_deployment(deployment, c->istio_namespace, name, list, n, r);
+        json_decref(deployment);
+        break;
+    case CLUSTER_ABSENT:
+        doctor_find(r, DOCTOR_ISTIOD_MISSING, c->istio_namespace, name, NULL);
+        break;
+    case CLUSTER_NOT:
+        break;
+    }
+    if (cluster_get(c, KUBE_SERVICE, c->istio_namespace, NULL, r, &services) == CLUSTER_GOT) {
+        istiod_check_services(services, c->istio_namespace, c->before && n == 0,
+                              c->before || source_matters(list, n), r);
+        json_decref(services);
+    }
+    return RC_OK;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is wrong with WorkloadEntries and WorkloadGroups, by what stands in them. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bootstrap/address.h"
+#include "gateway/doctor/cluster_internal.h"
+
+/** istiod deletes what has no VM after its grace period; what it left is nobody's any more (Istio:
+ * pilot/pkg/autoregistration/controller.go). */
+#define GONE_S 900
+
+/* Borrowed from the object; "" when it is not there. */
+static const char *text_of(const json_t *object, const char *a, const char *b)
+{
+    const char *text = doc_text(object, a, b, NULL);
+
+    return text != NULL ? text : "";
+}
+
+static const char *annotation(const json_t *object, const char *key)
+{
+    const char *text = doc_text(object, "metadata", "annotations", key, NULL);
+
+    return text != NULL ? text : "";
+}
+
+static bool is_asked(const json_t *object, const char *only)
+{
+    return only == NULL || strcmp(text_of(object, "metadata", "name"), only) == 0;
+}
+
+/* ---- entries ---- */
+
+static void check_address(const json_t *entry, const char *ns, struct doctor_report *r)
+{
+    const char *address = text_of(entry, "spec", "address");
+    char usual[INET6_ADDRSTRLEN];
+    char reason[200];
+    const struct why w = {reason, sizeof(reason)};
+    unsigned char ip[16];
+    bool is_ip = inet_pton(AF_INET, address, ip) == 1 || inet_pton(AF_INET6, address, ip) == 1;
+
+    if (is_ip && address_read("the address", address, &w, usual) == RC_INVALID) {
+        doctor_find(r, DOCTOR_ENTRY_ADDRESS, ns, text_of(entry, "metadata", "name"), address, NULL);
+    }
+}
+
+static void check_gone(const json_t *entry, const char *ns, const char *only, int64_t now_s,
+                       struct doctor_report *r)
+{
+    const char *since = annotation(entry, "istio.io/disconnectedAt");
+    int64_t at = 0;
+
+    if (*since != '\0' && kube_time_read(since, &at) == RC_OK &&
+        (only != NULL || now_s - at > GONE_S)) {
+        doctor_find(r, DOCTOR_ENTRY_GONE, ns, text_of(entry, "metadata", "name"), since, NULL);
+    }
+}
+
+static void check_health(const json_t *entry, const char *ns, struct doctor_report *r)
+{
+    const json_t *conditions = doc_at(entry, "status", "conditions", NULL);
+
+    for (size_t i = 0; i < json_array_size(conditions); i++) {
+        const json_t *c = json_array_get(conditions, i);
+        const char *type = doc_text(c, "type", NULL);
+        const char *status = doc_text(c, "status", NULL);
+        const char *message = doc_text(c, "message", NULL);
+        if (type != NULL && status != NULL && strcmp(type, "Healthy") == 0 &&
+            strcmp(status, "False") == 0) {
+            doctor_find(r, DOCTOR_ENTRY_UNHEALTHY, ns, text_of(entry, "metadata", "name"),
+                        message != NULL && *message != '\0' ? message : "no reason given", NULL);
+        }
+    }
+}
+
+/* In one network of one namespace; two services of one VM may share its address when others made
+ * their entries by hand. */
+static bool is_same_place(const json_t *a, const json_t *b)
+{
+    const char *address = text_of(a, "spec", "address");
+
+    return *address != '\0' && strcmp(address, text_of(b, "spec", "address")) == 0 &&
+           strcmp(text_of(a, "spec", "network"), text_of(b, "spec", "network")) == 0 &&
+           *annotation(a, "istio.io/autoRegistrationGroup") != '\0' &&
+           *annotation(b, "istio.io/autoRegistrationGroup") != '\0';
+}
+
+static void check_twins(const json_t *items, size_t i, size_t n, const char *ns, const char *only,
+                        struct doctor_report *r)
+{
+    const json_t *a = json_array_get(items, i);
+
+    for (size_t k = i + 1; k < n; k++) {
+        const json_t *b = json_array_get(items, k);
+        if (is_same_place(a, b) && (is_asked(a, only) || is_asked(b, only))) {
+            doctor_find(r, DOCTOR_ENTRY_DUPLICATE, ns, text_of(a, "metadata", "name"),
+                        text_of(b, "metadata", "name"), text_of(a, "spec", "address"), NULL);
+        }
+    }
+}
+
+void members_check_entries(const json_t *list, const char *ns, const char *only, int64_t now_s,
+                           struct doctor_report *r)
+{
+    const json_t *items = doc_at(list, "items", NULL);
+    size_t n = json_array_size(items);
+
+    n = n < CLUSTER_ITEMS_MAX ? n : CLUSTER_ITEMS_MAX;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *entry = json_array_get(items, i);
+        if (is_asked(entry, only)) {
+            check_address(entry, ns, r);
+            check_gone(entry, ns, only, now_s, r);
+            check_health(entry, ns, r);
+        }
+        check_twins(items, i, n, ns, only, r);
+    }
+}
+
+/* ---- groups ---- */
+
+void members_check_groups(const json_t *list, const char *ns, const char *only,
+                          struct doctor_report *r)
+{
+    const json_t *items = doc_at(list, "items", NULL);
+
+    for (size_t i = 0; i < json_array_size(items) && i < CLUSTER_ITEMS_MAX; i++) {
+        const json_t *group = json_array_get(items, i);
+        const json_t *probe = doc_at(group, "spec", "probe", NULL);
+        /* Absent or 0 is 1 (Istio: pkg/istio-agent/health/health_check.go). */
+        if (is_asked(group, only) && json_is_object(probe) &&
+            json_integer_value(json_object_get(probe, "failureThreshold")) < 2) {
+            doctor_find(r, DOCTOR_PROBE_IMPATIENT, ns, text_of(group, "metadata", "name"), NULL);
+        }
+    }
+}
+
+bool members_have_account(const json_t *groups, const char *account)
+{
+    const json_t *items = doc_at(groups, "items", NULL);
+
+    for (size_t i = 0; i < json_array_size(items) && i < CLUSTER_ITEMS_MAX; i++) {
+        const char *of =
+            doc_text(json_array_get(items, i), "spec", "template", "serviceAccount", NULL);
+        if (strcmp(of != NULL && *of != '\0' ? of : "default", account) == 0) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* istiod as it is reached from here: does it answer, is it believed, and whom does it believe? */
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/doctor/doctor.h"
+#include "gateway/probe/ads.h"
+#include "gateway/probe/probe.h"
+
+/** Addresses of one name that are looked at. */
+#define ADDRESSES_MAX 16
+
+/** A rate limit of istiod's is over within a second (Istio: pilot/pkg/xds/discovery.go). */
+#define TRIES 3
+
+/* One address of an upstream. */
+struct target {
+    const struct doctor_upstream *u;
+    const struct doctor_upstream *like; /* whose name and roots are asked with */
+    const struct doctor_upstream *xfcc; /* the upstream that istiod should believe; NULL: none */
+    struct addr peer;
+    struct addr source;
+    char where[ADDR_TEXT_BYTES];
+    char from[ADDR_TEXT_BYTES]; /* the source, for people */
+    double timeout_s;
+    struct doctor_report *r;
+};
+
+/* ---- whom it believes ---- */
+
+static enum rc ask(const struct target *t, bool nameless, struct probe_ads_result *out)
+{
+    const struct probe_ads_opts o = {.peer = &t->peer,
+                                     .source = t->source,
+                                     .server_name = t->like->server_name,
+                                     .roots = t->like->roots,
+                                     .timeout_s = t->timeout_s,
+                                     .nameless = nameless};
+
+    for (int i = 0; i < TRIES; i++) {
+        TRY(probe_ads(&o, out));
+        if (out->end != PROBE_ADS_BUSY) {
+            break;
+        }
+    }
+    return RC_OK;
+}
+
+/* "=10.77.0.2/32", or "-" which takes the variable away: what should be instead. */
+static void should_trust(const struct doctor_upstream *xfcc, char *out, size_t size)
+{
+    char v4[ADDR_TEXT_BYTES] = "";
+    char v6[ADDR_TEXT_BYTES] = "";
+
+    if (xfcc == NULL) {
+        (void)snprintf(out, size, "-");
+        return;
+    }
+    if (xfcc->source_v4.family != ADDR_NONE) {
+        (void)addr_format_ip(&xfcc->source_v4, v4);
+    }
+    if (xfcc->source_v6.family != ADDR_NONE) {
+        (void)addr_format_ip(&xfcc->source_v6, v6);
+    }
+    (void)snprintf(out, size, "=%s%s%s%s%s", v4, v4[0] != '\0' ? "/32" : "",
+                   v4[0] != '\0' && v6[0] != '\0' ? "," : "", v6, v6[0] != '\0' ? "/128" : "");
+}
+
+static void find_with_why(const struct target *t, enum doctor_cause cause,
+                          const struct probe_ads_result *a)
+{
+    doctor_find(t->r, cause, t->u->name, t->where, a->why[0] != '\0' ? a->why : "no reason given",
+                t->like->server_name, NULL);
+}
+
+/* Says why nothing is known, if nothing is. */
+static bool is_known(const struct target *t, const struct probe_ads_result *a)
+{
+    if (a->end == PROBE_ADS_REFUSED || a->end == PROBE_ADS_TAKEN) {
+        return true;
+    }
+    if (!t->u->asks) { /* another service may be there */
+        doctor_skipped(t->r,
+                       "whether %s, where upstream %s passes VMs on to, believes "
+                       "x-forwarded-client-cert from %s: %s",
+                       t->where, t->u->name, t->from,
+                       a->why[0] != '\0' ? a->why : "it gave no answer");
+        return false;
+    }
+    switch (a->end) {
+    case PROBE_ADS_BUSY:
+        find_with_why(t, DOCTOR_UPSTREAM_BUSY, a);
+        break;
+    case PROBE_ADS_NOT_ISTIO:
+        find_with_why(t, DOCTOR_UPSTREAM_NOT_ISTIOD, a);
+        break;
+    case PROBE_ADS_NO_ANSWER:
+    case PROBE_ADS_REFUSED:
+    case PROBE_ADS_TAKEN:
+        find_with_why(t, DOCTOR_UPSTREAM_SILENT, a);
+        break;
+    }
+    return false;
+}
+
+static enum rc look_at_trust(const struct target *t)
+{
+    struct probe_ads_result named;
+    struct probe_ads_result nameless;
+    char should[2 * ADDR_TEXT_BYTES];
+
+    TRY(ask(t, true, &nameless));
+    if (!is_known(t, &nameless)) {
+        return RC_OK;
+    }
+    if (nameless.end == PROBE_ADS_TAKEN) {
+        doctor_find(t->r, DOCTOR_XDS_OPEN, t->u->name, t->where, NULL);
+        return RC_OK;
+    }
+    TRY(ask(t, false, &named));
+    if (!is_known(t, &named)) {
+        return RC_OK;
+    }
+    doctor_looked(t->r, "istiod at %s, upstream %s: it %s x-forwarded-client-cert from %s",
+                  t->where, t->u->name,
+                  named.end == PROBE_ADS_TAKEN ? "believes" : "does not believe", t->from);
+    if (named.end == PROBE_ADS_TAKEN && t->u->passes) {
+        should_trust(t->xfcc, should, sizeof(should));
+        doctor_find(t->r, DOCTOR_XFCC_BELIEVED, t->u->name, t->where, t->from, should, NULL);
+    }
+    if (named.end == PROBE_ADS_REFUSED && t->u->xfcc) {
+        should_trust(t->u, should, sizeof(should));
+        doctor_find(t->r, DOCTOR_XFCC_NOT_TRUSTED, t->u->name, t->where, t->from, should + 1, NULL);
+    }
+    return RC_OK;
+}
+
+/* ---- one address ---- */
+
+static void find_tls(const struct target *t, const struct probe_result *p)
+{
+    const char *name = t->like != NULL ? t->like->server_name : "";
+
+    switch (p->end) {
+    case PROBE_OK:
+        break;
+    case PROBE_NO_SOURCE: /* said as source-not-local */
+        doctor_skipped(t->r, "upstream %s at %s: %s is no address of this machine", t->u->name,
+                       t->where, t->from);
+        break;
+    case PROBE_NO_CONNECTION:
+        doctor_find(t->r, DOCTOR_UPSTREAM_UNREACHABLE, t->u->name, t->where, p->why, NULL);
+        break;
+    case PROBE_NOT_BELIEVED:
+        doctor_find(t->r, DOCTOR_UPSTREAM_CERTIFICATE, t->u->name, t->where, name, p->why, NULL);
+        break;
+    case PROBE_WANTS_CERTIFICATE:
+        doctor_find(t->r, DOCTOR_UPSTREAM_WANTS_CERTIFICATE, t->u->name, t->where, p->why, name,
+                    NULL);
+        break;
+    case PROBE_NO_ANSWER:
+    case PROBE_CLOSED:
+    case PROBE_TLS:
+    case PROBE_NO_H2:
+        doctor_find(t->r, DOCTOR_UPSTREAM_TLS, t->u->name, t->where, p->why, name, NULL);
+        break;
+    }
+}
+
+static enum rc look_at_address(const struct target *t)
+{
+    struct probe_result p;
+    const struct probe_opts o = {.peer = &t->peer,
+                                 .source = t->source,
+                                 .server_name = t->like != NULL ? t->like->server_name : NULL,
+                                 .roots = t->like != NULL ? t->like->roots : NULL,
+                                 .timeout_s = t->timeout_s};
+
+    TRY(probe_run(&o, &p));
+    bool says = t->u->asks || p.end == PROBE_NO_CONNECTION || p.end == PROBE_NO_SOURCE;
+    if (says) {
+        find_tls(t, &p);
+    }
+    if (t->like == NULL) {
+        doctor_looked(t->r, "upstream %s at %s: it can be connected to", t->u->name, t->where);
+        return RC_OK;
+    }
+    if (p.end == PROBE_OK) {
+        return look_at_trust(t);
+    }
+    if (!says) {
+        doctor_skipped(t->r, "upstream %s at %s: it is no istiod that is believed here: %s",
+                       t->u->name, t->where, p.why);
+    }
+    return RC_OK;
+}
+
+/* ---- all of them ---- */
+
+static enum rc look_at_peer(struct target *t)
+{
+    const struct doctor_upstream *u = t->u;
+
+    t->source = t->peer.family == ADDR_V6 ? u->source_v6 : u->source_v4;
+    (void)addr_format(&t->peer, t->where);
+    if (t->source.family == ADDR_NONE) {
+        (void)snprintf(t->from, sizeof(t->from), "the address that the kernel chooses");
+    } else {
+        (void)addr_format_ip(&t->source, t->from);
+    }
+    return look_at_address(t);
+}
+
+static enum rc look_at_endpoint(struct target *t, const struct upstream_endpoint_name *e)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo *found = NULL;
+    size_t n = 0;
+    enum rc rc = RC_OK;
+
+    if (addr_parse_ip(e->host, &t->peer) == RC_OK) {
+        t->peer.port = e->port;
+        return look_at_peer(t);
+    }
+    int error = getaddrinfo(e->host, NULL, &hints, &found);
+    if (error != 0) {
+        doctor_find(t->r, DOCTOR_UPSTREAM_NAME, t->u->name, e->host, gai_strerror(error), NULL);
+        return RC_OK;
+    }
+    for (struct addrinfo *i = found; i != NULL && rc == RC_OK && n < ADDRESSES_MAX;
+         i = i->ai_next) {
+        addr_from_sockaddr(i->ai_addr, &t->peer);
+        t->peer.port = e->port;
+        if (t->peer.family != ADDR_NONE) {
+            rc = look_at_peer(t);
+            n++;
+        }
+    }
+    freeaddrinfo(found);
+    return rc;
+}
+
+enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n, double timeout_s,
+                         struct doctor_report *r)
+{
+    const struct doctor_upstream *known = NULL;
+    const struct doctor_upstream *xfcc = NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        known = known == NULL && list[i].roots != NULL ? &list[i] : known;
+        xfcc = xfcc == NULL && list[i].xfcc ? &list[i] : xfcc;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct doctor_upstream *u = &list[i];
+        struct target t = {.u = u,
+                           .like = u->roots != NULL ? u : known,
+                           .xfcc = xfcc,
+                           .timeout_s = timeout_s,
+                           .r = r};
+        for (size_t k = 0; k < u->n_endpoints; k++) {
+            TRY(look_at_endpoint(&t, &u->endpoints[k]));
+        }
+        if (t.like == NULL && u->passes) {
+            doctor_skipped(r,
+                           "whom istiod behind upstream %s believes: no upstream of the "
+                           "configuration has `tls`; --roots FILE says whom to believe",
+                           u->name);
+        }
+    }
+    return RC_OK;
+}

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`xdsgate doctor` on a VM: each cause is made, and its sentence is read. Needs root."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from rig.doctor import Said, said_by
+from rig.gateway import BINARY
+from rig.pki import SERVER_NAME, issue
+from rig.vm_image import GID, UID, VmImage
+from test_bundle_verify import (ADDRESS, PORT, Mesh, bundle, loses_large_packets, mesh, network,
+                                serve, tls, token, vm)
+
+
+def on_vm(vm: VmImage, *options: str) -> Said:
+    return said_by(vm.enter("xdsgate", "doctor", "-o", "json", "--timeout", "1s", *options))
+
+
+def test_vm__installed_by_the_script__only_the_agent_is_missing(
+        vm: VmImage, mesh: Mesh, network: None, serve: Callable[..., None]) -> None:
+    pair = mesh.pair()
+    serve(lambda connection: tls(connection, pair))
+
+    said = on_vm(vm)
+
+    said.has("vm-agent", "Istio's agent does not run", "systemctl restart istio")
+    assert said.ids() == {"vm-agent"}
+    assert any("answers with a certificate that is believed" in text for text in said.looked_at)
+    assert any("the way to the pods" in text for text in said.not_looked_at)
+
+
+def test_vm__for_people__a_line_each_and_the_command_below(vm: VmImage) -> None:
+    (vm.root / "run/secrets/tokens/istio-token").unlink()
+
+    done = vm.enter("xdsgate", "doctor", "--no-network")
+
+    assert done.returncode == 1
+    assert done.stdout.startswith(
+        "bad      vm-credentials: neither a token nor a certificate says who this VM is\n"
+        "         -> xdsgate bundle renew makes a new token\n")
+    assert "\nlooked at: the files of the bundle\n" in done.stdout
+
+
+def test_machine_that_is_no_vm__usage(tmp_path: Path) -> None:
+    done = subprocess.run([BINARY, "doctor", "--root", tmp_path], text=True, capture_output=True,
+                          check=False)
+
+    assert done.returncode == 2
+    assert "this is no VM" in done.stderr
+
+
+TOKEN = "run/secrets/tokens/istio-token"
+
+
+def test_vm_token__expired__said(vm: VmImage) -> None:
+    (vm.root / TOKEN).write_text(token(-7200))
+
+    said = on_vm(vm, "--no-network")
+
+    said.has("vm-token", "ran out 2 h ago", "bundle renew")
+    said.has("vm-credentials", "neither a token nor a certificate", "bundle renew")
+
+
+def test_vm_token__pasted_over_several_lines__said(vm: VmImage) -> None:
+    text = (vm.root / TOKEN).read_text()
+    (vm.root / TOKEN).write_text(text[:70] + "\n" + text[70:])
+
+    said = on_vm(vm, "--no-network")
+
+    said.has("vm-token", "was it pasted over several lines", "bundle renew")
+    assert text[30:60] not in json.dumps(said.findings)
+
+
+def test_vm_token__gone_with_a_reboot__warned_before(vm: VmImage) -> None:
+    (vm.root / "etc/tmpfiles.d/xdsgate-bundle.conf").unlink()
+
+    on_vm(vm, "--no-network").has("vm-token", "is gone after a reboot", level="warning")
+
+
+def agent_certificate(vm: VmImage, mesh: Mesh, days: int, account: str = "web") -> None:
+    pair = issue(mesh.folder, "agent", mesh.root, mesh.key, days=days,
+                 names=f"URI:spiffe://cluster.local/ns/vms/sa/{account}")
+    for source, name in [(pair.certificate, "cert-chain.pem"), (pair.private_key, "key.pem")]:
+        shutil.copy(source, vm.root / "etc/certs" / name)
+        (vm.root / "etc/certs" / name).chmod(0o600)
+        shutil.chown(vm.root / "etc/certs" / name, UID, GID)
+
+
+def test_vm_certificate__expired_as_the_token__nothing_says_who_it_is(vm: VmImage,
+                                                                      mesh: Mesh) -> None:
+    agent_certificate(vm, mesh, -1)
+    (vm.root / TOKEN).write_text(token(-7200))
+
+    said = on_vm(vm, "--no-network")
+
+    said.has("vm-certificate", "expired", "bundle renew", "warning")
+    said.has("vm-credentials", "neither a token nor a certificate")
+
+
+def test_vm_certificate__of_another_account__said(vm: VmImage, mesh: Mesh) -> None:
+    agent_certificate(vm, mesh, 1, "other")
+
+    on_vm(vm, "--no-network").has("vm-certificate", "ns/vms/sa/other", "restart the agent")
+
+
+def test_vm_key__of_another_certificate__said(vm: VmImage, mesh: Mesh) -> None:
+    agent_certificate(vm, mesh, 1)
+    shutil.copy(mesh.key, vm.root / "etc/certs/key.pem")
+    shutil.chown(vm.root / "etc/certs/key.pem", UID, GID)
+
+    on_vm(vm, "--no-network").has("vm-key", "is not the key of /etc/certs/cert-chain.pem")
+
+
+def test_vm_root__missing__said(vm: VmImage) -> None:
+    (vm.root / "etc/certs/root-cert.pem").unlink()
+
+    on_vm(vm, "--no-network").has("vm-root", "is missing", "run the bundle's script again")
+
+
+def test_vm_hosts__no_line__said(vm: VmImage, network: None) -> None:
+    (vm.root / "etc/hosts").write_text("127.0.0.1 localhost\n")
+
+    said = on_vm(vm)
+
+    said.has("vm-hosts", f"has no line for {SERVER_NAME}", level="warning")
+    said.has("vm-name", f"{SERVER_NAME} is not known", "/etc/hosts")
+
+
+def test_vm_cluster_env__says_another_cluster_than_mesh__said(vm: VmImage) -> None:
+    (vm.root / "var/lib/istio/config/mesh").write_text(
+        f"defaultConfig:\n  discoveryAddress: {SERVER_NAME}:{PORT}\n"
+        "  proxyMetadata:\n    ISTIO_META_CLUSTER_ID: one\n")
+    with (vm.root / "var/lib/istio/envoy/cluster.env").open("a") as file:
+        file.write("ISTIO_META_CLUSTER_ID='two'\n")
+
+    on_vm(vm, "--no-network").has("vm-cluster-env", "ISTIO_META_CLUSTER_ID is not what")
+
+
+def test_vm_mesh__no_yaml__said(vm: VmImage) -> None:
+    (vm.root / "var/lib/istio/config/mesh").write_text("defaultConfig: [\n")
+
+    on_vm(vm, "--no-network").has("vm-mesh", "line 2", "bundle create")
+
+
+def test_vm_certs_folder__not_the_agents__said(vm: VmImage) -> None:
+    shutil.chown(vm.root / "etc/certs", 0, 0)
+
+    on_vm(vm, "--no-network").has("vm-certs-folder", "cannot write its certificate there", "chown")
+
+
+def test_vm_user__missing__said(vm: VmImage) -> None:
+    (vm.root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+
+    on_vm(vm, "--no-network").has("vm-user", "there is no such user", "sidecar package")
+
+
+def test_vm_other__copy_of_the_token_for_all_to_read__said(vm: VmImage) -> None:
+    (vm.root / "etc/tmpfiles.d/xdsgate-bundle.conf").chmod(0o666)
+
+    on_vm(vm, "--no-network").has("vm-other", "others may write it", "chmod")
+
+
+def test_vm_network__nobody_answers__said(vm: VmImage, network: None) -> None:
+    on_vm(vm).has("vm-network", f"{ADDRESS}:{PORT} ({SERVER_NAME}): connection refused",
+                  "is xdsgate running there")
+
+
+def test_vm_network__certificate_of_another_name__said(vm: VmImage, mesh: Mesh, network: None,
+                                                       serve: Callable[..., None]) -> None:
+    pair = issue(mesh.folder, "canary", mesh.root, mesh.key,
+                 names="DNS:istiod-canary.istio-system.svc")
+    serve(lambda connection: tls(connection, pair))
+
+    on_vm(vm).has("vm-network", "hostname mismatch", "xdsgate cert show")
+
+
+def test_vm_mtu__large_packets_are_lost__said(vm: VmImage, mesh: Mesh, network: None,
+                                              serve: Callable[..., None]) -> None:
+    pair = mesh.pair()
+    serve(lambda connection: loses_large_packets(connection, pair))
+
+    on_vm(vm).has("vm-mtu", "large packets to", "ip link set dev")
+
+
+def test_vm_clock__server_is_from_tomorrow__said(vm: VmImage, mesh: Mesh, network: None,
+                                                 serve: Callable[..., None]) -> None:
+    pair = mesh.from_tomorrow()
+    serve(lambda connection: tls(connection, pair))
+
+    on_vm(vm).has("vm-clock", "this machine's clock is behind", "timedatectl")
+
+
+@pytest.mark.parametrize("address", ["169.254.7.7", "127.0.0.1", "fe80::1"])
+def test_vm_address__that_nobody_reaches__said(vm: VmImage, address: str) -> None:
+    (vm.root / "var/lib/istio/envoy/sidecar.env").write_text(f"ISTIO_SVC_IP={address}\n")
+
+    on_vm(vm, "--no-network").has(
+        "vm-address", f"/var/lib/istio/envoy/sidecar.env tells the mesh the address {address}",
+        "ISTIO_SVC_IP=ADDRESS")
+
+
+def test_vm_address__first_of_the_machine_is_link_local__said(vm: VmImage, network: None) -> None:
+    for command in (["link", "add", "d0", "type", "veth", "peer", "name", "d1"],
+                    ["addr", "add", "169.254.9.9/16", "dev", "d0"], ["link", "set", "d0", "up"]):
+        subprocess.run(["ip", *command], check=True)
+
+    on_vm(vm, "--no-network").has("vm-address", "tells the mesh the address 169.254.9.9")
+
+
+def test_vm_address__of_another_machine__warned_but_not_behind_nat(vm: VmImage) -> None:
+    env = vm.root / "var/lib/istio/envoy/cluster.env"
+    with env.open("a") as file:
+        file.write("ISTIO_SVC_IP='192.0.2.77'\n")
+    on_vm(vm, "--no-network").has("vm-address-moved", "192.0.2.77, which is none of this machine",
+                                  "ip -brief addr", "warning")
+
+    with env.open("a") as file:
+        file.write("REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION='true'\n")
+    assert "vm-address-moved" not in on_vm(vm, "--no-network").ids()
+
+
+def test_vm_folder__emptied_by_a_reboot__said(vm: VmImage) -> None:
+    shutil.rmtree(vm.root / "run/secrets")
+
+    said = on_vm(vm, "--no-network")
+
+    said.has("vm-folder", "/var/run/secrets is not there", "systemd-tmpfiles --create")
+    said.has("vm-folder", "/var/run/secrets/tokens is not there")
+
+
+def test_vm_socket__left_by_an_older_agent__said_and_one_in_use_not(
+        vm: VmImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(vm.root / "var/lib/istio/proxy")  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as stale, socket.socket(socket.AF_UNIX) as used:
+        stale.bind("XDS")
+        used.bind("SDS")
+        used.listen()
+        stale.close()
+        said = on_vm(vm, "--no-network")
+
+    said.has("vm-socket", "/etc/istio/proxy/XDS", "rm /etc/istio/proxy/XDS", "warning")
+    assert "proxy/SDS" not in json.dumps(said.findings)
+
+
+PROCESSES = """
+set -e
+mkfifo /tmp/never
+sleep 60 >/tmp/never 2>&1 &
+trap "kill $!" EXIT
+mkdir -p /opt && cp /bin/dash /opt/envoy && cp /bin/dash /opt/pilot-agent
+/opt/envoy -c 'read x' -c /etc/istio/proxy/envoy-rev.json </tmp/never &
+/opt/envoy -c 'read x' -c /etc/my/own.yaml </tmp/never &
+/opt/pilot-agent -c '/opt/envoy -c "read x" -c istio/proxy/envoy-rev.json; :' </tmp/never &
+agent=$!
+while ! grep -qs '[0-9]' /proc/$agent/task/$agent/children; do :; done
+xdsgate doctor --no-network -o json || [ $? = 1 ]
+"""
+
+
+def test_vm_envoy__whose_agent_is_gone__said_and_no_other(vm: VmImage) -> None:
+    done = vm.enter("sh", "-c", PROCESSES)
+
+    answer = json.loads(done.stdout)
+    [row] = answer["findings"]
+    said = Said(1, answer["findings"], [], [])
+    said.has("vm-envoy", "an Envoy whose agent has ended", f"kill {row['text'].split()[1][:-1]}")
+
+
+def test_vm_port__taken_by_another_program__said(vm: VmImage, network: None) -> None:
+    with socket.create_server(("127.0.0.1", 15021)):
+        said = on_vm(vm, "--no-network")
+
+    said.has("vm-port", "listens on port 15021, which Istio's Envoy needs", "ss -ltnp")
+
+
+class Envoy:
+    """An admin page that says where the pods are, chunk by chunk."""
+
+    def __init__(self, clusters: str) -> None:
+        page = clusters.encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                assert self.path == "/clusters"
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for at in range(0, len(page), 7):
+                    part = page[at:at + 7]
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+                self.wfile.write(b"0\r\n\r\n")
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 15000), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def envoy(network: None) -> Iterator[Callable[[str], None]]:
+    running: list[Envoy] = []
+    yield lambda clusters: running.append(Envoy(clusters))
+    for one in running:
+        one.stop()
+
+
+def test_vm_pods__no_route__said(vm: VmImage, envoy: Callable[[str], None]) -> None:
+    envoy("outbound|80||web.shop.svc.cluster.local::10.44.0.7:8080::cx_active::0\n"
+          "outbound|80||web.shop.svc.cluster.local::10.44.0.7:8080::rq_total::0\n"
+          "outbound|80||db.shop.svc.cluster.local::[fd44::7]:8080::health_flags::healthy\n"
+          "inbound|8080||::127.0.0.1:8080::cx_active::0\n")
+
+    on_vm(vm).has("vm-pods", "none of 2 addresses that Envoy sends requests to can be reached, the "
+                  "last one fd44::7: no route to the peer", "ip route get fd44::7")
+
+
+def test_vm_pods__one_refuses__there_is_a_way(vm: VmImage, envoy: Callable[[str], None]) -> None:
+    envoy(f"outbound|80||web.shop.svc.cluster.local::10.44.0.7:8080::cx_active::0\n"
+          f"outbound|80||db.shop.svc.cluster.local::{ADDRESS}:8080::cx_active::0\n")
+
+    said = on_vm(vm)
+
+    assert "vm-pods" not in said.ids()
+    assert f"the way to {ADDRESS}, where Envoy sends requests" in said.looked_at

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an API server says is not trusted to be well-formed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gateway/doctor/cluster_internal.h"
+
+static struct doctor_report report;
+
+static int set_up(void **state)
+{
+    (void)state;
+    doctor_report_init(&report);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    doctor_report_fini(&report);
+    return 0;
+}
+
+static json_t *parse(const char *text)
+{
+    struct doc_error err;
+    json_t *out = NULL;
+
+    assert_int_equal(doc_parse_json(text, strlen(text), &err, &out), RC_OK);
+    return out;
+}
+
+static const char *const nonsense[] = {
+    "{}",
+    "[]",
+    "1",
+    "{\"items\": {}}",
+    "{\"items\": [1, null, [], {}, \"x\"]}",
+    "{\"items\": [{\"metadata\": 1, \"spec\": [], \"status\": \"x\"}]}",
+    "{\"items\": [{\"spec\": {\"address\": 7, \"template\": 1, \"probe\": []}}]}",
+    "{\"items\": [{\"status\": {\"conditions\": [1, {\"type\": 1, \"status\": {}}]}}]}",
+    "{\"items\": [{\"metadata\": {\"annotations\": {\"istio.io/disconnectedAt\": \"soon\"}}}]}",
+    "{\"spec\": {\"template\": {\"spec\": {\"containers\": [{\"env\": [1, {\"name\": 2}]}]}}}}",
+    "{\"items\": [{\"metadata\": {\"name\": \"a\"}, \"spec\": {\"ports\": [1, {\"port\": "
+    "\"x\"}]}}]}",
+};
+
+static void test_checks__nonsense__nothing_found(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
+        json_t *v = parse(nonsense[i]);
+        members_check_entries(v, "vms", NULL, 0, &report);
+        members_check_entries(v, "vms", "x", 0, &report);
+        members_check_groups(v, "vms", NULL, &report);
+        assert_false(members_have_account(v, "web"));
+        istiod_check_services(v, "istio-system", false, true, &report);
+        json_decref(v);
+    }
+    assert_int_equal(report.n, 0);
+}
+
+static void test_checks__nothing_at_all__nothing_found(void **state)
+{
+    (void)state;
+    members_check_entries(NULL, "vms", NULL, 0, &report);
+    members_check_groups(NULL, "vms", NULL, &report);
+    assert_false(members_have_account(NULL, "web"));
+    assert_int_equal(report.n, 0);
+}
+
+static void test_deployment__nonsense__defaults_of_istiod_count(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
+        json_t *v = parse(nonsense[i]);
+        istiod_check_deployment(v, "istio-system", "istiod", NULL, 0, &report);
+        json_decref(v);
+    }
+    assert_int_equal(report.n, 1);
+    assert_int_equal(report.findings[0].cause, DOCTOR_GRACE_PERIOD);
+}
+
+#define DEPLOYMENT(env)                                                              \
+    "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"istio-proxy\"}," \
+    "{\"name\":\"discovery\",\"env\":[" env "]}]}}}}"
+#define ENV(name, value) "{\"name\":\"" name "\",\"value\":\"" value "\"}"
+#define LONG ENV("PILOT_WORKLOAD_ENTRY_GRACE_PERIOD", "1h2m3s")
+
+static void check_trusted(const char *deployment, const char *passthrough)
+{
+    struct doctor_upstream u = {.name = "raw", .passes = true};
+    json_t *v = parse(deployment);
+
+    assert_int_equal(
+        addr_parse_ip(passthrough, strchr(passthrough, ':') != NULL ? &u.source_v6 : &u.source_v4),
+        RC_OK);
+    istiod_check_deployment(v, "istio-system", "istiod", &u, 1, &report);
+    json_decref(v);
+}
+
+static void test_trusted__one_address__fine(void **state)
+{
+    (void)state;
+    check_trusted(DEPLOYMENT(LONG "," ENV("TRUSTED_GATEWAY_CIDR", "10.0.0.1/32,fd00::1/128")),
+                  "10.0.0.2");
+    assert_int_equal(report.n, 0);
+}
+
+static void test_trusted__v6_net_with_the_source__both_said(void **state)
+{
+    (void)state;
+    check_trusted(DEPLOYMENT(LONG "," ENV("TRUSTED_GATEWAY_CIDR", "10.0.0.1/32,fd00::/64")),
+                  "fd00::2");
+    assert_int_equal(report.n, 2);
+    assert_int_equal(report.findings[0].cause, DOCTOR_TRUSTED_TOO_WIDE);
+    assert_int_equal(report.findings[1].cause, DOCTOR_TRUSTED_PASSTHROUGH);
+    assert_non_null(strstr(report.findings[1].cure, "TRUSTED_GATEWAY_CIDR-"));
+}
+
+static void test_trusted__garbage__passed_over(void **state)
+{
+    (void)state;
+    check_trusted(DEPLOYMENT(LONG "," ENV("TRUSTED_GATEWAY_CIDR", ",, /,10.0.0.0/99,x")),
+                  "10.0.0.2");
+    assert_int_equal(report.n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_checks__nonsense__nothing_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_checks__nothing_at_all__nothing_found, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_deployment__nonsense__defaults_of_istiod_count, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_trusted__one_address__fine, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_trusted__v6_net_with_the_source__both_said, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_trusted__garbage__passed_over, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
