@@ -98,7 +98,7 @@ class Cluster(KubeApi):
             f"{ISTIO}/workloadgroups": [group("web", "vm")], f"{ISTIO}/workloadentries": [],
             f"{RBAC}/rolebindings": [], f"{RBAC}/clusterrolebindings": [],
             f"{SYSTEM}/services": [self.service()]}
-        self.objects: dict[str, dict] = {ISTIOD: {}}
+        self.things: dict[str, dict] = {ISTIOD: {}}
         self.deploy(PILOT_WORKLOAD_ENTRY_GRACE_PERIOD="2m")
         super().__init__(folder, token_key)
 
@@ -109,12 +109,12 @@ class Cluster(KubeApi):
 
     def deploy(self, **env: str) -> None:
         rows = [{"name": name, "value": value} for name, value in env.items()]
-        self.objects[ISTIOD] = {"metadata": {"name": "istiod"}, "spec": {"template": {"spec": {
+        self.things[ISTIOD] = {"metadata": {"name": "istiod"}, "spec": {"template": {"spec": {
             "containers": [{"name": "discovery", "image": "docker.io/istio/pilot:1.31.0",
                             "env": rows}]}}}}
 
     def config_map(self, name: str, key: str, value: str) -> None:
-        self.objects[f"{SYSTEM}/configmaps/{name}"] = {"metadata": {"name": name},
+        self.things[f"{SYSTEM}/configmaps/{name}"] = {"metadata": {"name": name},
                                                        "data": {key: value}}
 
     def answer(self, path: str, bearer: str | None, body: bytes) -> Answer:
@@ -122,8 +122,8 @@ class Cluster(KubeApi):
         if bearer == BEARER and not self.instead(path):
             if plain in self.lists:
                 return 200, {}, json.dumps({"kind": "List", "items": self.lists[plain]}).encode()
-            if plain in self.objects:
-                return 200, {}, json.dumps(self.objects[plain]).encode()
+            if plain in self.things:
+                return 200, {}, json.dumps(self.things[plain]).encode()
             if plain.endswith("/selfsubjectaccessreviews"):
                 return 201, {}, json.dumps({"status": {"allowed": self.may_make_all}}).encode()
             if made := self.refuse_token(plain):
