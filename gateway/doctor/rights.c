@@ -27,6 +27,18 @@ static const struct upstream_opts *token_upstream(const struct config *c)
     return NULL;
 }
 
+/* Whose tokens are missing may come in by another upstream, which needs none. */
+static enum doctor_level level_of(const struct config *c)
+{
+    for (size_t i = 0; i < c->n_upstreams; i++) {
+        const struct upstream_opts *o = &c->upstreams[i].opts;
+        if (o->tls && o->identity != UPSTREAM_TOKEN) {
+            return DOCTOR_WARN;
+        }
+    }
+    return DOCTOR_BAD;
+}
+
 /* When the API server has made it, by its clock; 0: it does not say. */
 static int64_t issued_at(const char *token)
 {
@@ -66,7 +78,7 @@ static void say_token(const struct doctor_cluster *c, const struct cluster_accou
                       const struct kube_reply *reply, const char *audience, struct doctor_report *r)
 {
     if (reply->outcome == KUBE_REFUSED && reply->status == 403) {
-        doctor_find(r, DOCTOR_TOKEN_FORBIDDEN, a->ns, a->name, NULL);
+        doctor_find_at(r, level_of(c->config), DOCTOR_TOKEN_FORBIDDEN, a->ns, a->name, NULL);
     } else if (reply->outcome == KUBE_REFUSED && reply->status == 404) {
         doctor_find(r, DOCTOR_ACCOUNT_MISSING, a->ns, a->name, NULL);
     } else if (reply->outcome == KUBE_REFUSED && reply->status != 401) {

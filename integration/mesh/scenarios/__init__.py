@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from harness.site import COLUMNS, PASSTHROUGH, TERMINATE, TOKEN
 
-from . import (agent, attacks, bundle, certs, discovery, envoy, failures, firstvm, handover,
-               istiod, losses, networks, readme, rights, scale)
+from . import (agent, attacks, bundle, certs, discovery, doctor, envoy, failures, firstvm,
+               handover, istiod, losses, networks, readme, rights, scale)
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ EVERYTHING = (
     Scenario("agent restarted, token gone", agent.restart_without_token),
     Scenario("agent restarted, token expired", agent.restart_with_expired_token),
     Scenario("bundle create equals istioctl", bundle.equals_istioctl, columns=(TERMINATE,)),
+    Scenario("doctor: whom istiod believes", doctor.whom_istiod_believes, columns=(TERMINATE,)),
+    Scenario("doctor: its probe leaves nothing behind", doctor.leaves_nothing_behind,
+             columns=(TERMINATE,)),
+    Scenario("doctor: one VM, by its entry", doctor.one_vm, columns=(TOKEN,), on_kind=False),
     Scenario("a machine joins by one script", firstvm.joins, columns=(TOKEN,)),
     Scenario("rebooted: its token is back", firstvm.reboots, columns=(TOKEN,)),
     Scenario("rebooted with an expired token", firstvm.token_expired, columns=(TOKEN,)),
