@@ -145,7 +145,9 @@ static int get_token(const struct asker *a)
         kube_ask_token(a->k, a->ns, account, audiences, (int64_t)a->w->token_s, &token, &err);
 
     if (outcome != KUBE_OK) {
-        return bundle_complain(a->line, code_of(outcome), "token: %s", err.text);
+        return bundle_complain(a->line, code_of(outcome),
+                               "a token for service account %.253s in namespace %s: %s", account,
+                               a->ns, err.text);
     }
     a->in->token = token.token; /* taken */
     return EXIT_CODE_OK;

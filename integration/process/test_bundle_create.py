@@ -179,7 +179,7 @@ def test_with_cluster__not_allowed__said_with_reason(cluster: Cluster) -> None:
 
     said = cluster.create(code=1)
 
-    assert "token: POST " in said
+    assert "a token for service account orders in namespace vms: POST " in said
     assert "refused by the test" in said
 
 
