@@ -64,12 +64,8 @@ static int create(const struct command_line *line)
     struct create_opts *o = line->opts;
     struct bundle_inputs in;
 
-    if (line->n_args > 0 && o->where.group != NULL) {
-        return bundle_complain(line, EXIT_CODE_USAGE,
-                               "the WorkloadGroup is named twice: '%s' and --name", line->args[0]);
-    }
-    if (line->n_args > 0) {
-        o->where.group = line->args[0];
+    if (!bundle_take_group(line, &o->where)) {
+        return EXIT_CODE_USAGE;
     }
     if (o->gateways.n == 0) {
         return bundle_complain(line, EXIT_CODE_USAGE,

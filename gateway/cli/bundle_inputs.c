@@ -144,6 +144,19 @@ static bool is_complete(const struct bundle_where *w, const struct bundle_inputs
            (in->token != NULL || w->no_token);
 }
 
+bool bundle_take_group(const struct command_line *line, struct bundle_where *w)
+{
+    if (line->n_args > 0 && w->group != NULL) {
+        (void)bundle_complain(line, EXIT_CODE_USAGE,
+                              "the WorkloadGroup is named twice: '%s' and --name", line->args[0]);
+        return false;
+    }
+    if (line->n_args > 0) {
+        w->group = line->args[0];
+    }
+    return true;
+}
+
 int bundle_inputs_read(const struct command_line *line, const struct bundle_where *w,
                        struct bundle_inputs *out)
 {

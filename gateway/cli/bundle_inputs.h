@@ -38,6 +38,9 @@ struct bundle_inputs {
     char *token; /**< wiped when freed */
 };
 
+/** Take GROUP, the first argument; false, after a complaint, when --name names one, too. */
+bool bundle_take_group(const struct command_line *line, struct bundle_where *w);
+
 /**
  * Read what files were named for, and ask the cluster for the rest; it is not asked when nothing is
  * left.

@@ -52,8 +52,8 @@ static int renew(const struct command_line *line)
     struct renew_opts *o = line->opts;
     struct bundle_inputs in;
 
-    if (line->n_args > 0) {
-        o->where.group = line->args[0];
+    if (!bundle_take_group(line, &o->where)) {
+        return EXIT_CODE_USAGE;
     }
     protect_memory();
     int code = bundle_inputs_read(line, &o->where, &in);

@@ -35,6 +35,12 @@ def of_cluster(one: Cluster, *more: object, code: int = 0) -> str:
                  code=code)
 
 
+def test_group_named_twice__refused(tmp_path: Path) -> None:
+    said = renew("vm", "--name", "other", "-n", "vms", "-o", tmp_path / "out", code=2)
+
+    assert "the WorkloadGroup is named twice: 'vm' and --name" in said
+
+
 def test_with_cluster__folder__only_two_files(cluster: Cluster) -> None:  # noqa: F811
     said = of_cluster(cluster, "--tokenDuration", "2h")
 

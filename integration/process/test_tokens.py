@@ -79,6 +79,19 @@ def test_token__a_dead_token_of_the_vm__does_not_matter(rig: Rig, site: Site) ->
     assert site.istiod.await_synced(1)[0]["authenticated_by"] == "token"
 
 
+@pytest.mark.parametrize("ahead_s", [-7200, 7200])
+def test_token__clocks_differ__its_life_is_what_the_api_server_says(site: Site,
+                                                                   ahead_s: int) -> None:
+    site.api.life_s = 3600 + ahead_s  # the date in the answer, by another clock
+    gateway = site.gateway()
+    vms = site.vm()
+
+    until(lambda: site.api.requests, "a token was asked for")
+    gateway.await_metric("xdsgate_tokens", 1)
+    assert site.api.requests == [ACCOUNT]
+    assert vms.status()
+
+
 def test_token__many_vms_of_one_account__one_request(site: Site) -> None:
     site.gateway()
     site.vm(1, "--count", 20)
