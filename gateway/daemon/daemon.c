@@ -195,17 +195,30 @@ static enum rc use_cluster(struct daemon *d, const struct config *c)
     return cluster_use(d->cluster, c->kubernetes.on ? &opts : NULL);
 }
 
+/* What cannot be told by the file alone: it is refused when istiod answers, and believes VMs. */
+static enum rc plan_it(struct daemon *d, const struct generation *g, struct sockets_plan *plan)
+{
+    char err[GUARD_WHY_BYTES] = "";
+    enum rc rc = guard_look(g, GUARD_FIRST_LOOK_S, err) ? RC_OK : RC_INVALID;
+
+    if (rc == RC_OK) {
+        rc = sockets_plan(&d->sockets, g->config, plan, err, sizeof(err));
+    }
+    if (rc != RC_OK) {
+        log_event(LOG_ERROR, "configuration refused", LOG_S("error", err));
+    }
+    return rc;
+}
+
 /* Make everything that can fail, then switch. The config is taken. */
 static enum rc put_in_force(struct daemon *d, struct config *c)
 {
     struct generation *g = NULL;
     struct sockets_plan plan = {0};
-    char err[200] = "";
 
     TRY(generation_new(&c, d->generation, &g));
-    enum rc rc = sockets_plan(&d->sockets, g->config, &plan, err, sizeof(err));
+    enum rc rc = plan_it(d, g, &plan);
     if (rc != RC_OK) {
-        log_event(LOG_ERROR, "configuration refused", LOG_S("error", err));
         generation_unref(&g);
         return rc;
     }
@@ -226,6 +239,9 @@ static enum rc put_in_force(struct daemon *d, struct config *c)
     if (cluster_follow(d->cluster, g->upstreams, g->config->n_upstreams) != RC_OK) {
         log_event(LOG_ERROR, "endpoints are not discovered until the next reload",
                   LOG_S("reason", rc_text(RC_NO_MEMORY)));
+    }
+    if (guard_use(d->guard, g) != RC_OK) {
+        log_event(LOG_ERROR, "nobody asks whom istiod believes until the next reload");
     }
     status_set_generation(&d->status, g);
     generation_unref(&d->generation);
@@ -306,6 +322,13 @@ static void on_usr1(struct ev_loop *loop, ev_signal *s, int revents)
     log_event(rc == RC_OK ? LOG_INFO : LOG_ERROR, "log opened again", LOG_S("result", rc_text(rc)));
 }
 
+static enum rc do_end_unsafe(struct gate *g, void *arg)
+{
+    (void)arg;
+    gate_end_unsafe(g);
+    return RC_OK;
+}
+
 /* Each second. */
 static void on_second(struct ev_loop *loop, ev_timer *t, int revents)
 {
@@ -315,6 +338,9 @@ static void on_second(struct ev_loop *loop, ev_timer *t, int revents)
     (void)revents;
     if (trim_due(&d->trim, status_work(&d->status))) {
         (void)malloc_trim(0);
+    }
+    if (guard_take_alarm(d->guard)) {
+        daemon_call_all(d, do_end_unsafe, NULL);
     }
     expiry_watch_look(&d->expiry, d->generation, clock_wall());
     if (may_reload(d) && watch_changed(&d->watch, d->generation->config->files)) {
@@ -475,6 +501,9 @@ static enum rc start(struct daemon *d, struct config *c)
         rc = cluster_new(&d->cluster);
     }
     if (rc == RC_OK) {
+        rc = guard_new(&d->guard);
+    }
+    if (rc == RC_OK) {
         rc = directory_start(&d->directory);
     }
     if (rc == RC_OK) {
@@ -505,6 +534,7 @@ static void stop(struct daemon *d)
 {
     admin_stop(&d->admin);
     stop_workers(d);
+    guard_free(&d->guard);
     if (d->directory != NULL) {
         directory_stop(&d->directory);
     }

@@ -8,6 +8,7 @@
 #include "gateway/cluster/cluster.h"
 #include "gateway/daemon/expiry.h"
 #include "gateway/daemon/gate.h"
+#include "gateway/daemon/guard.h"
 #include "gateway/daemon/handover.h"
 #include "gateway/daemon/sockets.h"
 #include "gateway/daemon/status.h"
@@ -25,6 +26,7 @@ struct daemon {
     struct conn_limits *limits;
     struct directory *directory;
     struct cluster *cluster;
+    struct guard *guard;
     struct admin *admin;
     struct sockets sockets;
     struct watch watch;

@@ -220,6 +220,41 @@ static void end_untrusted_passes(struct gate *g)
     }
 }
 
+/* It may be one of an older generation, whose upstream nobody asks about any more; then its address
+ * counts. */
+static bool is_unsafe(const struct gate *g, const struct passthrough *p)
+{
+    const struct generation *now = g->site->generation;
+    const struct addr *source = passthrough_source(p);
+
+    if (upstream_is_unsafe(passthrough_upstream(p))) {
+        return true;
+    }
+    for (size_t i = 0; i < now->config->n_upstreams; i++) {
+        struct addr from = upstream_source(now->upstreams[i], source);
+        if (upstream_is_unsafe(now->upstreams[i]) && source->family != ADDR_NONE &&
+            from.family != ADDR_NONE && addr_same_ip(&from, source)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void gate_end_unsafe(struct gate *g)
+{
+    struct list *n;
+    struct list *spare;
+
+    CHECK_MAGIC(g, GATE_MAGIC);
+    LIST_FOREACH_SAFE(n, spare, &g->passes)
+    {
+        struct passthrough *p = passthrough_of(n);
+        if (is_unsafe(g, p)) {
+            passthrough_kill(p, END_UNSAFE);
+        }
+    }
+}
+
 static bool has_xfcc(const struct generation *g)
 {
     for (size_t i = 0; i < g->config->n_upstreams; i++) {

@@ -61,6 +61,10 @@ void gate_free(struct gate **g);
 enum rc gate_apply(struct gate *g, struct generation *generation, const struct gate_socket *sockets,
                    size_t n) MUST_USE;
 
+/** End the passthrough connections that go to, or leave as those to, an upstream that has become
+ * unsafe (upstream_is_unsafe()). */
+void gate_end_unsafe(struct gate *g);
+
 /** Accept no connections until it is called with false; they wait in the listening sockets. */
 void gate_pause(struct gate *g, bool paused);
 

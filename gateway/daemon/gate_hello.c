@@ -200,6 +200,10 @@ static void route_hello(struct hello *h)
         refuse(h, END_NO_ROUTE, parsed.sni);
         return;
     }
+    if (r->config->mode == ROUTE_PASSTHROUGH && upstream_is_unsafe(r->pass.balancer->upstream)) {
+        refuse(h, END_UNSAFE, r->pass.balancer->upstream->opts.name);
+        return;
+    }
     bool waits = !h->parked && (is_full(h) || !list_empty(&g->parked));
     if (r->config->mode == ROUTE_TERMINATE && waits) {
         park(h);

@@ -75,12 +75,25 @@ static bool check_upstream(const struct status *r, struct upstream *u, FILE *rea
     return false;
 }
 
+static bool check_safety(struct upstream *u, FILE *reasons)
+{
+    char *why = upstream_unsafe_why(u);
+    bool ok = why == NULL;
+
+    if (!ok) {
+        (void)fprintf(reasons, "%s\n", why);
+    }
+    free(why);
+    return ok;
+}
+
 static bool check_upstreams(const struct status *r, const struct generation *g, FILE *reasons)
 {
     bool ok = true;
 
     for (size_t i = 0; i < g->config->n_upstreams; i++) {
         ok = check_upstream(r, g->upstreams[i], reasons) && ok;
+        ok = check_safety(g->upstreams[i], reasons) && ok;
         const struct root_set *roots = g->upstreams[i]->roots;
         if (roots != NULL && root_set_expiry(roots) <= clock_wall()) {
             (void)fprintf(reasons, "upstream %s: the last of its roots has expired\n",

@@ -95,6 +95,7 @@ static bool is_known(const struct target *t, const struct probe_ads_result *a)
     case PROBE_ADS_NOT_ISTIO:
         find_with_why(t, DOCTOR_UPSTREAM_NOT_ISTIOD, a);
         break;
+    case PROBE_ADS_NO_TLS:
     case PROBE_ADS_NO_ANSWER:
     case PROBE_ADS_REFUSED:
     case PROBE_ADS_TAKEN:

@@ -475,6 +475,12 @@ struct passthrough *passthrough_of(struct list *node)
     return LIST_ENTRY(node, struct passthrough, node);
 }
 
+const struct upstream *passthrough_upstream(const struct passthrough *p)
+{
+    CHECK_MAGIC(p, PASS_MAGIC);
+    return p->route->balancer->upstream;
+}
+
 const struct addr *passthrough_source(const struct passthrough *p)
 {
     CHECK_MAGIC(p, PASS_MAGIC);

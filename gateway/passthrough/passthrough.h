@@ -53,3 +53,6 @@ struct passthrough *passthrough_of(struct list *node);
 
 /** The address it left from; family ADDR_NONE while connecting. */
 const struct addr *passthrough_source(const struct passthrough *p);
+
+/** Where it goes. Borrowed. */
+const struct upstream *passthrough_upstream(const struct passthrough *p);

@@ -94,6 +94,8 @@ static enum probe_ads_end end_of(const struct call_answer *a)
         return PROBE_ADS_TAKEN;
     case CALL_NOT_GRPC:
         return PROBE_ADS_NOT_ISTIO;
+    case CALL_NO_TLS:
+        return PROBE_ADS_NO_TLS;
     case CALL_NO_ANSWER:
         break;
     }
@@ -106,7 +108,8 @@ enum rc probe_ads(const struct probe_ads_opts *o, struct probe_ads_result *out)
                                  .source = o->source,
                                  .server_name = o->server_name,
                                  .roots = o->roots,
-                                 .timeout_s = o->timeout_s};
+                                 .timeout_s = o->timeout_s,
+                                 .stop = o->stop};
     struct call_answer a;
     struct bytes message;
 

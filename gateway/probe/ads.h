@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "certs/cert_set.h"
 #include "core/base/rc.h"
@@ -22,6 +23,7 @@ struct probe_ads_opts {
     struct root_set *roots;  /**< borrowed */
     double timeout_s;        /**< for the whole attempt */
     bool nameless;           /**< without the header: is anybody let in? */
+    const uint32_t *stop;    /**< borrowed; atomic: give up when it is not 0. NULL: never */
 };
 
 enum probe_ads_end {
@@ -29,6 +31,7 @@ enum probe_ads_end {
     PROBE_ADS_TAKEN,     /**< authenticated */
     PROBE_ADS_BUSY,      /**< it is not ready, or answers too many others: nothing is known */
     PROBE_ADS_NOT_ISTIO, /**< it does not speak gRPC, or has no ADS */
+    PROBE_ADS_NO_TLS,    /**< connected, but it is nobody who is believed: another service */
     PROBE_ADS_NO_ANSWER, /**< no connection, or no answer in time: nothing is known */
 };
 

@@ -16,6 +16,9 @@
 /* How long the peer has to see our end of the connection. */
 #define FAREWELL_S 0.5
 
+/* How soon somebody who wants us to stop is heard. */
+#define LOOK_AGAIN_S 0.2
+
 struct attempt {
     const struct call_way *way;
     const struct call_request *request;
@@ -244,7 +247,8 @@ static void on_dead(struct h2_session *s, enum end_reason why)
     struct attempt *a = s->user;
     const char *detail = conn_detail(s->conn);
 
-    answer(a, CALL_NO_ANSWER, detail[0] != '\0' ? detail : end_text(why));
+    answer(a, why == END_HANDSHAKE ? CALL_NO_TLS : CALL_NO_ANSWER,
+           detail[0] != '\0' ? detail : end_text(why));
     a->h2 = NULL;
 }
 
@@ -275,13 +279,19 @@ static enum rc dial(struct attempt *a)
     return RC_OK;
 }
 
+static bool is_stopped(const struct attempt *a)
+{
+    return a->way->stop != NULL && __atomic_load_n(a->way->stop, __ATOMIC_RELAXED) != 0;
+}
+
 /* Until it is answered, then until the connection is gone. */
 static void run(struct attempt *a)
 {
     double until = clock_mono() + a->way->timeout_s;
 
-    for (double left = a->way->timeout_s; !a->answered && left > 0; left = until - clock_mono()) {
-        worker_turn(a->worker, left);
+    for (double left = a->way->timeout_s; !a->answered && left > 0 && !is_stopped(a);
+         left = until - clock_mono()) {
+        worker_turn(a->worker, left < LOOK_AGAIN_S ? left : LOOK_AGAIN_S);
     }
     answer(a, CALL_NO_ANSWER, "no answer in time");
     if (a->stream != NULL) {
@@ -291,7 +301,8 @@ static void run(struct attempt *a)
         h2_session_end(a->h2, H2_NO_ERROR, END_DRAIN);
     }
     until = clock_mono() + FAREWELL_S;
-    for (double left = FAREWELL_S; a->h2 != NULL && left > 0; left = until - clock_mono()) {
+    for (double left = FAREWELL_S; a->h2 != NULL && left > 0 && !is_stopped(a);
+         left = until - clock_mono()) {
         worker_turn(a->worker, left);
     }
     if (a->h2 != NULL) {

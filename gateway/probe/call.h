@@ -24,6 +24,7 @@ struct call_way {
     const char *server_name; /**< borrowed; what its certificate has to be for */
     struct root_set *roots;  /**< borrowed */
     double timeout_s;        /**< for the whole call */
+    const uint32_t *stop;    /**< borrowed; atomic: give up when it is not 0. NULL: never */
 };
 
 struct call_request {
@@ -38,6 +39,7 @@ enum call_end {
     CALL_STATUS,    /**< there is a status of gRPC */
     CALL_MESSAGE,   /**< with first_message: there is a message */
     CALL_NOT_GRPC,  /**< it answers, but not as gRPC does */
+    CALL_NO_TLS,    /**< connected, but it is nobody who is believed */
     CALL_NO_ANSWER, /**< no connection, or no answer in time */
 };
 

@@ -125,6 +125,7 @@ void upstream_unref(struct upstream **pu)
     pacer_fini(&u->stranger_pacer);
     pthread_mutex_destroy(&u->lock);
     upstream_opts_fini(&u->opts);
+    free(u->unsafe_why);
     u->magic = 0;
     free(u);
 }
@@ -263,4 +264,28 @@ enum upstream_health upstream_get_health(const struct upstream *u)
 void upstream_set_health(struct upstream *u, enum upstream_health h)
 {
     __atomic_store_n(&u->health, (uint32_t)h, __ATOMIC_RELAXED);
+}
+
+void upstream_set_unsafe(struct upstream *u, const char *why)
+{
+    char *copy = why != NULL ? strdup(why) : NULL;
+
+    pthread_mutex_lock(&u->lock);
+    free(u->unsafe_why);
+    u->unsafe_why = copy;
+    pthread_mutex_unlock(&u->lock);
+    __atomic_store_n(&u->unsafe, why != NULL, __ATOMIC_RELAXED);
+}
+
+bool upstream_is_unsafe(const struct upstream *u)
+{
+    return __atomic_load_n(&u->unsafe, __ATOMIC_RELAXED) != 0;
+}
+
+char *upstream_unsafe_why(struct upstream *u)
+{
+    pthread_mutex_lock(&u->lock);
+    char *copy = u->unsafe_why != NULL ? strdup(u->unsafe_why) : NULL;
+    pthread_mutex_unlock(&u->lock);
+    return copy;
 }

@@ -44,6 +44,8 @@ struct upstream {
     uint32_t health;               /**< enum upstream_health, relaxed atomic */
     uint32_t resolve_soon; /**< a connect failed: ask the directory to look again; relaxed atomic */
     bool has_names;        /**< some endpoint is a host name */
+    char *unsafe_why;      /**< owned, by lock; NULL: it is not unsafe */
+    uint32_t unsafe;       /**< the same as a flag, relaxed atomic */
 };
 
 /** Take over opts (emptied) and a reference to roots. out: owned reference. RC_NO_MEMORY. */
@@ -92,3 +94,11 @@ void upstream_opts_fini(struct upstream_opts *o);
 enum upstream_health upstream_get_health(const struct upstream *u);
 /** Somebody learned it. Any thread. */
 void upstream_set_health(struct upstream *u, enum upstream_health h);
+
+/** What VMs write must not be passed on to it, for this reason (copied), or may be again (NULL).
+ * Any thread. */
+void upstream_set_unsafe(struct upstream *u, const char *why);
+/** Is it so? */
+bool upstream_is_unsafe(const struct upstream *u);
+/** The reason, owned by the caller; NULL: it is not, or out of memory. */
+char *upstream_unsafe_why(struct upstream *u);

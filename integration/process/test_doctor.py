@@ -199,7 +199,9 @@ def site(rig: Rig) -> Iterator[Site]:
             fake.stop()
         if site.api:
             site.api.stop()
-        rig.kill_all()
+        rig.leave()
+        rig.kill_all()  # while their network is there
+        rig.gateways.clear()
 
 
 def grpc(status: int, text: str = "") -> dict[str, str]:

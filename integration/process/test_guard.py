@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon asks istiod whether it believes x-forwarded-client-cert from where VMs' own bytes
+leave, and does not let that happen. Needs root."""
+
+from __future__ import annotations
+
+import signal
+import socket
+
+import yaml
+
+from rig.client_hello import client_hello
+from rig.gateway import BINARY, Gateway
+from rig.process import Process
+from rig.upstream import Upstream
+from test_doctor import EDGE, ISTIOD, OTHER, PORT, TRUSTED, Site, site
+
+UNSAFE = (f"istiod at {ISTIOD}:{PORT} believes x-forwarded-client-cert from {OTHER}, from which "
+          "upstream raw passes on what VMs write")
+
+
+def config_of(site: Site) -> dict:
+    return {key: value for key, value in site.config.items() if key != "version"}
+
+
+def gateway(site: Site) -> Gateway:
+    return site.rig.gateway(config_of(site))
+
+
+def hello() -> socket.socket:
+    """A VM whose route passes through."""
+    vm = socket.create_connection((EDGE, PORT), timeout=30)
+    vm.sendall(client_hello("istiod-canary.istio-system.svc"))
+    return vm
+
+
+def is_closed(vm: socket.socket) -> bool:
+    try:
+        return vm.recv(65536) == b""
+    except ConnectionError:
+        return True
+
+
+def end(site: Site) -> None:
+    """While the network of the test is there."""
+    for one in site.rig.gateways:
+        assert one.stop() == 0
+    site.rig.gateways.clear()
+
+
+def test_guard__safe__starts_and_passes(site: Site) -> None:
+    istiod = site.istiod(f"{TRUSTED}/32")
+    gate = gateway(site)
+
+    with hello() as vm:
+        assert vm.recv(1)  # istiod itself answers
+    assert istiod.status()["vms"] == []
+    gate.await_ready()
+    end(site)
+
+
+def test_guard__one_of_two_endpoints_away__is_known_by_the_other(site: Site) -> None:
+    site.istiod(f"{TRUSTED}/32")
+    site.upstream(1)["endpoints"] = [f"{ISTIOD}:15999", f"{ISTIOD}:{PORT}"]
+    gate = gateway(site)
+    gate.await_ready()
+
+    site.upstream(1)["streams_per_connection"] = 7  # another upstream: it is asked again
+    gate.reload(config_of(site))
+
+    assert not gate.has_logged("it is not known yet whom istiod believes")
+    end(site)
+
+
+def test_guard__unsafe_at_the_start__refuses_and_says_why(site: Site) -> None:
+    site.istiod("10.77.0.0/24")
+    site.file.write_text(yaml.safe_dump({**site.config, "admin": {
+        "socket": str(site.rig.folder / "admin.sock")}, "log": {"format": "text"}}))
+
+    process = Process("xdsgate", [BINARY, "run", "--config", site.file],
+                      site.rig.folder / "refused.log")
+
+    assert process.await_end() == 1
+    assert UNSAFE in process.text()
+    assert "xdsgate is running" not in process.text()
+
+
+def test_guard__istiod_away_at_the_start__doors_close_when_it_turns_out(site: Site) -> None:
+    gate = gateway(site)
+    gate.await_log("it is not known yet whom istiod believes", upstream="raw")
+    istiod = site.istiod("10.77.0.0/24")
+
+    line = gate.await_log("passthrough is closed", upstream="raw")
+    assert line["reason"].startswith(UNSAFE)
+    with hello() as vm:
+        assert is_closed(vm)
+    gate.await_log("connection refused", reason="unsafe")
+    assert UNSAFE in gate.get("/healthz/ready")[1]
+
+    istiod.stop()
+    site.rig.istiods.remove(istiod)
+    site.istiod(f"{TRUSTED}/32")
+    gate.await_log("passthrough is open again", upstream="raw")
+    gate.await_ready()
+    with hello() as vm:
+        assert vm.recv(1)
+    end(site)
+
+
+def test_guard__open_connections__end_with_the_safety(site: Site) -> None:
+    other = Upstream(ISTIOD)
+    site.upstream(1)["endpoints"] = [other.endpoint, f"{ISTIOD}:{PORT}"]
+    gate = gateway(site)
+    gate.await_log("it is not known yet whom istiod believes", upstream="raw")
+    with hello() as vm:
+        connection = other.accept()
+        assert connection.recv(5)[0] == 0x16
+        site.istiod("10.77.0.0/24")
+
+        assert is_closed(vm)
+    gate.await_log("passthrough connection ended", reason="unsafe")
+    other.stop()
+    end(site)
+
+
+def test_guard__unsafe_after_a_reload__the_old_file_stays(site: Site) -> None:
+    site.istiod(f"{TRUSTED}/32")
+    gate = gateway(site)
+    site.upstream(0)["source_address"], site.upstream(1)["source_address"] = [OTHER], [TRUSTED]
+
+    gate.reload(config_of(site), ok=False)
+
+    line = gate.await_log("configuration refused")
+    assert f"believes x-forwarded-client-cert from {TRUSTED}" in line["error"]
+    with hello() as vm:
+        assert vm.recv(1)
+    end(site)
+
+
+def test_guard__unsafe_at_a_handover__the_old_process_goes_on(site: Site) -> None:
+    istiod = site.istiod(f"{TRUSTED}/32")
+    gate = gateway(site)
+    istiod.stop()
+    site.rig.istiods.remove(istiod)
+    site.istiod("10.77.0.0/24")
+
+    gate.process.signal(signal.SIGUSR2)
+
+    gate.await_log("the new program did not take over; this one goes on")
+    assert gate.process.running()
+    end(site)
+
+
+def test_guard__istiod_that_lets_everybody_in__is_no_proof(site: Site) -> None:
+    site.fake({":status": "200", "content-type": "application/grpc", "grpc-status": "7"})
+    gate = gateway(site)
+
+    gate.await_log("it is not known yet whom istiod believes", upstream="raw")
+    end(site)
+
+
+def test_guard__stop__does_not_wait_for_a_probe(site: Site) -> None:
+    site.fake(None)
+    gate = gateway(site)
+    gate.await_log("it is not known yet whom istiod believes", upstream="raw")
+
+    assert gate.stop() == 0
+    site.rig.gateways.clear()
