@@ -151,7 +151,7 @@ static enum rc judge(const struct call_answer *a, char *why)
         return RC_PEER_DENIED;
     }
     (void)snprintf(why, ISTIOD_SIGN_WHY_BYTES, "%s", a->why);
-    return a->end == CALL_NO_ANSWER ? RC_UNREACHABLE : RC_PEER_MALFORMED;
+    return a->end == CALL_NO_ANSWER || a->end == CALL_NO_TLS ? RC_UNREACHABLE : RC_PEER_MALFORMED;
 }
 
 /* ---- all of it ---- */

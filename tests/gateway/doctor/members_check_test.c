@@ -46,8 +46,7 @@ static const char *const nonsense[] = {
     "{\"items\": [{\"status\": {\"conditions\": [1, {\"type\": 1, \"status\": {}}]}}]}",
     "{\"items\": [{\"metadata\": {\"annotations\": {\"istio.io/disconnectedAt\": \"soon\"}}}]}",
     "{\"spec\": {\"template\": {\"spec\": {\"containers\": [{\"env\": [1, {\"name\": 2}]}]}}}}",
-    "{\"items\": [{\"metadata\": {\"name\": \"a\"}, \"spec\": {\"ports\": [1, {\"port\": "
-    "\"x\"}]}}]}",
+    "{\"items\": [{\"metadata\": {\"name\": \"a\"}, \"spec\": {\"ports\": [1, {\"port\": []}]}}]}",
 };
 
 static void test_checks__nonsense__nothing_found(void **state)
