@@ -36,16 +36,16 @@ struct option_texts {
 };
 
 struct option_row {
-    const char *name;  /**< "config" */
-    char letter;       /**< 'c', or 0 */
-    const char *value; /**< what help calls its value: "FILE"; NULL: it takes none */
-    enum option_kind kind;
-    size_t offset;    /**< of the field in the command's options */
-    const char *help; /**< one line, lower case */
-    bool required;
+    const char *name;                /**< "config" */
+    const char *value;               /**< what help calls its value: "FILE"; NULL: it takes none */
+    const char *help;                /**< one line, lower case */
+    const struct option_word *words; /**< of OPTION_WORD */
     double min;                      /**< of numbers, with max */
     double max;                      /**< of numbers */
-    const struct option_word *words; /**< of OPTION_WORD */
+    size_t offset;                   /**< of the field in the command's options */
+    enum option_kind kind;
+    char letter; /**< 'c', or 0 */
+    bool required;
 };
 
 struct command;

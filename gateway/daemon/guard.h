@@ -42,4 +42,4 @@ enum rc guard_use(struct guard *guard, struct generation *g) MUST_USE;
 bool guard_take_alarm(struct guard *guard);
 
 /** End the thread, free and null the pointer; NULL is allowed. */
-void guard_free(struct guard **guard);
+void guard_free(struct guard **g);

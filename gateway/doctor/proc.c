@@ -175,7 +175,31 @@ static void look_for_socket(pid_t pid, void *arg)
     }
 }
 
-/* The inode of a socket that listens there; 0: none. Source: proc(5), /proc/net/tcp. */
+/* Of a line of /proc/net/tcp (proc(5)): number, local address and port, the other's, state, two
+ * queues, two timers, retransmits, uid, timeout, inode. The inode if somebody listens on that port;
+ * 0: no. */
+static unsigned long inode_of(char *line, uint16_t port)
+{
+    enum { LOCAL = 1, STATE = 3, INODE = 9, N_FIELDS };
+    char *fields[N_FIELDS];
+    char *rest = NULL;
+    char *at = strtok_r(line, " \n", &rest);
+
+    for (size_t i = 0; i < N_FIELDS; i++, at = strtok_r(NULL, " \n", &rest)) {
+        if (at == NULL) {
+            return 0;
+        }
+        fields[i] = at;
+    }
+    const char *colon = strrchr(fields[LOCAL], ':');
+    if (colon == NULL || strtoul(colon + 1, NULL, 16) != port ||
+        strtoul(fields[STATE], NULL, 16) != LISTENING) {
+        return 0;
+    }
+    return strtoul(fields[INODE], NULL, 10);
+}
+
+/* The inode of a socket that listens there; 0: none. */
 static unsigned long find_inode(const char *table, uint16_t port)
 {
     FILE *f = fopen(table, "re");
@@ -183,14 +207,7 @@ static unsigned long find_inode(const char *table, uint16_t port)
     unsigned long found = 0;
 
     while (f != NULL && found == 0 && fgets(line, sizeof(line), f) != NULL) {
-        unsigned local;
-        unsigned state;
-        unsigned long inode;
-        if (sscanf(line, "%*s %*[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*s %*s %lu", &local, &state,
-                   &inode) == 3 &&
-            local == port && state == LISTENING) {
-            found = inode;
-        }
+        found = inode_of(line, port);
     }
     if (f != NULL) {
         (void)fclose(f);

@@ -284,15 +284,32 @@ static bool is_stopped(const struct attempt *a)
     return a->way->stop != NULL && __atomic_load_n(a->way->stop, __ATOMIC_RELAXED) != 0;
 }
 
+/* Turns of the loop until done() or the time is over. */
+static void turn_until(struct attempt *a, double seconds, bool (*done)(const struct attempt *a))
+{
+    double until = clock_mono() + seconds;
+    double left = seconds;
+
+    while (left > 0 && !done(a) && !is_stopped(a)) {
+        worker_turn(a->worker, left < LOOK_AGAIN_S ? left : LOOK_AGAIN_S);
+        left = until - clock_mono();
+    }
+}
+
+static bool is_answered(const struct attempt *a)
+{
+    return a->answered;
+}
+
+static bool is_gone(const struct attempt *a)
+{
+    return a->h2 == NULL;
+}
+
 /* Until it is answered, then until the connection is gone. */
 static void run(struct attempt *a)
 {
-    double until = clock_mono() + a->way->timeout_s;
-
-    for (double left = a->way->timeout_s; !a->answered && left > 0 && !is_stopped(a);
-         left = until - clock_mono()) {
-        worker_turn(a->worker, left < LOOK_AGAIN_S ? left : LOOK_AGAIN_S);
-    }
+    turn_until(a, a->way->timeout_s, is_answered);
     answer(a, CALL_NO_ANSWER, "no answer in time");
     if (a->stream != NULL) {
         h2_stream_reset(a->stream, H2_CANCEL);
@@ -300,11 +317,7 @@ static void run(struct attempt *a)
     if (a->h2 != NULL) {
         h2_session_end(a->h2, H2_NO_ERROR, END_DRAIN);
     }
-    until = clock_mono() + FAREWELL_S;
-    for (double left = FAREWELL_S; a->h2 != NULL && left > 0 && !is_stopped(a);
-         left = until - clock_mono()) {
-        worker_turn(a->worker, left);
-    }
+    turn_until(a, FAREWELL_S, is_gone);
     if (a->h2 != NULL) {
         conn_kill(a->h2->conn, END_DRAIN);
         worker_settle(a->worker);

@@ -161,13 +161,15 @@ class KubeApi:
     def kubeconfig(self, name: str = "kubeconfig", bearer: str = BEARER) -> Path:
         path = self.folder / name
         token = bearer.removeprefix("Bearer ")
-        path.write_text(json.dumps({
+        fresh = path.with_suffix(".new")  # nobody reads half of it
+        fresh.write_text(json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "here",
             "clusters": [{"name": "kube", "cluster": {
                 "server": f"https://127.0.0.1:{self.port}",
                 "certificate-authority": str(self.ca)}}],
             "users": [{"name": "gateway", "user": {"token": token}}],
             "contexts": [{"name": "here", "context": {"cluster": "kube", "user": "gateway"}}]}))
+        fresh.rename(path)
         return path
 
     # ---- answers ----
