@@ -4,11 +4,12 @@
 FROM debian:12 AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         build-essential cmake ninja-build pkg-config libcurl4-openssl-dev libev-dev \
-        libjansson-dev libmicrohttpd-dev libnghttp2-dev libssl-dev libyaml-dev && \
+        libjansson-dev libmicrohttpd-dev libnghttp2-dev libssl-dev libyaml-dev \
+        protobuf-compiler && \
     rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cmake --preset release -DXDSGATE_SANDBOX=OFF -DXDSGATE_TESTS=OFF && \
+RUN cmake --preset release -DXDSGATE_SANDBOX=OFF -DXDSGATE_BENCH=OFF -DXDSGATE_TESTS=OFF && \
     cmake --build build/release --target xdsgate && \
     strip build/release/xdsgate
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import certs
+import hostile
 import peers
 from programs import Backend, Vms
 from rows import IN_FLIGHT, LOAD_CPU, RELAY_CPU, Scene
@@ -29,6 +30,7 @@ def scene(vms: int) -> Iterator[tuple[Scene, Path]]:
         with (Backend(folder, LOAD_CPU, "default") as backend,
               peers.Peer(PEER, folder, backend.port, cpus=RELAY_CPU) as relay,
               Vms(folder, LOAD_CPU, relay.port) as load):
+            (folder / "first").write_bytes(load.first(hostile.NUMBER))
             for begun in range(0, vms, OPEN_STEP):
                 load.open(min(OPEN_STEP, vms - begun), IN_FLIGHT)
             yield Scene(relay, backend, load), folder

@@ -4,7 +4,7 @@
 
     hostile.py KIND --port PORT --folder FOLDER
 
-FOLDER has vm.crt and vm.key. It says one line when it begins, and ends with its stdin. TLS is
+FOLDER has vm.crt and vm.key, and `first`, what it says first on a stream. It says one line when it begins, and ends with its stdin. TLS is
 OpenSSL's by ctypes, because Python's has no KeyUpdate and a system call for each record.
 """
 
@@ -25,7 +25,7 @@ from rig.client_hello import client_hello  # noqa: E402
 from rig.http2 import (ADS, DATA, END_HEADERS, HEADERS, PING, RST_STREAM, SETTINGS,  # noqa: E402
                        WINDOW_UPDATE, frame, header_block, integer, message)
 
-SOURCE = "127.0.0.66"
+NUMBER, SOURCE = 999_999, "127.31.249.250"  # of the bench's VMs, the last
 SERVER_NAME = "istiod.istio-system.svc"
 PRIORITY, CONTINUATION, END_STREAM = 2, 9, 1
 INITIAL_WINDOW_SIZE = 4
@@ -172,7 +172,6 @@ def bomb(stream: int) -> bytes:
 
 
 WINDOW = frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1")
-HELLO = message(b"H" + b"x" * 200)
 
 
 def endless(once: bytes, again: bytes, reads: bool = True) -> Callable[[Line], None]:
@@ -195,11 +194,14 @@ def once_and_again(data: bytes) -> Callable[[Line], None]:
     return run
 
 
-def slow_read(line: Line) -> None:
+def slow_read(first: bytes) -> Callable[[Line], None]:
     """Streams that are answered, and no window for the answers."""
-    line.write(NO_WINDOW + b"".join(call(s) + frame(DATA, 0, s, HELLO) for s in range(1, 9, 2)))
-    line.flush()
-    line.linger()
+    def run(line: Line) -> None:
+        line.write(NO_WINDOW + b"".join(call(s) + frame(DATA, 0, s, first)
+                                        for s in range(1, 9, 2)))
+        line.flush()
+        line.linger()
+    return run
 
 
 def key_updates(line: Line) -> None:
@@ -220,14 +222,17 @@ def tiny_records(line: Line) -> None:
         line.flush()
 
 
-def junk_token(line: Line) -> None:
+def junk_token(first: bytes) -> Callable[[Line], None]:
     token = [("authorization", "Bearer e30.e30.e30")]
-    line.write(PREFACE + b"".join(call(s, token) + frame(DATA, 0, s, HELLO)
-                                  for s in range(1, 33, 2)))
-    line.flush()
-    for _ in range(3):
-        select.select([line.socket], [], [], 0.1)
-        line.read()
+
+    def run(line: Line) -> None:
+        line.write(PREFACE + b"".join(call(s, token) + frame(DATA, 0, s, first)
+                                      for s in range(1, 33, 2)))
+        line.flush()
+        for _ in range(3):
+            select.select([line.socket], [], [], 0.1)
+            line.read()
+    return run
 
 
 def handshake_only(line: Line) -> None:
@@ -235,7 +240,7 @@ def handshake_only(line: Line) -> None:
     line.flush()
 
 
-def by_kind(kind: str) -> Callable[[Line], None]:
+def by_kind(kind: str, first: bytes) -> Callable[[Line], None]:
     """What is done on a connection; built only for the kind that is asked for."""
     huge = [(f"x-{i}", "y" * 4000) for i in range(7)]
     many = [(f"x-{i}", "y") for i in range(900)]
@@ -254,7 +259,7 @@ def by_kind(kind: str) -> Callable[[Line], None]:
         "priority": lambda: endless(b"", filled(frame(PRIORITY, 0, 3, b"\0\0\0\0\x10"))),
         "window update": lambda: endless(b"", filled(WINDOW)),
         "window update, stream": lambda: endless(
-            call(1) + frame(DATA, 0, 1, HELLO), filled(frame(WINDOW_UPDATE, 0, 1, b"\0\0\0\1"))),
+            call(1) + frame(DATA, 0, 1, first), filled(frame(WINDOW_UPDATE, 0, 1, b"\0\0\0\1"))),
         "continuation": lambda: endless(
             frame(HEADERS, 0, 1, call(1)[9:]),
             filled(frame(CONTINUATION, 0, 1, header_block([("x", "y")])))),
@@ -263,15 +268,15 @@ def by_kind(kind: str) -> Callable[[Line], None]:
             + frame(CONTINUATION, END_HEADERS, s, call(s, huge)[9:][16384:]), 200)),
         "many headers": lambda: once_and_again(calls(lambda s: call(s, many), 500)),
         "header bomb": lambda: once_and_again(calls(bomb, 200)),
-        "slow read": lambda: slow_read,
+        "slow read": lambda: slow_read(first),
         "dribble": lambda: endless(
             call(1) + frame(DATA, 0, 1, b"\0\0\x3f\xff\xff"), filled(frame(DATA, 0, 1, b"x"))),
         "small messages": lambda: endless(
-            call(1) + frame(DATA, 0, 1, HELLO), filled(frame(DATA, 0, 1, message(b"A")))),
+            call(1) + frame(DATA, 0, 1, first), filled(frame(DATA, 0, 1, message(b"A")))),
         "key update": lambda: key_updates,
         "tiny records": lambda: tiny_records,
         "handshakes": lambda: handshake_only,
-        "junk token": lambda: junk_token,
+        "junk token": lambda: junk_token(first),
     }
     return kinds[kind]()
 
@@ -335,7 +340,8 @@ def main() -> None:
         loop = hellos(options.port)
     else:
         context = tls_context(None if options.kind == "junk token" else options.folder)
-        loop = tls_flood(by_kind(options.kind), options.port, context)
+        loop = tls_flood(by_kind(options.kind, (options.folder / "first").read_bytes()),
+                         options.port, context)
     print("begins", flush=True)
     for _ in loop:
         if options.pause:

@@ -81,6 +81,22 @@ METRICS = (
     Metric("workers", "one_us", "CPU us per message, one worker", compared=False),
     Metric("workers", "two_us", "CPU us per message, two workers", compared=False),
     Metric("workers", "ratio", "two workers / one", 2, most=1.15, compared=False),
+    Metric("tap", "push_on", "CPU-s per GB with the tap", 2, compared=False),
+    Metric("tap", "push_off", "CPU-s per GB without", 2, compared=False),
+    Metric("tap", "push_ratio", "CPU per GB, with / without", 3, most=1.05, compared=False),
+    Metric("tap", "message_on", "CPU us per message with the tap", compared=False),
+    Metric("tap", "message_off", "CPU us per message without", compared=False),
+    Metric("tap", "message_ratio", "CPU per message, with / without", 3, most=1.05,
+           compared=False),
+    Metric("tap", "kib_on", "KiB for each idle VM with the tap", compared=False),
+    Metric("tap", "kib_off", "KiB for each idle VM without", compared=False),
+    Metric("tap", "kib_more", "KiB more for each VM", 2, most=2, compared=False),
+    Metric("listing", "mb", "MB of a list", 1, compared=False),
+    Metric("listing", "lists", "lists, metrics and `vm list` a second", compared=False),
+    Metric("listing", "calm_ms", "the slowest message of a second, nobody lists, ms",
+           compared=False),
+    Metric("listing", "listed_ms", "the slowest while somebody lists, ms", compared=False),
+    Metric("listing", "stall_ms", "ms more, lower quartiles", 2, most=5, compared=False),
 )
 
 

@@ -114,7 +114,7 @@ class Peer:
     """A relay that runs; a context manager, so that nothing of it is left."""
 
     def __init__(self, name: str, folder: Path, backend_port: int, *, cpus: str = "1",
-                 workers: int = 1) -> None:
+                 workers: int = 1, more: str = "") -> None:
         self.name = name
         self.port = free_port()
         kind = KINDS[name]
@@ -122,7 +122,7 @@ class Peer:
         template = string.Template((HERE / "peers" / kind.file).read_text())
         file.write_text(template.substitute(port=self.port, backend_port=backend_port,
                                             folder=folder, server_name=SERVER_NAME,
-                                            workers=workers))
+                                            workers=workers, more=more))
         self.command: Sequence[str] = [
             *on_cpus(cpus), kind.path(), *(word.format(file=file) for word in kind.arguments)]
         self.log = folder / f"{name}.log"

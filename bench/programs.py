@@ -90,11 +90,13 @@ class Backend(Program):
 class Vms(Program):
     OPEN_S = 60.0  # the program's own deadline for a command that opens
 
-    def __init__(self, folder: Path, cpus: str, port: int) -> None:
+    def __init__(self, folder: Path, cpus: str, port: int, first: int = 0) -> None:
         super().__init__("xdsgate-bench-vms", [
+            "--first", str(first),
             "--connect", f"127.0.0.1:{port}", "--ca", folder / "root.pem",
-            "--cert", folder / "vm.crt", "--key", folder / "vm.key", "--sni", SERVER_NAME],
-            cpus, folder / "vms.log")
+            "--cert", folder / "vm.crt", "--key", folder / "vm.key",
+            "--ca-key", folder / "root.key", "--sni", SERVER_NAME],
+            cpus, folder / f"vms-{first}.log")
 
     def open(self, count: int, in_flight: int) -> Answer:
         """So many more VMs, all of which must come up."""
@@ -121,6 +123,10 @@ class Vms(Program):
 
     def ping(self, count: int, seconds: float, size: int, rate: int = 0) -> Answer:
         return self.say(f"ping {count} {seconds:g} {size}{f' {rate}' if rate else ''}", seconds)
+
+    def first(self, number: int) -> bytes:
+        """What the VM of this number says first, with its framing."""
+        return bytes.fromhex(self.say(f"first {number}")["first"])
 
     def stall(self, count: int) -> None:
         self.say(f"stall {count}")

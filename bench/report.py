@@ -21,6 +21,8 @@ TITLES = {
     "bystanders": "Bystanders of a storm",
     "stall": "Stalled VMs",
     "workers": "Two workers",
+    "tap": "What looking costs",
+    "listing": "Listing all VMs",
 }
 
 
@@ -42,6 +44,13 @@ def about(row: str, sizes: Sizes) -> str:
                  f"have {sizes.stall_wait_s:g} s).",
         "workers": f"{sizes.paced_rate} messages of 200 B a second, {sizes.message_vms} VMs; "
                    "relay and load share both CPUs.",
+        "tap": "The same work by two processes in turns, one with `registry.enabled: false`: 100 "
+               f"KB to each of {sizes.tap_vms} VMs, and 200 B there and back in a closed loop; "
+               f"each number is of one of {sizes.tap_pairs} pairs of processes a round. Memory of "
+               f"{sizes.memory_vms} idle VMs.",
+        "listing": f"{sizes.listing_vms} VMs; {sizes.few_vms} of them send "
+                   f"{sizes.listing_rate} messages of 200 B a second and one comes and goes, while "
+                   "nobody and while somebody lists all VMs without a pause.",
     }[row]
 
 

@@ -7,15 +7,21 @@ for that relay and row.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median, quantiles
 
 import certs
 from measure import cpu_of, settled
-from peers import Peer
+from peers import BUILD, HERE, Peer, free_port, kill_group, on_cpus
 from programs import Answer, Backend, Vms
 
 Samples = dict[str, list[float]]
@@ -26,6 +32,7 @@ PUSH_BYTES = 100_000
 MESSAGE_BYTES = 200
 IN_FLIGHT = 64  # handshakes at a time where the opening itself is not measured
 WAIT_S = 30.0
+COMER, COMER_PAUSE_S = 900_000, 0.02  # the number of the VM that comes and goes
 STALL_SETTLE_S = (3.0, 5.0)  # before a relay ends who reads nothing: xdsgate after ten seconds
 
 RELAY_CPU, LOAD_CPU, BOTH_CPUS = "1", "0", "0,1"
@@ -49,13 +56,24 @@ class Sizes:
     stalled_vms: int = 10
     stall_bytes: int = 10_000_000
     stall_wait_s: float = 15.0
+    tap_vms: int = 500
+    tap_pairs: int = 5
+    tap_turns: int = 8
+    tap_pushes: int = 2
+    tap_s: float = 1.0
+    listing_vms: int = 5000
+    listing_rate: int = 1000
+    listing_turns: int = 3
+    listing_looks: int = 4
+    listing_s: float = 1.5
     settle_s: tuple[float, float] = (4.0, 12.0)
 
 
 FULL = Sizes()
 QUICK = Sizes(memory_vms=200, storm_vms=200, storms=1, push_vms=200, pushes=4, message_vms=200,
               message_s=1.0, bystanders=50, stall_vms=20, stalled_vms=2, stall_bytes=2_000_000,
-              stall_wait_s=5.0, settle_s=(2.0, 4.0))
+              stall_wait_s=5.0, tap_vms=100, tap_pairs=1, tap_turns=2, tap_s=0.5,
+              listing_vms=200, listing_turns=1, settle_s=(2.0, 4.0))
 
 
 @dataclass(frozen=True)
@@ -84,13 +102,15 @@ class Scene:
 
 @contextmanager
 def scene(peer: str, *, resets: str = "unlimited", relay_cpus: str = RELAY_CPU,
-          load_cpus: str = LOAD_CPU, workers: int = 1) -> Iterator[Scene]:
-    """Everything started, no connection made yet; all of it is gone at the end."""
+          load_cpus: str = LOAD_CPU, workers: int = 1, more: str = "") -> Iterator[Scene]:
+    """Everything started, no connection made yet; all of it is gone at the end. more: lines at
+    the end of xdsgate's configuration."""
     with tempfile.TemporaryDirectory(prefix="xdsgate-bench-") as name:
         folder = Path(name)
         certs.make(folder)
         with (Backend(folder, load_cpus, resets) as backend,
-              Peer(peer, folder, backend.port, cpus=relay_cpus, workers=workers) as relay,
+              Peer(peer, folder, backend.port, cpus=relay_cpus, workers=workers,
+                   more=more) as relay,
               Vms(folder, load_cpus, relay.port) as vms):
             yield Scene(relay, backend, vms)
             relay.must_run()
@@ -213,8 +233,135 @@ def row_workers(peer: str, sizes: Sizes, round_number: int) -> Samples:
     return samples
 
 
+TAPS = {"on": "", "off": "registry: {enabled: false}"}
+
+
+def in_turns(number: int) -> list[str]:
+    return list(TAPS) if number % 2 else list(reversed(TAPS))
+
+
+def tap_memory(peer: str, tap: str, sizes: Sizes) -> float:
+    """KiB for each idle VM."""
+    with scene(peer, more=TAPS[tap]) as s:
+        empty = settled(s.pid, 1.0, 3.0)
+        s.vms.open(sizes.memory_vms, IN_FLIGHT)
+        idle = settled(s.pid, *sizes.settle_s)
+        s.vms.must_be_up(sizes.memory_vms)
+        return (idle.rss - empty.rss) / sizes.memory_vms / KIB
+
+
+def tap_pair(peer: str, sizes: Sizes, number: int) -> Samples:
+    """The same work by a process with the tap and by one without, in turns, so that what else the
+    machine does hits both."""
+    push, message = ({tap: 0.0 for tap in TAPS} for _ in range(2))
+    count = sizes.tap_vms
+    with scene(peer, more=TAPS["on"]) as on, scene(peer, more=TAPS["off"]) as off:
+        scenes = {"on": on, "off": off}
+        for tap in in_turns(number):
+            scenes[tap].vms.open(count, IN_FLIGHT)
+            for _ in range(sizes.cold_pushes):
+                scenes[tap].push_all(PUSH_BYTES)
+        for turn in range(sizes.tap_turns):
+            for tap in in_turns(number + turn):
+                s = scenes[tap]
+                cpu, _ = measured(s, sizes.tap_pushes, lambda s=s: s.push_all(PUSH_BYTES))
+                push[tap] += sum(cpu) / (count * PUSH_BYTES * len(cpu) / 1e9) / sizes.tap_turns
+                message[tap] += ping(s, count, sizes.tap_s)[0] / sizes.tap_turns
+        for s in scenes.values():
+            s.vms.must_be_up(count)
+    return {"push_on": [push["on"]], "push_off": [push["off"]],
+            "push_ratio": [push["on"] / push["off"]],
+            "message_on": [message["on"]], "message_off": [message["off"]],
+            "message_ratio": [message["on"] / message["off"]]}
+
+
+def row_tap(peer: str, sizes: Sizes, round_number: int) -> Samples:
+    """Several pairs of processes: two that do the same differ by some percent, too, by where their
+    memory happens to lie."""
+    pairs = [tap_pair(peer, sizes, round_number + i) for i in range(sizes.tap_pairs)]
+    kib = {tap: tap_memory(peer, tap, sizes) for tap in in_turns(round_number)}
+    return {key: [value for pair in pairs for value in pair[key]] for key in pairs[0]} | {
+        "kib_on": [kib["on"]], "kib_off": [kib["off"]], "kib_more": [kib["on"] - kib["off"]]}
+
+
+@contextmanager
+def lister(address: str) -> Iterator[Path]:
+    """Lists all VMs without a pause, in time that nobody else on the load's CPU wants; its output,
+    a line for each round."""
+    with tempfile.TemporaryDirectory(prefix="xdsgate-bench-") as folder:
+        out = Path(folder) / "out"
+        with open(out, "wb") as sink:
+            popen = subprocess.Popen(
+                [*on_cpus(LOAD_CPU), "chrt", "--idle", "0", sys.executable, "-B",
+                 str(HERE / "lister.py"), address, str(BUILD / "xdsgate")],
+                stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True)
+        try:
+            while not (out.read_text() or popen.poll() is not None):
+                time.sleep(0.05)  # the first round is over, and the second one runs
+            yield out
+            if popen.poll() is not None:
+                raise RuntimeError(f"the lister ended: {out.read_text()[-600:]}")
+        finally:
+            kill_group(popen)
+
+
+@contextmanager
+def comer(s: Scene) -> Iterator[None]:
+    """One VM more, which leaves and comes again, many times a second."""
+    with Vms(s.relay.log.parent, LOAD_CPU, s.relay.port, first=COMER) as vms:
+        over = threading.Event()
+        vms.open(1, 1)
+
+        def come() -> None:
+            while not over.wait(COMER_PAUSE_S):
+                vms.reconnect(1)
+
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(come)
+            try:
+                yield
+            finally:
+                over.set()
+            coming.result()
+
+
+def row_listing(peer: str, sizes: Sizes, _round: int) -> Samples:
+    """Some VMs send small messages at a rate and one comes and goes, while somebody lists all of
+    them, and while nobody does: how long does the slowest answer of a second take? What listing does to a worker is there
+    in each second that has a whole list in it; what the machine does is there in some of them. So
+    of all seconds the lower quartile counts."""
+    address = f"127.0.0.1:{free_port()}"
+    slowest: dict[str, list[float]] = {"calm": [], "listed": []}
+    lists: list[float] = []
+    with scene(peer, more=f'admin: {{bind: "{address}"}}') as s:
+        s.vms.open(sizes.listing_vms, IN_FLIGHT)
+
+        def look(which: str) -> None:
+            answer = s.vms.ping(sizes.few_vms, sizes.listing_s, MESSAGE_BYTES, sizes.listing_rate)
+            slowest[which].append(answer["max_us"] / 1000)
+
+        for _ in range(sizes.listing_turns):
+            with comer(s):
+                for _ in range(sizes.listing_looks):
+                    look("calm")
+                with lister(address) as out:
+                    for _ in range(sizes.listing_looks):
+                        before = len(out.read_text().splitlines())
+                        look("listed")
+                        lists.append(len(out.read_text().splitlines()) - before)
+                    size = int(out.read_text().splitlines()[-1])
+        s.vms.must_be_up(sizes.listing_vms)
+    if not min(lists):
+        raise RuntimeError(f"no list was complete within {sizes.listing_s:g} s")
+    calm, listed = (quantiles(slowest[which])[0] for which in ("calm", "listed"))
+    return {"mb": [size / 1e6], "lists": [median(lists) / sizes.listing_s],
+            "calm_ms": slowest["calm"], "listed_ms": slowest["listed"],
+            "stall_ms": [listed - calm]}
+
+
 ROWS: dict[str, Callable[[str, Sizes, int], Samples]] = {
     "memory": row_memory, "push": row_push, "messages": row_messages, "storm": row_storm,
     "bystanders": row_bystanders, "stall": row_stall, "workers": row_workers,
+    "tap": row_tap, "listing": row_listing,
 }
-ALONE = {"workers"}  # rows of xdsgate only
+ALONE = {"workers", "tap", "listing"}  # rows of xdsgate only

@@ -5,7 +5,7 @@
     run.py [--rounds 5] [--peers xdsgate,haproxy,nghttpx,envoy] [--only ROWS] [--quick]
            [--out FILE]
 
-Rows: memory, push, messages, storm, bystanders, stall, workers. In every round each row is done by
+Rows: memory, push, messages, storm, bystanders, stall, workers, tap, listing. In every round each row is done by
 one relay after the other, each started afresh. Only a complete run (five rounds or more of every
 row and peer) writes bench/RESULTS.md; others write build/bench/RESULTS.md, unless --out says where.
 The picture results.svg lies beside it. build/bench has what is known after each round, and every

@@ -6,8 +6,10 @@ XDSGATE_BIN names the daemon (default build/release/xdsgate); the programs are b
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration/process")]
 import certs  # noqa: E402
 import peers  # noqa: E402
 import programs  # noqa: E402
+import rows  # noqa: E402
 from peers import KINDS, Peer  # noqa: E402
 from programs import Answer, Program  # noqa: E402
 from rig.http2 import WINDOW_UPDATE, Http2, message  # noqa: E402
@@ -67,8 +70,9 @@ class Lab:
                           "--key", self.pki / "serving.key", *options)
 
     def start_vms(self, port: int, *options: str, ca: Path | None = None) -> Program:
-        return self.start("vms", "--connect", f"127.0.0.1:{port}",
-                          "--ca", ca or self.pki / "root.pem", "--cert", self.pki / "vm.crt",
+        ca = ca or self.pki / "root.pem"
+        return self.start("vms", "--connect", f"127.0.0.1:{port}", "--ca", ca,
+                          "--ca-key", ca.with_name("root.key"), "--cert", self.pki / "vm.crt",
                           "--key", self.pki / "vm.key", *options)
 
     @property
@@ -83,9 +87,9 @@ class Lab:
     def vms(self) -> Program:
         return self.made.get("vms") or self.start_vms(self.port)
 
-    def gateway(self) -> Peer:
+    def gateway(self, more: str = "") -> Peer:
         """A real xdsgate before the backend; VMs started from now on connect to it."""
-        peer = Peer("xdsgate", self.pki, self.port, cpus=CPUS).__enter__()
+        peer = Peer("xdsgate", self.pki, self.port, cpus=CPUS, more=more).__enter__()
         self.running.append(peer)
         self.start_vms(peer.port)
         return peer
@@ -151,7 +155,7 @@ def test_programs__start__say_that_they_are_ready(lab: Lab):
 
 
 def test_programs__end_of_input__last_commands_are_answered_and_exit_code_is_zero(lab: Lab):
-    lab.vms.popen.stdin.write(b"open 3\nstatus\nclose 1 rst\nping 2 0.1 10\nclose all\nstatus")
+    lab.vms.popen.stdin.write(b"open 3\nstatus\nclose 1 rst\nping 2 0.1 200\nclose all\nstatus")
     lab.vms.popen.stdin.write(b"\n")
     lab.vms.popen.stdin.close()
 
@@ -167,7 +171,7 @@ def test_programs__end_of_input__last_commands_are_answered_and_exit_code_is_zer
 
 @pytest.mark.parametrize("command", [
     "open", "open 0", "open -1", "open x", "open 1 0", "open 1 2 3", "reconnect 3", "close 3",
-    "close 1 soon", "expect", "expect 0", "wait nan", "wait -1", "ping 1 1", "ping 1 1 0",
+    "close 1 soon", "expect", "expect 0", "wait nan", "wait -1", "ping 1 1", "ping 1 1 169", "first", "first -1", "expect 169",
     "stall 3", "stall 1 2", "unstall 1", "status now"])
 def test_vms__command_that_is_wrong__is_named_and_does_nothing(lab: Lab, command: str):
     lab.open(2)
@@ -177,7 +181,7 @@ def test_vms__command_that_is_wrong__is_named_and_does_nothing(lab: Lab, command
     lab.await_vms(vms=2, up=2, stalled=0)
 
 
-@pytest.mark.parametrize("command", ["push", "push 0", "push 5000000000", "push 1 2 3", "refuse",
+@pytest.mark.parametrize("command", ["push", "push 0", "push 169", "push 5000000000", "push 1 2 3", "refuse",
                                      "refuse some", "goaway -1", "status 1"])
 def test_backend__command_that_is_wrong__is_named_and_does_nothing(lab: Lab, command: str):
     assert f"usage: {command.split()[0]} " in error_of(lab.backend, command)
@@ -188,7 +192,7 @@ def test_commands__unheard_of_too_long_or_too_early__are_errors(lab: Lab):
     assert "no such command" in error_of(lab.vms, "dance")
     assert "the line is too long" in error_of(lab.vms, "open " + "1" * 5000)
     assert "nothing is expected" in error_of(lab.vms, "wait 1")
-    assert "not so many VMs are up" in error_of(lab.vms, "ping 1 1 10")
+    assert "not so many VMs are up" in error_of(lab.vms, "ping 1 1 200")
     lab.open(1)
 
 
@@ -202,6 +206,15 @@ def test_open__several__each_from_its_own_address_with_one_stream(lab: Lab):
     assert remote_addresses(lab.port) == {
         *(f"127.16.0.{i}" for i in range(1, 251)), "127.16.1.1", "127.16.1.2"}
     lab.await_backend(connections=252, streams=252, opened=252, closed=0, max_streams_seen=1)
+
+
+def test_open__first__numbers_begin_there(lab: Lab):
+    lab.start_vms(lab.port, "--first", "250")
+    lab.open(2)
+
+    assert remote_addresses(lab.port) == {"127.16.1.1", "127.16.1.2"}
+    lab.start_vms(lab.port, "--first", "999999")
+    assert "usage: open " in error_of(lab.vms, "open 2")
 
 
 def test_open__nobody_listens__all_fail_with_the_reason(lab: Lab):
@@ -275,7 +288,7 @@ def test_push__other_size__does_not_count(lab: Lab):
     lab.open(3)
     lab.vms.say("expect 5000")
 
-    for size in (4999, 5001, 1, 5000 << 8):
+    for size in (4999, 5001, 170, 5000 << 8):
         lab.push(size)
     lab.await_vms(pushes=12)
     answer = lab.vms.say("wait 0")
@@ -350,7 +363,7 @@ def test_stall__some__get_nothing_until_they_read_again(lab: Lab):
     lab.await_backend(acks=3)
     assert lab.backend.say("status")["bytes_queued"] >= BIG // 2
     lab.await_vms(up=4, stalled=1, pushes=3)
-    assert "not so many VMs are up" in error_of(lab.vms, "ping 4 1 10")
+    assert "not so many VMs are up" in error_of(lab.vms, "ping 4 1 200")
     assert lab.vms.say("unstall") == {"stalled": 0}
     lab.await_backend(acks=4, bytes_queued=0)
     lab.await_vms(stalled=0, pushes=4)
@@ -385,7 +398,7 @@ def test_goaway__before_the_time__streams_go_on(lab: Lab):
 
     assert lab.backend.say("goaway 1000") == {"connections": 3}
 
-    assert lab.vms.say("ping 3 0 100")["messages"] >= 3
+    assert lab.vms.say("ping 3 0 200")["messages"] >= 3
     lab.await_vms(up=3, lost=0)
 
 
@@ -398,15 +411,57 @@ def test_lost__backend_dies__is_counted_with_the_reason(lab: Lab):
     assert sum(lab.vms.say("status")["lost_reasons"].values()) == 3
 
 
-# ---- the backend, frame by frame ----
+# ---- the backend, frame by frame: messages of another author ----
 
-def hello(h2: Http2, stream: int) -> None:
+CDS = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+EDS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+LDS = "type.googleapis.com/envoy.config.listener.v3.Listener"
+VERSION = "2026-08-22T10:11:12Z/1041"
+NAME_BYTES, RESOURCE_BYTES = 48, 1500
+PUSH = 1  # the lowest bit of a nonce
+
+
+def text(number: int, value: str) -> bytes:
+    """A field of a protocol buffer."""
+    assert len(value) < 128
+    return bytes([number << 3 | 2, len(value)]) + value.encode()
+
+
+def nonce(number: int) -> str:
+    return f"{VERSION}{~number & 0xffffffff:08x}-3c1d-4e5f-8a6b-{number:012x}"
+
+
+def units(number: int, each: int, kind: str, start: int, total: int) -> bytes:
+    """Names or resources from a position of the message on."""
+    whole = each + (2 if each < 128 else 3)
+    sizes = [whole] * ((total - 3) // whole)
+    done = b""
+    for size in [*sizes, total - whole * len(sizes)]:
+        tag = bytes([number << 3 | 2])
+        head = (tag + bytes([size - 2]) if size < 130
+                else tag + bytes([(size - 3) & 0x7f | 0x80, (size - 3) >> 7]))
+        head += kind.encode() if not done else b""
+        at = start + len(done) + len(head)
+        done += head + bytes(33 + (at + i) % 251 % 94 for i in range(size - len(head)))
+    return done
+
+
+def response(kind: str, url: str, number: int, size: int) -> bytes:
+    """As the backend sends it, with its framing."""
+    head, tail = text(1, VERSION), text(4, url) + text(5, nonce(number))
+    middle = units(2, RESOURCE_BYTES, kind, len(head), size - len(head) - len(tail))
+    return message(head + middle + tail)
+
+
+def request(url: str, number: int = 0, names: int = 0) -> bytes:
+    """As a VM sends it after its first one; names: their bytes."""
+    head, tail = text(2, url), text(6, nonce(number)) if number else b""
+    return message(head + (units(3, NAME_BYTES, "E", len(head), names) if names else b"") + tail)
+
+
+def hello(lab: Lab, h2: Http2, stream: int) -> None:
     h2.request(stream)
-    h2.send_data(stream, message(b"H"))
-
-
-def pattern(kind: bytes, size: int) -> bytes:
-    return message(kind + bytes(i % 251 for i in range(1, size)))
+    h2.send_data(stream, bytes.fromhex(lab.vms.say("first 7")["first"]))
 
 
 def read_data(h2: Http2, stream: int, size: int) -> bytes:
@@ -415,30 +470,44 @@ def read_data(h2: Http2, stream: int, size: int) -> bytes:
     return h2.data.get(stream, b"")
 
 
+def test_first__node_bytes__are_as_many_as_wanted(lab: Lab):
+    for wanted in (3000, 5000, 60000):
+        lab.start_vms(lab.port, "--node-bytes", str(wanted))
+        first = bytes.fromhex(lab.vms.say("first 7")["first"])
+
+        assert wanted - 150 <= len(first) - 5 - len(text(2, CDS)) <= wanted + 4
+        assert b"sidecar~127.16.0.8~vm-7.vms~vms.svc.cluster.local" in first
+        assert lab.open(3)
+
+
 def test_backend__hello_echo_and_end__are_answered_byte_by_byte(lab: Lab):
     h2 = lab.http2()
-    hello(h2, 1)
-    expected = pattern(b"H", 100)
+    hello(lab, h2, 1)
+    expected = response("H", CDS, 2, 200)
     assert read_data(h2, 1, len(expected)) == expected
 
-    for byte in pattern(b"A", 100) + pattern(b"E", 300):
+    for byte in request(CDS, 2) + request(LDS) + request(EDS, 0, 150):
         h2.send_data(1, bytes([byte]))
-    expected += pattern(b"E", 300)
+    expected += response("H", LDS, 4, 200) + response("E", EDS, 6, 150 + len(text(2, EDS)))
     assert read_data(h2, 1, len(expected)) == expected
-    lab.await_backend(acks=1)
+    assert lab.push(10_000) == 1
+    expected += response("P", CDS, 8 | PUSH, 10_000)
+    assert read_data(h2, 1, len(expected)) == expected
+    h2.send_data(1, request(CDS, 8 | PUSH))
+    lab.await_backend(acks=1, echoes=1)
     h2.send_data(1, b"", end=True)
 
     assert h2.read_until_ended(1)["grpc-status"] == "0"
     assert h2.data[1] == expected
-    lab.await_backend(streams=0, wrong=0)
+    lab.await_backend(streams=0, wrong=0, acks=1)
 
 
 def test_backend__stream_is_ended__pushes_that_have_not_begun_are_dropped(lab: Lab):
     h2 = lab.http2()
-    hello(h2, 1)
-    expected = pattern(b"H", 100)
+    hello(lab, h2, 1)
+    expected = response("H", CDS, 2, 200)
     read_data(h2, 1, len(expected))
-    for size in (100000, 100, 200):
+    for size in (100000, 180, 200):
         assert lab.push(size) == 1
     read_data(h2, 1, 65535)
 
@@ -448,7 +517,7 @@ def test_backend__stream_is_ended__pushes_that_have_not_begun_are_dropped(lab: L
         h2.send(WINDOW_UPDATE, 0, stream, (1 << 20).to_bytes(4, "big"))
 
     assert h2.read_until_ended(1)["grpc-status"] == "0"
-    assert h2.data[1] == expected + pattern(b"P", 100000)
+    assert h2.data[1] == expected + response("P", CDS, 4 | PUSH, 100000)
 
 
 def test_backend__what_is_not_grpc__is_refused(lab: Lab):
@@ -457,19 +526,40 @@ def test_backend__what_is_not_grpc__is_refused(lab: Lab):
     h2.request(3, replace={":method": "GET"})
 
     assert [h2.read_until_ended(stream)[":status"] for stream in (1, 3)] == ["415", "415"]
-    assert lab.push(10) == 0
+    assert lab.push(200) == 0
 
 
-@pytest.mark.parametrize("wrong", [
-    b"\1" + pattern(b"A", 10)[1:], message(b""), pattern(b"A", 300)[:-1] + b"\0"],
-    ids=["compressed", "empty", "other bytes"])
+WRONG = {
+    "compressed": b"\1" + request(LDS)[1:],
+    "empty": message(b""),
+    "other bytes": request(EDS, 0, 150)[:-1] + b"\0",
+    "nonce of nobody": request(CDS, 4),
+    "nonce twice": request(CDS, 2) + request(CDS, 2),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
 def test_backend__wrong_bytes__stream_is_reset_and_counted(lab: Lab, wrong: bytes):
     h2 = lab.http2()
-    hello(h2, 1)
+    hello(lab, h2, 1)
+    read_data(h2, 1, 205)
     h2.send_data(1, wrong)
 
     assert h2.read_until_ended(1)[":reset"] == "2"
     lab.await_backend(wrong=1, streams=0)
+
+
+def test_backend__first_request_again_or_without__stream_is_reset(lab: Lab):
+    h2 = lab.http2()
+    for stream, before in ((1, False), (3, True)):
+        if before:
+            hello(lab, h2, stream)
+            h2.send_data(stream, bytes.fromhex(lab.vms.say("first 7")["first"]))
+        else:
+            h2.request(stream)
+            h2.send_data(stream, request(LDS))
+        assert h2.read_until_ended(stream)[":reset"] == "2"
+    lab.await_backend(wrong=2, streams=0)
 
 
 def reset_many(h2: Http2, n: int) -> None:
@@ -513,6 +603,44 @@ def test_gateway__between__everything_works_and_is_counted(lab: Lab):
     gateway.popen.kill()
     lab.await_vms(up=0, lost=15)
     until(lambda: lab.backend.say("status")["streams"] == 0, "no stream is left")
+
+
+def vms_of(address: str) -> dict[str, dict]:
+    """What xdsgate says of each VM, by its name."""
+    with urllib.request.urlopen(f"http://{address}/api/v1/vms", timeout=GOT_ALL_S) as answer:
+        return {vm["name"]: vm for vm in json.load(answer)["vms"]}
+
+
+def test_gateway__default_rules__knows_each_vm_and_that_it_is_synced(lab: Lab):
+    address = f"127.0.0.1:{peers.free_port()}"
+    lab.gateway(f'admin: {{bind: "{address}"}}')
+    lab.open(20)
+    lab.vms.say("expect 300000")
+    lab.push(300000)
+    assert lab.vms.say(f"wait {GOT_ALL_S}", GOT_ALL_S)["done"] == 20
+    lab.await_backend(acks=20)
+
+    synced = dict.fromkeys(("CDS", "EDS", "LDS", "RDS", "NDS"), "SYNCED")
+    until_equal(lambda: {name: (vm["state"], vm["types"]) for name, vm in vms_of(address).items()},
+                {f"vm-{i}.vms": ("connected", synced) for i in range(20)}, "all are synced")
+    vms = vms_of(address)
+    assert [vms[f"vm-{i}.vms"]["address"] for i in (0, 19)] == ["127.16.0.1", "127.16.0.20"]
+    assert not any(vm["refused"] or vm["nacks"] for vm in vms.values())
+    keys = set()
+    for name in vms:
+        with urllib.request.urlopen(f"http://{address}/api/v1/vms/{name}",
+                                    timeout=GOT_ALL_S) as answer:
+            keys.add(json.load(answer)["vms"][0]["certificate"]["key"])
+    assert len(keys) == 20
+
+
+def test_gateway__tap_off__knows_nobody(lab: Lab):
+    address = f"127.0.0.1:{peers.free_port()}"
+    lab.gateway(f'{rows.TAPS["off"]}\nadmin: {{bind: "{address}"}}')
+    lab.open(3)
+    assert lab.vms.say("ping 3 0 200")["unanswered"] == 0
+
+    assert vms_of(address) == {}
 
 
 def test_gateway__istiod_goes_away__vms_are_told_by_status(lab: Lab):

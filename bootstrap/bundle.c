@@ -50,9 +50,9 @@ enum rc bundle_add(struct bundle *b, const char *name, const void *data, size_t 
     return RC_OK;
 }
 
-size_t bundle_token_length(const struct bundle_file *token)
+size_t bundle_token_length(const char *token, size_t n)
 {
-    return token->n > 0 && token->data[token->n - 1] == '\n' ? token->n - 1 : token->n;
+    return n > 0 && token[n - 1] == '\n' ? n - 1 : n;
 }
 
 const struct bundle_file *bundle_find(const struct bundle *b, const char *name)

@@ -52,5 +52,5 @@ enum rc bundle_add(struct bundle *b, const char *name, const void *data, size_t 
 /** The file of that name, borrowed; NULL: there is none. */
 const struct bundle_file *bundle_find(const struct bundle *b, const char *name);
 
-/** The bytes of a token's file that count: a last newline is forgiven, as the agent does. */
-size_t bundle_token_length(const struct bundle_file *token);
+/** The bytes of a token's file that count, of n: a last newline is forgiven, as the agent does. */
+size_t bundle_token_length(const char *token, size_t n);

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "bootstrap/names.h"
 #include "bootstrap/bundle_text.h"
+#include "core/base/name.h"
 
 #define KEY_MAX_BYTES 256
 

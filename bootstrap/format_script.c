@@ -45,7 +45,7 @@ static int64_t token_until(const struct bundle *b)
     if (f == NULL) {
         return 0;
     }
-    enum rc rc = jwt_read_expiry(f->data, bundle_token_length(f), &until, &why);
+    enum rc rc = jwt_read_expiry(f->data, bundle_token_length(f->data, f->n), &until, &why);
     return rc == RC_OK && until > 0 ? until : 0;
 }
 

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "bootstrap/formats_internal.h"
-#include "bootstrap/names.h"
 #include "core/base/file_put.h"
+#include "core/base/name.h"
 
 static const char *const names[] = {
     [FORMAT_DIR] = "dir",         [FORMAT_TAR] = "tar",
@@ -94,7 +94,7 @@ static enum rc check_files(const struct bundle *b, const struct format_opts *o, 
 
     TRY(check_names(b, o, w));
     const struct bundle_file *token = bundle_find(b, BUNDLE_TOKEN);
-    if (token != NULL && !name_is_word(token->data, bundle_token_length(token))) {
+    if (token != NULL && !name_is_word(token->data, bundle_token_length(token->data, token->n))) {
         return why_set(w, BUNDLE_TOKEN ": not one word; was it pasted over several lines?");
     }
     const struct bundle_file *hosts = bundle_find(b, BUNDLE_HOSTS);
@@ -187,6 +187,9 @@ static enum rc make_folder(const char *path, const struct why *w)
     if (!S_ISDIR(st.st_mode)) {
         return why_set(w, "%s: is there, and is no folder", path);
     }
+    if (st.st_uid != geteuid()) {
+        return why_set(w, "%s: belongs to somebody else, who could change what is in it", path);
+    }
     return RC_OK;
 }
 
@@ -220,7 +223,7 @@ static enum rc write_dir(const struct bundle *b, const struct format_opts *o, co
             return why_set(w, "%s: the path is too long", f->name);
         }
         TRY(check_place(paths[i], w));
-        files[i] = (struct file_put){paths[i], f->data, f->n, f->mode};
+        files[i] = (struct file_put){paths[i], f->data, f->n, f->mode, false};
     }
     enum rc rc = file_put_all(files, b->n, &failed);
     return rc == RC_SYSTEM ? fail_errno(w, paths[failed]) : rc;
@@ -246,7 +249,7 @@ static enum rc write_stdout(const struct text *t, const struct why *w)
 static enum rc write_text(enum bundle_format f, const struct text *t, const char *path,
                           const struct why *w)
 {
-    struct file_put file = {path, t->data, t->n, f == FORMAT_SCRIPT ? 0700 : 0600};
+    struct file_put file = {path, t->data, t->n, f == FORMAT_SCRIPT ? 0700 : 0600, false};
     size_t failed = 0;
 
     if (strcmp(path, "-") == 0) {

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bootstrap/names.h"
 #include "bootstrap/proto_json.h"
 #include "bootstrap/render.h"
+#include "core/base/name.h"
 
 #define CANONICAL_NAME "service.istio.io/canonical-name"
 #define CANONICAL_REVISION "service.istio.io/canonical-revision"

@@ -44,9 +44,10 @@ dry_run=no
 no_start=no
 undo=no
 work=''        # a folder of this run, gone at its end
-new=''         # a file that is not in its place yet
+new=''         # a folder with a file that is not in its place yet
 phase=checking # checking, then changing
 changed=no
+restart=no # is the service to be restarted?
 
 # ---- talking ----
 
@@ -181,7 +182,9 @@ check_token() {
     token=yes
     if [ "$bundle_token_until" -gt 0 ] && [ "$now" -gt "$bundle_token_until" ]; then
         token=no
-        if is_renewal || [ ! -s "$root$state/istio-token" ] && [ ! -s "$root/etc/certs/cert-chain.pem" ]; then
+        if is_renewal || {
+            [ ! -s "$root$state/istio-token" ] && [ ! -s "$root/etc/certs/cert-chain.pem" ]
+        }; then
             fail "the token of this bundle ran out $(((now - bundle_token_until) / 60)) minutes" \
                 "ago: make a new one with xdsgate bundle renew"
         fi
@@ -223,25 +226,46 @@ open_state() {
     mkdir -p "$root$state"
     chmod 700 "$root$state"
     if ! mkdir "$root$state/lock" 2>/dev/null; then
-        pid=$(cat "$root$state/lock/pid" 2>/dev/null || :)
-        if [ -n "$pid" ] && [ -d "/proc/$pid" ]; then
+        lock=$(cat "$root$state/lock/pid" 2>/dev/null || :)
+        pid=${lock%% *}
+        if [ -n "$pid" ] && [ "$pid $(started "$pid")" = "$lock" ]; then
             fail "another run is not over yet (process $pid; if it is, remove $state/lock)"
         fi
         mkdir -p "$root$state/lock" # of a run that was killed
     fi
-    echo $$ >"$root$state/lock/pid"
+    echo "$$ $(started $$)" >"$root$state/lock/pid"
+    sweep_all
     work=$(mktemp -d "$root$state/work.XXXXXX")
+}
+
+# started PID: when, in the machine's own ticks (proc(5), field 22 of stat). Another process that got
+# its number, after a reboot for one, has another start.
+started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+
+# What a run that was killed could not take away: the token, and files beside their places.
+sweep_all() {
+    rm -rf "$root$state"/work.*
+    [ -f "$root$state/list" ] || return 0
+    while read -r kind owner group mode path; do
+        if [ "$kind" != service ]; then
+            sweep "${path%/*}"
+        fi
+    done <"$root$state/list"
 }
 
 close_state() {
     if [ -n "$work" ]; then
-        rm -rf "$work" "$new" || :
+        rm -rf "$work" || :
+        [ -z "$new" ] || sweep "$new" || :
         if [ "$dry_run" = no ]; then
             rm -rf "$root$state/lock" || :
             rmdir "$root$state" 2>/dev/null || : # nothing was installed
         fi
     fi
 }
+
+# sweep FOLDER: away with what has not come into its place.
+sweep() { rm -rf "$root$1"/.xdsgate.*; }
 
 # However it ends.
 at_end() {
@@ -260,7 +284,7 @@ at_end() {
 # ---- what was there before ----
 
 # $state/list has a line "KIND UID GID MODE PATH" for each path that was changed, in the order of
-# the changes; $state/before has the files.
+# the changes; $state/before has the files and links.
 
 # Not those of a link: they mean nothing.
 owner_and_mode() { stat -L -c '%u %g %a' "$1"; }
@@ -286,10 +310,16 @@ remember() {
     fi
     if [ -d "$root$1" ]; then
         before="folder $(owner_and_mode "$root$1")"
-    elif [ -e "$root$1" ]; then
-        before="file $(owner_and_mode "$root$1")"
+    elif [ -e "$root$1" ] || [ -L "$root$1" ]; then
         mkdir -p "$root$state/before${1%/*}"
-        cp -p "$root$1" "$root$state/before$1"
+        rm -f "$root$state/before$1" # of a run that was killed before it was in the list
+        cp -pP "$root$1" "$root$state/before$1"
+        # Of what was copied: a name may be another file's by now.
+        if [ -L "$root$state/before$1" ]; then
+            before="link 0 0 0"
+        else
+            before="file $(owner_and_mode "$root$state/before$1")"
+        fi
     else
         before="absent 0 0 0"
     fi
@@ -327,27 +357,57 @@ keep_edits() {
 # need_restart: something has changed that the agent reads at its start only. After a run that has
 # failed, the next one has to know, too.
 need_restart() {
+    restart=yes
     if [ "$dry_run" = no ]; then
         : >"$root$state/restart"
     fi
 }
 
-# place FILE PATH UID GID MODE: in one piece. In a folder that is not root's no file is opened by
-# its name, because the folder's owner could have put a link there.
+# enter FOLDER: go there, and be there whatever becomes of its name. A link is followed only where the
+# folder above is root's: another one's owner could put it there at any time.
+enter() {
+    cd -P "$root${1%/*}/"
+    above=''
+    if [ "$(stat -c %u .)" != 0 ]; then
+        above=$(stat -c %d:%i .)
+    fi
+    cd -P "./${1##*/}"
+    if [ -n "$above" ] && [ "$(stat -c %d:%i ..)" != "$above" ]; then
+        fail "$1 is a link that somebody else than root may have made: remove it"
+    fi
+}
+
+# enter_new: make a folder here that is nobody's but root's, and go there. Its name may have become
+# another one's before we are there, the one that is above it may not.
+enter_new() {
+    above=$(stat -c %d:%i .)
+    cd -P "$(mktemp -d ./.xdsgate.XXXXXX)"
+    case $(stat -c '%u %a' .)\ $(stat -c %d:%i ..) in
+    "0 700 $above" | "0 2700 $above") ;;
+    *) fail "somebody changes $(cd .. && pwd -P) while this is running" ;;
+    esac
+}
+
+# place FILE PATH UID GID MODE: in one piece. Where the folder is not root's, its owner could put a
+# link in the place of whatever is opened there by its name; so the file is made in a folder of
+# root's within, and renamed.
 place() {
     [ ! -d "$root$2" ] || fail "$2 is a folder"
-    new=$work/new
-    if [ "$(stat -L -c %u "$root${2%/*}")" = 0 ]; then
-        new=$(mktemp "$root${2%/*}/.xdsgate.XXXXXX")
-    fi
-    cat "$1" >"$new"
-    chown "$3:$4" "$new"
-    chmod "$5" "$new"
-    if ! mv -f "$new" "$root$2" 2>/dev/null; then
-        rm -f "$new"
-        [ "$new" != "$work/new" ] || fail "cannot write $2"
-        cat "$1" >"$root$2" || fail "cannot write $2" # a mount point, as in containers
-    fi
+    new=${2%/*}
+    (
+        enter "${2%/*}"
+        owner=$(stat -c %u .)
+        enter_new
+        cat "$1" >new
+        chown "$3:$4" new
+        chmod "$5" new
+        if ! mv -fT new "../${2##*/}" 2>/dev/null; then
+            [ "$owner" = 0 ] || fail "cannot write $2"
+            cat "$1" >"../${2##*/}" || fail "cannot write $2" # a mount point, as in containers
+        fi
+    )
+    sweep "$new"
+    new=''
     if [ -z "$root" ] && command -v restorecon >/dev/null 2>&1; then
         restorecon "$2" 2>/dev/null || :
     fi
@@ -357,13 +417,17 @@ place() {
 put() {
     if [ -f "$root$2" ] && [ ! -L "$root$2" ] && cmp -s "$1" "$root$2" &&
         [ "$(owner_and_mode "$root$2")" = "$3 $4 $5" ]; then
+        # Of this bundle, too: what replaces it later is newer.
+        if [ "$dry_run" = no ] && [ "$(was_installed "$2")" != "$(sum_of "$1")" ]; then
+            note_installed "$2"
+        fi
         return
     fi
-    step "write $2" || return 0
     case $2 in
     */istio-token | "$tmpfiles" | *.tmpl) ;;
     *) need_restart ;;
     esac
+    step "write $2" || return 0
     remember "$2"
     keep_edits "$2"
     place "$@"
@@ -378,9 +442,8 @@ folder() {
     fi
     step "make the folder $1" || return 0
     remember "$1"
-    mkdir "$root$1"
-    chmod "$4" "$root$1"
-    chown "$2:$3" "$root$1"
+    mkdir -m "$4" "$root$1" # at once: a run may be killed
+    chown -h "$2:$3" "$root$1"
 }
 
 # own PATH UID GID: theirs. A link is followed only where its folder is root's: another one's owner
@@ -405,8 +468,8 @@ own() {
 
 # take_away PATH WHY
 take_away() {
-    step "set aside $1: $2" || return 0
     need_restart
+    step "set aside $1: $2" || return 0
     remember "$1"
     rm -f "$root$1"
 }
@@ -423,9 +486,12 @@ install_folders() {
             ln -s /var/lib/istio "$root/etc/istio"
         fi
     fi
-    for path in "$istio/config" "$istio/proxy" /var/lib/istio/envoy /etc/certs /var/log/istio; do
+    for path in "$istio/config" "$istio/proxy" /etc/certs /var/log/istio; do
         folder "$path" "$uid" "$gid" 755
     done
+    # Root runs what is in here: istio-start.sh reads both files. The package gives it away.
+    folder /var/lib/istio/envoy 0 0 755
+    own /var/lib/istio/envoy/sidecar.env 0 0
     folder "$run/secrets" "$uid" "$gid" 755
     folder "$run/secrets/tokens" "$uid" "$gid" 700
 }
@@ -609,16 +675,11 @@ is_envoy() {
     esac
 }
 
-# is_leftover PID: an Envoy without its agent; with systemd, also what belongs to no unit.
+# is_leftover PID: an Envoy whose agent has ended; what xdsgate doctor calls one. Where it belongs
+# in systemd's eyes says nothing: istio-start.sh runs the agent by sudo, which may open a session.
 is_leftover() {
-    if ! is_agent "$1" && ! is_envoy "$1"; then
-        return 1
-    fi
-    same_world "$1" || return 1
-    if runs_by_systemd && ! grep -qs '/system\.slice/.*\.service' "/proc/$1/cgroup"; then
-        return 0
-    fi
-    is_envoy "$1" && ! is_agent "$(awk '/^PPid:/ { print $2 }' "/proc/$1/status" 2>/dev/null)"
+    is_envoy "$1" && same_world "$1" &&
+        ! is_agent "$(awk '/^PPid:/ { print $2 }' "/proc/$1/status" 2>/dev/null)"
 }
 
 # end_process PID: by TERM, and by KILL when it is still there 10 s later.
@@ -638,8 +699,8 @@ clean_processes() {
     for process in /proc/[0-9]*; do
         pid=${process#/proc/}
         if is_leftover "$pid"; then
-            if step "end process $pid, $(readlink "$process/exe"): an older agent left it"; then
-                need_restart
+            need_restart
+            if step "end process $pid, $(readlink "$process/exe"): its agent has ended"; then
                 end_process "$pid"
             fi
         fi
@@ -651,7 +712,8 @@ clean_sockets() {
     for socket in "$root$istio"/proxy/* "$root$run"/secrets/workload-spiffe-uds/socket; do
         tail=${socket#"$root${istio%/*}/"}
         tail=${tail#"$root$run/"}
-        if [ -S "$socket" ] && ! grep -qs "$tail\$" /proc/net/unix; then
+        # A link to a socket has another name there.
+        if [ -S "$socket" ] && [ ! -L "$socket" ] && ! grep -qs "$tail\$" /proc/net/unix; then
             if step "remove ${socket#"$root"}: nobody listens on it"; then
                 rm -f "$socket"
             fi
@@ -690,7 +752,8 @@ start_service() {
         remember_service
         systemctl enable istio.service >/dev/null 2>&1 || fail "systemctl enable istio failed"
     fi
-    if [ -e "$state/restart" ] || ! systemctl is-active istio.service >/dev/null 2>&1; then
+    if [ -e "$state/restart" ] || [ "$restart" = yes ] ||
+        ! systemctl is-active istio.service >/dev/null 2>&1; then
         if step "restart the service istio"; then
             remember_service
             systemctl restart istio.service || fail "systemctl restart istio failed:" \
@@ -705,6 +768,7 @@ start_service() {
 undo_all() {
     if [ ! -f "$root$state/list" ]; then
         say "Nothing was installed by this file."
+        [ "$dry_run" = yes ] || rm -f "$root$state/installed"
         return
     fi
     # The last one first, so that a folder is empty when its turn comes.
@@ -750,10 +814,21 @@ undo_one() {
         cp -p "$root$state/before$5" "$work/before"
         place "$work/before" "$5" "$2" "$3" "$4"
         ;;
+    link)
+        mkdir -p "$root${5%/*}"
+        (
+            enter "${5%/*}"
+            rm -f "./${5##*/}"
+            cp -P "$root$state/before$5" "./${5##*/}"
+        )
+        ;;
     folder)
         if [ -d "$root$5" ]; then
-            chown "$2:$3" "$root$5"
-            chmod "$4" "$root$5"
+            (
+                enter "$5"
+                chown "$2:$3" .
+                chmod "$4" .
+            )
         fi
         ;;
     esac

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "bootstrap/address.h"
-#include "bootstrap/names.h"
 #include "bootstrap/render_internal.h"
 #include "core/base/check.h"
+#include "core/base/name.h"
 
 /* Nobody's token is longer; istiod reads headers of at most 1 MiB. */
 #define TOKEN_MAX_BYTES (64 * 1024)

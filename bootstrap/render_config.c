@@ -8,6 +8,7 @@
 
 #include "bootstrap/proto_json.h"
 #include "bootstrap/render_internal.h"
+#include "bootstrap/variables.h"
 
 #define ANNOTATION "proxy.istio.io/config"
 
@@ -34,6 +35,24 @@ static enum rc read_annotation(const char *text, const struct why *w, json_t **o
     return rc;
 }
 
+/* Who may edit a WorkloadGroup may say what the agent does, but is not root on the VM. */
+static enum rc check_metadata(const json_t *metadata, const struct why *w)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
+    {
+        if (variable_is_for_root(key)) {
+            return why_set(w,
+                           "WorkloadGroup: annotation " ANNOTATION ": proxyMetadata.%.60s: root on "
+                           "the VM acts on it, so only the mesh config may set it",
+                           key);
+        }
+    }
+    return RC_OK;
+}
+
 /* Merges the annotation into config; its proxyMetadata goes beside what is there already, not in
  * its place. */
 static enum rc apply_annotation(const json_t *annotations, const struct why *w, json_t *config,
@@ -50,7 +69,10 @@ static enum rc apply_annotation(const json_t *annotations, const struct why *w, 
         return RC_OK;
     }
     json_t *more = json_object_get(from, "proxyMetadata");
-    enum rc rc = more == NULL || json_object_update(metadata, more) == 0 ? RC_OK : RC_NO_MEMORY;
+    enum rc rc = check_metadata(more, w);
+    if (rc == RC_OK && more != NULL && json_object_update(metadata, more) != 0) {
+        rc = RC_NO_MEMORY;
+    }
     if (rc == RC_OK) {
         rc = proto_json_merge("ProxyConfig", config, from);
     }

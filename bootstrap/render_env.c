@@ -2,16 +2,17 @@
 /*
  * cluster.env: what istio-start.sh on the VM sources as root. Every key of the proxy's metadata and
  * what belongs to this group; the order and each key are those of createClusterEnv() in istioctl's
- * workload.go. A value is always in single quotes, a key is always the name of a variable, so
- * nothing of it is ever a command.
+ * workload.go. A value is always in single quotes, a key is always the name of a variable, and what
+ * the script expands without quotes is plain, so nothing of it is ever a command.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bootstrap/address.h"
-#include "bootstrap/names.h"
 #include "bootstrap/render_internal.h"
+#include "bootstrap/variables.h"
+#include "core/base/name.h"
 
 static enum rc set(json_t *env, const char *key, const char *value)
 {
@@ -144,6 +145,12 @@ static enum rc check_keys(const json_t *env, const struct why *w)
             return why_set(w,
                            "proxyMetadata: key \"%.60s\" is no name of a variable, and a shell "
                            "reads it on the VM: use letters, digits and _",
+                           key);
+        }
+        if (!variable_takes(key, json_string_value(value))) {
+            return why_set(w,
+                           "proxyMetadata.%.60s: istio-start.sh makes a command line of it on the "
+                           "VM: use letters, digits and ._:/,=@%%+-",
                            key);
         }
     }

@@ -27,18 +27,6 @@ void verify_fini(struct verify_report *r)
     verify_init(r);
 }
 
-/* What stands in a file may stand in a finding, and cut anywhere: no control characters, and UTF-8,
- * of which JSON is made. */
-static void make_printable(char *text)
-{
-    for (char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-            *c = '?';
-        }
-    }
-    doc_make_utf8(text);
-}
-
 void verify_add(struct verify_report *r, enum verify_level level, const char *what,
                 const char *cure, const char *fmt, ...)
 {
@@ -56,9 +44,10 @@ void verify_add(struct verify_report *r, enum verify_level level, const char *wh
         free(f.cure);
         return;
     }
-    make_printable(f.what);
-    make_printable(f.text);
-    make_printable(f.cure);
+    /* What stands in a file may stand in a finding, and cut anywhere. */
+    doc_make_printable(f.what);
+    doc_make_printable(f.text);
+    doc_make_printable(f.cure);
     r->findings[r->n++] = f;
 }
 
@@ -108,6 +97,7 @@ enum rc verify_files(const struct verify_opts *o, struct verify_report *r)
     v->r = r;
     enum rc rc = look(v);
     json_decref(v->env);
+    json_decref(v->sidecar);
     json_decref(v->mesh);
     verify_unload(v);
     free(v);

@@ -2,7 +2,7 @@
 /*
  * Is everything there that a VM needs to be a member of its mesh, and will it still be there
  * tomorrow? Looks at files only: those of a bundle in a folder, or those that are installed. What
- * needs the network is in gateway/probe.
+ * needs the network is in gateway/doctor.
  *
  * Every finding is one sentence about one thing, and what to do about it. None holds a part of the
  * token or of a key.
@@ -81,6 +81,18 @@ void verify_add(struct verify_report *r, enum verify_level level, const char *wh
 
 /** The worst level in it. */
 enum verify_level verify_worst(const struct verify_report *r);
+
+/** Room for a path, its zero included. */
+#define VERIFY_PATH_BYTES 4096
+
+/**
+ * Where an installed file is under root, an image or "". Links that are usual, /etc/istio and
+ * /var/run, lead to the same places there: followed by the kernel they would lead out of it.
+ *
+ * out      VERIFY_PATH_BYTES.
+ * Returns  false: it is too long.
+ */
+bool verify_find_path(const char *root, const char *path, char *out);
 
 /**
  * Look at all files.

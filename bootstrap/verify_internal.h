@@ -10,7 +10,7 @@
 /** One file. */
 struct vfile {
     const char *what; /**< borrowed; its name in findings: the name in a bundle, or the path */
-    char path[4096];
+    char path[VERIFY_PATH_BYTES];
     bool there;   /**< it was read */
     bool unknown; /**< it could not be read, as a finding says: nothing is known of it */
     char *data;   /**< owned; wiped when freed; a NUL follows that does not count */
@@ -19,7 +19,19 @@ struct vfile {
 };
 
 /** Which one. */
-enum vfile_id { V_ENV, V_MESH, V_ROOT, V_TOKEN, V_HOSTS, V_CHAIN, V_KEY, V_COPY, V_TMPFILES, V_N };
+enum vfile_id {
+    V_ENV,
+    V_SIDECAR,
+    V_MESH,
+    V_ROOT,
+    V_TOKEN,
+    V_HOSTS,
+    V_CHAIN,
+    V_KEY,
+    V_COPY,
+    V_TMPFILES,
+    V_N
+};
 
 /** One look. Lives within verify_files(). */
 struct verify {
@@ -27,6 +39,7 @@ struct verify {
     struct verify_report *r;
     struct vfile files[V_N];
     json_t *env;      /**< owned; an object of strings; NULL: not readable */
+    json_t *sidecar;  /**< the same of sidecar.env, which an administrator may have; NULL: none */
     json_t *mesh;     /**< owned; any document; NULL: not readable */
     bool token_good;  /**< it would be taken now */
     bool chain_good;  /**< the agent's certificate would be taken now */

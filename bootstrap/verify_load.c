@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which files are there, and whose they are. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "bootstrap/bundle.h"
 #include "bootstrap/verify_internal.h"
+#include "core/base/file_read.h"
 
 #define FILE_MAX_BYTES (1U << 20)
 
@@ -30,6 +30,7 @@ struct place {
 
 static const struct place places[V_N] = {
     [V_ENV] = {BUNDLE_ENV, "/var/lib/istio/envoy/cluster.env", NEEDED, false, true},
+    [V_SIDECAR] = {NULL, "/var/lib/istio/envoy/sidecar.env", MAY_MISS, false, false},
     [V_MESH] = {BUNDLE_MESH, "/etc/istio/config/mesh", NEEDED, false, true},
     [V_ROOT] = {BUNDLE_ROOT, CERTS "/root-cert.pem", NEEDED, false, true},
     [V_TOKEN] = {BUNDLE_TOKEN, "/var/run/secrets/tokens/istio-token", MAY_MISS, true, true},
@@ -39,6 +40,42 @@ static const struct place places[V_N] = {
     [V_COPY] = {NULL, "/var/lib/xdsgate-bundle/istio-token", MAY_MISS, true, false},
     [V_TMPFILES] = {NULL, "/etc/tmpfiles.d/xdsgate-bundle.conf", MAY_MISS, false, false},
 };
+
+/* What a link in an image leads to when it is one of two; else where it is itself. */
+static const char *follow(const char *root, const char *link, const char *absolute,
+                          const char *relative)
+{
+    char path[VERIFY_PATH_BYTES];
+    char to[64];
+
+    (void)snprintf(path, sizeof(path), "%s%s", root, link);
+    ssize_t n = readlink(path, to, sizeof(to) - 1);
+    to[n > 0 ? n : 0] = '\0';
+    return strcmp(to, absolute) == 0 || strcmp(to, relative) == 0 ? absolute : link;
+}
+
+bool verify_find_path(const char *root, const char *path, char *out)
+{
+    /* As in install.sh. */
+    static const struct {
+        const char *link;
+        const char *absolute;
+        const char *relative;
+    } links[] = {{"/etc/istio", "/var/lib/istio", "../var/lib/istio"},
+                 {"/var/run", "/run", "../run"}};
+    const char *begin = "";
+    const char *rest = path;
+
+    for (size_t i = 0; *root != '\0' && i < sizeof(links) / sizeof(links[0]); i++) {
+        size_t n = strlen(links[i].link);
+        if (strncmp(path, links[i].link, n) == 0 && path[n] == '/') {
+            begin = follow(root, links[i].link, links[i].absolute, links[i].relative);
+            rest = path + n;
+        }
+    }
+    int len = snprintf(out, VERIFY_PATH_BYTES, "%s%s%s", root, begin, rest);
+    return len >= 0 && len < VERIFY_PATH_BYTES;
+}
 
 static bool is_installed(const struct verify *v)
 {
@@ -52,47 +89,18 @@ static const char *again(const struct verify *v)
                            : "make the bundle anew with xdsgate bundle create";
 }
 
-/* The whole content; the size may have changed since it was asked for. */
-static enum rc read_content(struct vfile *f, int fd)
+/* reason: as errno; EINVAL: no file. */
+static void say_unread(const struct verify *v, const struct place *p, struct vfile *f, int reason)
 {
-    f->data = calloc(1, FILE_MAX_BYTES + 1);
-    if (f->data == NULL) {
-        return RC_NO_MEMORY;
+    f->unknown = reason != ENOENT;
+    if (reason == ENOENT && p->need == NEEDED) {
+        verify_add(v->r, VERIFY_BAD, f->what, again(v), "is missing");
+    } else if (reason == EACCES) {
+        verify_add(v->r, VERIFY_BAD, f->what, "run this as root", "cannot be read by you");
+    } else if (reason != ENOENT) {
+        verify_add(v->r, VERIFY_BAD, f->what, again(v), "cannot be read: %s",
+                   reason == EINVAL ? "not a file" : strerror(reason));
     }
-    while (f->n < FILE_MAX_BYTES) {
-        ssize_t n = read(fd, f->data + f->n, FILE_MAX_BYTES - f->n);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n == 0 ? RC_OK : RC_SYSTEM;
-        }
-        f->n += (size_t)n;
-    }
-    errno = EFBIG;
-    return RC_SYSTEM;
-}
-
-/* Open without waiting for anything, and read. RC_SYSTEM: errno says why; EINVAL: no file. */
-static enum rc read_file(struct vfile *f)
-{
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-    if (fd < 0) {
-        return RC_SYSTEM;
-    }
-    enum rc rc = RC_SYSTEM;
-    if (fstat(fd, &f->st) == 0) {
-        if (S_ISREG(f->st.st_mode)) {
-            rc = read_content(f, fd);
-        } else {
-            errno = EINVAL;
-        }
-    }
-    int reason = errno;
-    (void)close(fd);
-    errno = reason;
-    return rc;
 }
 
 static enum rc load_one(struct verify *v, enum vfile_id id)
@@ -104,29 +112,21 @@ static enum rc load_one(struct verify *v, enum vfile_id id)
     if (f->what == NULL) {
         return RC_OK;
     }
-    int len = is_installed(v) ? snprintf(f->path, sizeof(f->path), "%s%s", v->o->root, p->path)
-                              : snprintf(f->path, sizeof(f->path), "%s/%s", v->o->folder, p->name);
-    if (len < 0 || (size_t)len >= sizeof(f->path)) {
+    bool fits = is_installed(v) ? verify_find_path(v->o->root, p->path, f->path)
+                                : snprintf(f->path, sizeof(f->path), "%s/%s", v->o->folder,
+                                           p->name) < (int)sizeof(f->path);
+    if (!fits) {
         verify_add(v->r, VERIFY_BAD, f->what, "", "the path is too long");
         return RC_OK;
     }
-    enum rc rc = read_file(f);
+    enum rc rc = file_read(f->path, FILE_MAX_BYTES, &f->st, &f->data, &f->n);
     f->there = rc == RC_OK;
-    if (rc != RC_SYSTEM) {
+    if (rc == RC_OK || rc == RC_NO_MEMORY) {
         return rc;
     }
-    f->unknown = errno != ENOENT;
-    if (errno == ENOENT && p->need == NEEDED) {
-        verify_add(v->r, VERIFY_BAD, f->what, again(v), "is missing");
-    } else if (errno == EACCES) {
-        verify_add(v->r, VERIFY_BAD, f->what, "run this as root", "cannot be read by you");
-    } else if (errno != ENOENT) {
-        verify_add(v->r, VERIFY_BAD, f->what, again(v), "cannot be read: %s",
-                   errno == EINVAL ? "not a file" : strerror(errno));
-    }
+    say_unread(v, p, f, rc == RC_INVALID ? EINVAL : rc == RC_FULL ? EFBIG : errno);
     return RC_OK;
 }
-
 /* ---- whose they are ---- */
 
 static bool agent_can(const struct verify *v, const struct stat *st, mode_t right)

@@ -20,9 +20,18 @@ const char *verify_env(const struct verify *v, const char *key)
     return v->env != NULL ? doc_text(v->env, key, NULL) : NULL;
 }
 
-static const char *or_empty(const char *text)
+/* What a shell has that sourced sidecar.env and then cluster.env; "" for nothing. *source, unless
+ * NULL, gets the file that says so. */
+static const char *sourced(const struct verify *v, const char *key, enum vfile_id *source)
 {
-    return text != NULL ? text : "";
+    const char *said = verify_env(v, key);
+    const char *aside = said == NULL && v->sidecar != NULL ? doc_text(v->sidecar, key, NULL) : NULL;
+
+    if (source != NULL) {
+        *source = aside != NULL ? V_SIDECAR : V_ENV;
+    }
+    said = said != NULL ? said : aside;
+    return said != NULL ? said : "";
 }
 
 /* ---- cluster.env and mesh.yaml ---- */
@@ -39,6 +48,25 @@ static enum rc read_env(struct verify *v)
     enum rc rc = env_file_read(f->data, f->n, &w, &v->env);
     if (rc == RC_INVALID) {
         verify_add(v->r, VERIFY_BAD, f->what, ANEW, "%s", why);
+        return RC_OK;
+    }
+    return rc;
+}
+
+/* Any shell text may be in it; then what it sets is not known. */
+static enum rc read_sidecar(struct verify *v)
+{
+    const struct vfile *f = &v->files[V_SIDECAR];
+    char why[200];
+    const struct why w = {why, sizeof(why)};
+
+    if (!f->there) {
+        return RC_OK;
+    }
+    enum rc rc = env_file_read(f->data, f->n, &w, &v->sidecar);
+    if (rc == RC_INVALID) {
+        verify_add(v->r, VERIFY_WARN, f->what, "write only KEY=VALUE there",
+                   "what it sets is not looked at: %s", why);
         return RC_OK;
     }
     return rc;
@@ -98,6 +126,7 @@ static void check_same(struct verify *v)
 enum rc verify_settings(struct verify *v)
 {
     TRY(read_env(v));
+    TRY(read_sidecar(v));
     TRY(read_mesh(v));
     if (v->env != NULL) {
         check_env_has(v, "ISTIO_NAMESPACE");
@@ -151,27 +180,50 @@ static void add_server(struct verify *v, const char *address, enum vfile_id sour
     }
 }
 
-/* CA_ADDR > PILOT_ADDRESS > the default for certificates; PILOT_ADDRESS > mesh.yaml > the default
- * for configuration (Istio: tools/packaging/common/istio-start.sh). */
+/* The address that both are asked at when the environment says so; "": it does not. Borrowed from
+ * the environment or from buf. */
+static const char *pilot_address(const struct verify *v, const char *system, char *buf, size_t n,
+                                 enum vfile_id *source)
+{
+    const char *address = sourced(v, "PILOT_ADDRESS", source);
+
+    if (*address != '\0') {
+        return address;
+    }
+    const char *port = sourced(v, "ISTIO_PILOT_PORT", source);
+    if (*port == '\0') {
+        return "";
+    }
+    (void)snprintf(buf, n, "istiod.%.200s.svc:%.60s", system, port);
+    return buf;
+}
+
+/* CA_ADDR > PILOT_ADDRESS > ISTIO_PILOT_PORT > the default for certificates; PILOT_ADDRESS >
+ * ISTIO_PILOT_PORT > mesh.yaml > the default for configuration (Istio:
+ * tools/packaging/common/istio-start.sh). */
 static void find_servers(struct verify *v)
 {
     char fallback[300];
-    const char *system = verify_env(v, "ISTIO_SYSTEM_NAMESPACE");
-    const char *pilot = verify_env(v, "PILOT_ADDRESS");
-    const char *ca = verify_env(v, "CA_ADDR");
+    char by_port[300];
+    enum vfile_id pilot_source = V_ENV;
+    enum vfile_id ca_source = V_ENV;
+    const char *system = sourced(v, "ISTIO_SYSTEM_NAMESPACE", NULL);
+    const char *ca = sourced(v, "CA_ADDR", &ca_source);
     const char *xds = doc_text(v->mesh, "defaultConfig", "discoveryAddress", NULL);
 
-    (void)snprintf(fallback, sizeof(fallback), "istiod.%.200s.svc:" PORT,
-                   *or_empty(system) != '\0' ? system : DEFAULT_NAMESPACE);
-    if (*or_empty(pilot) != '\0') {
-        add_server(v, pilot, V_ENV);
+    system = *system != '\0' ? system : DEFAULT_NAMESPACE;
+    const char *pilot = pilot_address(v, system, by_port, sizeof(by_port), &pilot_source);
+    (void)snprintf(fallback, sizeof(fallback), "istiod.%.200s.svc:" PORT, system);
+    if (*pilot != '\0') {
+        add_server(v, pilot, pilot_source);
+    } else if (xds != NULL && *xds != '\0') {
+        add_server(v, xds, V_MESH);
     } else {
-        add_server(v, *or_empty(xds) != '\0' ? xds : "istiod." DEFAULT_NAMESPACE ".svc:" PORT,
-                   V_MESH);
+        add_server(v, "istiod." DEFAULT_NAMESPACE ".svc:" PORT, V_MESH);
     }
-    if (*or_empty(ca) != '\0') {
-        add_server(v, ca, V_ENV);
-    } else if (*or_empty(pilot) == '\0') {
+    if (*ca != '\0') {
+        add_server(v, ca, ca_source);
+    } else if (*pilot == '\0') {
         add_server(v, fallback, V_ENV);
     }
 }

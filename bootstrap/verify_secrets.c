@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "bootstrap/bundle.h"
-#include "bootstrap/names.h"
 #include "bootstrap/verify_internal.h"
 #include "certs/cert_file.h"
 #include "certs/jwt.h"
+#include "core/base/name.h"
 #include "core/doc/doc.h"
 
 #define DAY_S INT64_C(86400)
@@ -182,7 +182,7 @@ static enum rc look_into_token(struct verify *v, const char *token, size_t n)
 static enum rc check_token(struct verify *v)
 {
     const struct vfile *f = &v->files[V_TOKEN];
-    size_t n = f->n > 0 && f->data[f->n - 1] == '\n' ? f->n - 1 : f->n;
+    size_t n = bundle_token_length(f->data, f->n);
     int64_t until = 0;
     const char *why = NULL;
     char buf[32];

@@ -161,11 +161,18 @@ enum rc ca_check_result(const struct cert_question *question, const struct cert_
 
 /* ---- what is given out ---- */
 
+static bool is_valid_now(const X509 *x)
+{
+    return X509_cmp_current_time(X509_get0_notBefore(x)) < 0 &&
+           X509_cmp_current_time(X509_get0_notAfter(x)) > 0;
+}
+
+/* A file may have an authority twice, with one name and one key: it was renewed. */
 static X509 *find_issuer(const struct ca *ca, X509 *x)
 {
     for (int i = 0; i < sk_X509_num(ca->between); i++) {
         X509 *candidate = sk_X509_value(ca->between, i);
-        if (X509_check_issued(candidate, x) == X509_V_OK &&
+        if (is_valid_now(candidate) && X509_check_issued(candidate, x) == X509_V_OK &&
             X509_verify(x, X509_get0_pubkey(candidate)) == 1) {
             return candidate;
         }
@@ -177,10 +184,9 @@ static X509 *find_issuer(const struct ca *ca, X509 *x)
  * The certificate and what lies between it and a root, in order: all that does not vouch for
  * itself. Also when the roots file has an intermediate: some VMs may know the root only.
  */
-static enum rc write_chain(const struct ca *ca, X509 *x, struct cert_bytes *out)
+static enum rc find_chain(const struct ca *ca, X509 *x, STACK_OF(X509) * chain)
 {
-    STACK_OF(X509) *chain = sk_X509_new_null(); /* of borrowed certificates */
-    bool ok = chain != NULL && sk_X509_push(chain, x) > 0;
+    bool ok = sk_X509_push(chain, x) > 0;
     X509 *next = ca->x;
 
     /* Certificates that have signed each other would go round for ever. */
@@ -191,21 +197,40 @@ static enum rc write_chain(const struct ca *ca, X509 *x, struct cert_bytes *out)
         ok = sk_X509_push(chain, next) > 0;
         next = find_issuer(ca, next);
     }
-    enum rc rc = ok ? cert_write_chain(chain, out) : RC_NO_MEMORY;
-    sk_X509_free(chain);
     ERR_clear_error();
-    return rc;
+    return ok ? RC_OK : RC_NO_MEMORY;
 }
 
-static enum rc write_all(const struct ca *ca, X509 *x, const EVP_PKEY *key, struct ca_issued *out)
+static enum rc write_all(const struct ca *ca, X509 *x, STACK_OF(X509) * chain, const EVP_PKEY *key,
+                         struct ca_issued *out)
 {
-    TRY(write_chain(ca, x, &out->chain));
+    TRY(cert_write_chain(chain, &out->chain));
     TRY(cert_write_key(key, &out->key));
     TRY(cert_write_chain(ca->roots, &out->roots));
     if (cert_read_time(X509_get0_notAfter(x), &out->to) != RC_OK) {
         return RC_NO_MEMORY;
     }
     return RC_OK;
+}
+
+/* What a VM gets to see, and nothing else, is what has to be good. */
+static enum rc give_out(const struct ca *ca, X509 *x, const EVP_PKEY *key,
+                        const struct cert_name *names, size_t n, struct ca_issued *out,
+                        struct cert_error *err)
+{
+    STACK_OF(X509) *chain = sk_X509_new_null(); /* of borrowed certificates */
+    const struct cert_question question = {
+        .leaf = x, .between = chain, .roots = ca->roots, .server = true};
+    enum rc rc = chain != NULL ? find_chain(ca, x, chain) : RC_NO_MEMORY;
+
+    if (rc == RC_OK) {
+        rc = ca_check_result(&question, names, n, err);
+    }
+    if (rc == RC_OK) {
+        rc = write_all(ca, x, chain, key, out);
+    }
+    sk_X509_free(chain);
+    return rc;
 }
 
 static enum rc issue(const struct ca *ca, const struct ca_request *r, EVP_PKEY *key,
@@ -218,12 +243,7 @@ static enum rc issue(const struct ca *ca, const struct ca_request *r, EVP_PKEY *
     X509 *x = cert_make(&outline);
     enum rc rc = x == NULL ? RC_NO_MEMORY : complete(ca, x, names, n);
     if (rc == RC_OK) {
-        const struct cert_question question = {
-            .leaf = x, .between = ca->between, .roots = ca->roots, .server = true};
-        rc = ca_check_result(&question, names, n, err);
-    }
-    if (rc == RC_OK) {
-        rc = write_all(ca, x, key, out);
+        rc = give_out(ca, x, key, names, n, out, err);
     }
     X509_free(x);
     return rc;

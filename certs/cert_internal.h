@@ -14,6 +14,7 @@
 #include "certs/ca.h"
 #include "certs/cert_bytes.h"
 #include "certs/cert_peer.h"
+#include "certs/cert_facts.h"
 #include "certs/cert_set.h"
 #include "certs/cert_time.h"
 #include "certs/spiffe.h"
@@ -133,6 +134,10 @@ enum rc cert_add_extension(X509 *x, X509 *issuer, int nid, const char *value) MU
 /** Sign with the hash that goes with the key. RC_NO_MEMORY when that does not work. */
 enum rc cert_sign(X509 *x, EVP_PKEY *key) MUST_USE;
 
+/** What a bio in memory has gathered, copied into out: cert_bytes_fini(). RC_NO_MEMORY, also when
+ * that is nothing. */
+enum rc cert_take_bytes(BIO *bio, struct cert_bytes *out) MUST_USE;
+
 /** PEM of certificates, into out: cert_bytes_fini(). RC_NO_MEMORY. */
 enum rc cert_write_chain(STACK_OF(X509) * certs, struct cert_bytes *out) MUST_USE;
 
@@ -151,6 +156,12 @@ struct cert_policy;
 
 /** Copy what is needed of opts. Owned reference; NULL: out of memory. */
 struct cert_policy *cert_policy_new(const struct cert_set_opts *opts);
+
+/** The facts of x; RC_INVALID: its date is malformed; RC_NO_MEMORY. */
+enum rc cert_facts_take(X509 *x, struct cert_facts *out) MUST_USE;
+
+/** The trust domain of a ctx with a policy; borrowed while ctx lives. */
+const char *cert_ctx_trust_domain(const SSL_CTX *ctx);
 
 /** The vm_identities of a ctx with a policy, NULL-terminated; borrowed while ctx lives. */
 const char *const *cert_ctx_vm_identities(const SSL_CTX *ctx);

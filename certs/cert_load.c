@@ -6,13 +6,10 @@
  */
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
@@ -21,6 +18,8 @@
 #include <openssl/x509v3.h>
 
 #include "certs/cert_internal.h"
+#include "core/base/file_read.h"
+#include "core/base/wipe.h"
 
 /** A root bundle of a whole operating system is 200 KB. */
 #define FILE_MAX_BYTES (1024 * 1024)
@@ -57,65 +56,39 @@ void cert_bytes_fini(struct cert_bytes *b)
     *b = (struct cert_bytes){NULL, 0};
 }
 
-static enum rc read_all(int fd, struct cert_bytes *b, struct cert_error *err)
+static enum rc fail_read(struct cert_error *err, enum rc rc)
 {
-    size_t done = 0;
-
-    while (done < b->n) {
-        ssize_t n = read(fd, b->data + done, b->n - done);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return cert_fail(err, "cannot be read: %s", strerror(errno));
-        }
-        if (n == 0) {
-            return cert_fail(err, "became shorter while it was read");
-        }
-        done += (size_t)n;
-    }
-    return RC_OK;
-}
-
-static enum rc read_fd(int fd, struct cert_bytes *out, struct cert_error *err)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) != 0) {
-        return cert_fail(err, "cannot be read: %s", strerror(errno));
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return cert_fail(err, "is not a regular file");
-    }
-    if (st.st_size == 0) {
-        return cert_fail(err, "is empty");
-    }
-    if (st.st_size > FILE_MAX_BYTES) {
+    switch (rc) {
+    case RC_SYSTEM:
+        return cert_fail(err, "cannot be opened: %s", strerror(errno));
+    case RC_FULL:
         return cert_fail(err, "is larger than 1 MiB");
-    }
-    struct cert_bytes b = {OPENSSL_malloc((size_t)st.st_size), (size_t)st.st_size};
-    if (b.data == NULL) {
-        return RC_NO_MEMORY;
-    }
-    enum rc rc = read_all(fd, &b, err);
-    if (rc != RC_OK) {
-        cert_bytes_fini(&b);
+    case RC_INVALID:
+        return cert_fail(err, "is not a regular file");
+    default:
         return rc;
     }
-    *out = b;
-    return RC_OK;
 }
 
 enum rc cert_bytes_read(const char *path, struct cert_bytes *out, struct cert_error *err)
 {
-    /* Without O_NONBLOCK, opening a pipe would wait for its writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        return cert_fail(err, "cannot be opened: %s", strerror(errno));
+    char *text = NULL;
+    size_t n = 0;
+    enum rc rc = file_read(path, FILE_MAX_BYTES, NULL, &text, &n);
+
+    if (rc != RC_OK) {
+        return fail_read(err, rc);
     }
-    enum rc rc = read_fd(fd, out, err);
-    close(fd);
-    return rc;
+    uint8_t *data = n > 0 ? OPENSSL_memdup(text, n) : NULL;
+    wipe_free(text, n);
+    if (n == 0) {
+        return cert_fail(err, "is empty");
+    }
+    if (data == NULL) {
+        return RC_NO_MEMORY;
+    }
+    *out = (struct cert_bytes){data, n};
+    return RC_OK;
 }
 
 /* ---- PEM ---- */

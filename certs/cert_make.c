@@ -99,8 +99,8 @@ enum rc cert_sign(X509 *x, EVP_PKEY *key)
     return ok ? RC_OK : RC_NO_MEMORY;
 }
 
-/* What bio has gathered; its own copy is wiped when it is freed (BUF_MEM_free()). */
-static enum rc take_bytes(BIO *bio, struct cert_bytes *out)
+/* The bio's own copy is wiped when it is freed (BUF_MEM_free()). */
+enum rc cert_take_bytes(BIO *bio, struct cert_bytes *out)
 {
     char *data = NULL;
     long n = BIO_get_mem_data(bio, &data);
@@ -121,7 +121,7 @@ enum rc cert_write_chain(STACK_OF(X509) * certs, struct cert_bytes *out)
     for (int i = 0; ok && i < sk_X509_num(certs); i++) {
         ok = PEM_write_bio_X509(bio, sk_X509_value(certs, i)) == 1;
     }
-    enum rc rc = ok ? take_bytes(bio, out) : RC_NO_MEMORY;
+    enum rc rc = ok ? cert_take_bytes(bio, out) : RC_NO_MEMORY;
     BIO_free(bio);
     ERR_clear_error();
     return rc;
@@ -131,7 +131,7 @@ enum rc cert_write_key(const EVP_PKEY *key, struct cert_bytes *out)
 {
     BIO *bio = BIO_new(BIO_s_mem());
     bool ok = bio != NULL && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1;
-    enum rc rc = ok ? take_bytes(bio, out) : RC_NO_MEMORY;
+    enum rc rc = ok ? cert_take_bytes(bio, out) : RC_NO_MEMORY;
 
     BIO_free(bio);
     ERR_clear_error();

@@ -23,7 +23,7 @@ struct cert_peer {
     uint32_t magic;
     uint32_t n_identity; /* with its final zero */
     uint32_t n_der;
-    int64_t expiry;
+    struct cert_facts facts;
     unsigned char bytes[]; /* the identity, then the certificates, the leaf first */
 };
 
@@ -100,11 +100,10 @@ static enum rc take(const SSL *ssl, X509 *leaf, struct cert_peer **out)
 {
     struct spiffe_id id;
     char uri[SPIFFE_URI_BYTES];
-    int64_t expiry = 0;
+    struct cert_facts facts;
 
     /* It has passed verification, so only memory can be missing. */
-    if (cert_read_identity(leaf, &id) != NULL ||
-        cert_read_time(X509_get0_notAfter(leaf), &expiry) != RC_OK) {
+    if (cert_read_identity(leaf, &id) != NULL || cert_facts_take(leaf, &facts) != RC_OK) {
         return RC_NO_MEMORY;
     }
     STACK_OF(X509) *kept = collect(ssl, leaf);
@@ -113,7 +112,7 @@ static enum rc take(const SSL *ssl, X509 *leaf, struct cert_peer **out)
     if (p == NULL) {
         return RC_NO_MEMORY;
     }
-    p->expiry = expiry;
+    p->facts = facts;
     *out = p;
     return RC_OK;
 }
@@ -142,7 +141,13 @@ const char *cert_peer_identity(const struct cert_peer *p)
 int64_t cert_peer_expiry(const struct cert_peer *p)
 {
     CHECK_MAGIC(p, CERT_PEER_MAGIC);
-    return p->expiry;
+    return p->facts.expiry;
+}
+
+const struct cert_facts *cert_peer_facts(const struct cert_peer *p)
+{
+    CHECK_MAGIC(p, CERT_PEER_MAGIC);
+    return &p->facts;
 }
 
 /* The chain, the leaf first, owned. NULL: out of memory. */

@@ -11,6 +11,7 @@
 
 #include <openssl/ssl.h>
 
+#include "certs/cert_facts.h"
 #include "core/base/rc.h"
 
 /** Enough for every text of cert_set_check_again(). */
@@ -35,6 +36,9 @@ const char *cert_peer_identity(const struct cert_peer *p);
 
 /** When it expires: seconds since 1970. */
 int64_t cert_peer_expiry(const struct cert_peer *p);
+
+/** Its key, number and last day; borrowed from p. */
+const struct cert_facts *cert_peer_facts(const struct cert_peer *p);
 
 /**
  * Would s accept it now: chain, roots, dates, identity?

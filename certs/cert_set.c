@@ -364,6 +364,21 @@ enum rc cert_set_load(const struct cert_set_opts *opts, struct cert_set **out,
     return RC_OK;
 }
 
+enum rc cert_set_try_pair(const struct cert_pair_files *pair, struct cert_error *err)
+{
+    const char *const none[] = {NULL};
+    const struct cert_set_opts opts = {.pairs = pair,
+                                       .n_pairs = 1,
+                                       .client_roots = none,
+                                       .trust_domain = "",
+                                       .vm_identities = none};
+    struct cert_set *set = NULL;
+
+    TRY(cert_set_load(&opts, &set, err));
+    cert_set_unref(&set);
+    return RC_OK;
+}
+
 struct cert_set *cert_set_ref(struct cert_set *s)
 {
     CHECK_MAGIC(s, CERT_SET_MAGIC);
@@ -404,6 +419,12 @@ int64_t cert_set_expiry(const struct cert_set *s)
 {
     CHECK_MAGIC(s, CERT_SET_MAGIC);
     return s->expiry;
+}
+
+const char *cert_set_trust_domain(const struct cert_set *s)
+{
+    CHECK_MAGIC(s, CERT_SET_MAGIC);
+    return cert_ctx_trust_domain(s->first);
 }
 
 const char *const *cert_set_vm_identities(const struct cert_set *s)

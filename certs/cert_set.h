@@ -67,6 +67,9 @@ struct cert_error {
 enum rc cert_set_load(const struct cert_set_opts *opts, struct cert_set **out,
                       struct cert_error *err) MUST_USE;
 
+/** Would this pair be loaded? As cert_set_load(), which nothing comes of. */
+enum rc cert_set_try_pair(const struct cert_pair_files *pair, struct cert_error *err) MUST_USE;
+
 /** One more reference to s, which is returned. */
 struct cert_set *cert_set_ref(struct cert_set *s);
 
@@ -90,6 +93,9 @@ const char *cert_set_peer_error(const SSL *ssl);
 
 /** The patterns of who may come in, NULL-terminated; borrowed while s lives. */
 const char *const *cert_set_vm_identities(const struct cert_set *s);
+
+/** The trust domain of those who may come in; borrowed while s lives. */
+const char *cert_set_trust_domain(const struct cert_set *s);
 
 /** When the first serving certificate of the set expires: seconds since 1970. */
 int64_t cert_set_expiry(const struct cert_set *s);

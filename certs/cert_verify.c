@@ -117,6 +117,14 @@ struct cert_policy *cert_policy_new(const struct cert_set_opts *opts)
     return p;
 }
 
+const char *cert_ctx_trust_domain(const SSL_CTX *ctx)
+{
+    const struct cert_policy *policy = SSL_CTX_get_ex_data(ctx, ctx_policy_index);
+
+    CHECK(policy != NULL);
+    return policy->trust_domain;
+}
+
 const char *const *cert_ctx_vm_identities(const SSL_CTX *ctx)
 {
     const struct cert_policy *policy = SSL_CTX_get_ex_data(ctx, ctx_policy_index);

@@ -26,17 +26,11 @@ static X509_REQ *make_request(EVP_PKEY *key)
 static enum rc write_request(const X509_REQ *r, struct cert_bytes *out)
 {
     BIO *bio = BIO_new(BIO_s_mem());
-    char *data = NULL;
     bool ok = bio != NULL && PEM_write_bio_X509_REQ(bio, r) == 1;
-    long n = ok ? BIO_get_mem_data(bio, &data) : 0;
-    uint8_t *copy = n > 0 ? OPENSSL_memdup(data, (size_t)n) : NULL;
+    enum rc rc = ok ? cert_take_bytes(bio, out) : RC_NO_MEMORY;
 
     BIO_free(bio);
-    if (copy == NULL) {
-        return RC_NO_MEMORY;
-    }
-    *out = (struct cert_bytes){copy, (size_t)n};
-    return RC_OK;
+    return rc;
 }
 
 enum rc csr_make(enum ca_key kind, struct cert_bytes *request, struct cert_bytes *key)

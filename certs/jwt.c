@@ -11,7 +11,11 @@
 #include "certs/jwt.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+
+/** "system:serviceaccount:NAMESPACE:ACCOUNT". */
+#define JWT_SUBJECT_BYTES (32 + SPIFFE_NS_BYTES + SPIFFE_SA_BYTES)
 
 /** Nesting of a claim; Kubernetes uses 3. One bit of a uint32_t each. */
 #define JSON_MAX_DEPTH 32
@@ -348,6 +352,8 @@ static bool skip_value(struct json *j)
 /* ---- claims ---- */
 
 struct claims {
+    char sub[JWT_SUBJECT_BYTES]; /* "": absent, no string, or no name of an account */
+    bool has_sub;
     bool has_exp;
     int64_t exp; /* whole seconds, cut off at EXP_MAX */
     bool has_aud;
@@ -377,6 +383,36 @@ static bool read_exp(struct json *j, struct claims *out)
         }
     }
     out->exp = negative ? -v : v;
+    return true;
+}
+
+/* Printable ASCII that fits; anything else is no name of an account. */
+static void copy_name(struct json_string s, char *out, size_t size)
+{
+    size_t n = 0;
+
+    for (; s.p < s.end && n + 1 < size; n++) {
+        int c = next_ascii(&s);
+        if (c <= 0x20 || c >= 0x7f) {
+            break;
+        }
+        out[n] = (char)c;
+    }
+    out[s.p < s.end || n + 1 >= size ? 0 : n] = '\0';
+}
+
+static bool read_sub(struct json *j, struct claims *out)
+{
+    struct json_string s;
+    char c;
+
+    if (!peek_char(j, &c) || c != '"') {
+        return skip_value(j);
+    }
+    if (!take_string(j, &s)) {
+        return false;
+    }
+    copy_name(s, out->sub, sizeof(out->sub));
     return true;
 }
 
@@ -424,6 +460,11 @@ static bool read_member(struct json *j, const char *const *audiences, struct cla
         bool first = !out->has_aud;
         out->has_aud = true;
         return first && read_aud(j, audiences, out);
+    }
+    if (string_is(key, "sub")) {
+        bool first = !out->has_sub;
+        out->has_sub = true;
+        return first && read_sub(j, out);
     }
     return skip_value(j);
 }
@@ -517,12 +558,12 @@ static enum rc read_token(const char *token, size_t n, const char *const *audien
     return RC_OK;
 }
 
-enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int64_t now,
-                 const char **why)
+/* The claims of the value of an authorization header. */
+static enum rc read_bearer(const char *value, size_t n, const char *const *audiences,
+                           struct claims *out, const char **why)
 {
     static const char scheme[] = "Bearer ";
     const size_t n_scheme = sizeof(scheme) - 1;
-    struct claims claims;
 
     if (n < n_scheme || memcmp(value, scheme, n_scheme) != 0) {
         return deny(why, "authorization is not a Bearer token");
@@ -530,7 +571,15 @@ enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int6
     if (n > JWT_MAX_BYTES) {
         return deny(why, "the token is too long");
     }
-    TRY(read_token(value + n_scheme, n - n_scheme, audiences, &claims, why));
+    return read_token(value + n_scheme, n - n_scheme, audiences, out, why);
+}
+
+enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int64_t now,
+                 const char **why)
+{
+    struct claims claims;
+
+    TRY(read_bearer(value, n, audiences, &claims, why));
     if (claims.exp < now - JWT_LEEWAY_S) {
         return deny(why, "the token has expired");
     }
@@ -549,6 +598,32 @@ enum rc jwt_read_expiry(const char *token, size_t n, int64_t *until, const char 
         return deny(why, "the token is too long");
     }
     TRY(read_token(token, n, nobody, &claims, why));
+    *until = claims.exp;
+    return RC_OK;
+}
+
+enum rc jwt_read_account(const char *value, size_t n, struct spiffe_id *out, int64_t *until)
+{
+    static const char prefix[] = "system:serviceaccount:";
+    static const char *const nobody[] = {NULL};
+    const size_t n_prefix = sizeof(prefix) - 1;
+    struct claims claims;
+    struct spiffe_id id;
+    char uri[SPIFFE_URI_BYTES];
+    const char *why;
+
+    TRY(read_bearer(value, n, nobody, &claims, &why));
+    const char *ns = claims.sub + n_prefix;
+    const char *sa = strncmp(claims.sub, prefix, n_prefix) == 0 ? strchr(ns, ':') : NULL;
+    if (sa == NULL) {
+        return RC_PEER_DENIED;
+    }
+    int len = snprintf(uri, sizeof(uri), "spiffe://any/ns/%.*s/sa/%s", (int)(sa - ns), ns, sa + 1);
+    if (len < 0 || (size_t)len >= sizeof(uri) || spiffe_parse(uri, (size_t)len, &id) != RC_OK) {
+        return RC_PEER_DENIED;
+    }
+    id.trust_domain[0] = '\0';
+    *out = id;
     *until = claims.exp;
     return RC_OK;
 }

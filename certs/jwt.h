@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "certs/spiffe.h"
 #include "core/base/rc.h"
 
 /** Kubernetes tokens are 1 to 2 KB; more than this is refused. */
@@ -39,6 +40,18 @@ enum rc jwt_look(const char *value, size_t n, const char *const *audiences, int6
  * Returns RC_OK or RC_PEER_DENIED: no JWT, or one without a numeric exp.
  */
 enum rc jwt_read_expiry(const char *token, size_t n, int64_t *until, const char **why) MUST_USE;
+
+/**
+ * Whose token it is, if it is one of Kubernetes: "sub" says
+ * system:serviceaccount:NAMESPACE:ACCOUNT. A claim: nobody has looked at the signature.
+ *
+ * value, n  an authorization header, "Bearer a.b.c"; borrowed.
+ * out       its trust domain is "", since the token says nothing of it.
+ * until     when it runs out: seconds since 1970.
+ * Returns RC_OK or RC_PEER_DENIED: as jwt_look(), or the subject is no service account.
+ */
+enum rc jwt_read_account(const char *value, size_t n, struct spiffe_id *out,
+                         int64_t *until) MUST_USE;
 
 /**
  * The second part of a token, a.b.c, decoded: JSON, if it is any good.

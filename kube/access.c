@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/check.h"
+#include "core/base/wipe.h"
 #include "kube/access_internal.h"
 
 #define NAMESPACE_MAX_BYTES 63
@@ -43,7 +44,7 @@ void kube_access_free(struct kube_access **pa)
     kube_source_fini(&a->certificate);
     kube_source_fini(&a->key);
     kube_source_fini(&a->token);
-    kube_text_wipe(&a->proxy);
+    wipe_text(&a->proxy);
     free(a->server);
     free(a->origin);
     free(a->ns);
@@ -76,15 +77,14 @@ static enum rc check_credentials(const struct kube_access *a, const char *origin
 enum rc kube_access_complete(struct kube_access *a, const char *server, const char *origin,
                              const char *ns, struct kube_error *err)
 {
-    char text[KUBE_HOST_BYTES + KUBE_PREFIX_BYTES + 32];
+    char text[KUBE_URL_BYTES];
     const char *why = NULL;
 
     TRY(check_credentials(a, origin, err));
     if (kube_url_parse(server, &a->url, &why) != RC_OK) {
         return kube_fail(err, RC_INVALID, "%s: server: %s", origin, why);
     }
-    (void)snprintf(text, sizeof(text), "https://%s%s%s:%u%s", a->url.ipv6 ? "[" : "", a->url.host,
-                   a->url.ipv6 ? "]" : "", a->url.port, a->url.prefix);
+    kube_url_write(&a->url, NULL, text);
     a->server = strdup(text);
     a->origin = strdup(origin);
     a->ns = strdup(ns == NULL || ns[0] == '\0' ? "default" : ns);
@@ -179,7 +179,7 @@ enum rc kube_access_find(const char *path, const char *context, struct kube_erro
     const char *home = getenv("HOME");
 
     if (path != NULL) {
-        return kube_access_from_file(path, context, err, out);
+        return kube_access_from_any_file(path, context, err, out);
     }
     if (list != NULL && list[0] != '\0') {
         return from_environment(list, context, err, out);

@@ -40,6 +40,10 @@ void kube_access_free(struct kube_access **pa);
 enum rc kube_access_from_file(const char *path, const char *context, struct kube_error *err,
                               struct kube_access **out) MUST_USE;
 
+/** The same from whatever is there, also a pipe, whose writer is waited for. For commands. */
+enum rc kube_access_from_any_file(const char *path, const char *context, struct kube_error *err,
+                                  struct kube_access **out) MUST_USE;
+
 /**
  * The same from n bytes of text, for tests and pipes.
  *

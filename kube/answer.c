@@ -204,6 +204,11 @@ void kube_attempt_judge(const struct kube_call *c, CURLcode code, struct kube_en
     write_text(c, out, problem);
 }
 
+bool kube_is_heard(int status)
+{
+    return status >= 200 && status < 500 && status != 401 && status != 429;
+}
+
 bool kube_is_unknown_api(int status, const json_t *body)
 {
     return status == 404 && doc_text(body, "details", "name", NULL) == NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/ask.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- objects ---- */
@@ -21,16 +22,35 @@ static enum kube_outcome refuse_name(enum kube_kind kind, const char *ns, const 
     return KUBE_INVALID;
 }
 
-enum kube_outcome kube_ask_get(struct kube *k, enum kube_kind kind, const char *ns,
-                               const char *name, const char *selector, struct kube_reply *out)
+/* What is asked for behind a path; NULLs are left out. */
+struct query {
+    const char *selector;
+    const char *limit;
+    const char *next;
+};
+
+static enum rc add_query(char *path, const struct query *q)
+{
+    if (q->selector != NULL) {
+        TRY(kube_path_query(path, "labelSelector", q->selector));
+    }
+    if (q->limit != NULL) {
+        TRY(kube_path_query(path, "limit", q->limit));
+    }
+    return q->next != NULL ? kube_path_query(path, "continue", q->next) : RC_OK;
+}
+
+/* *version: the first to try, then the one that the server knows. */
+static enum kube_outcome get(struct kube *k, enum kube_kind kind, const char *ns, const char *name,
+                             const struct query *q, size_t *version, struct kube_reply *out)
 {
     char path[KUBE_PATH_BYTES];
     size_t n = kube_kind_versions(kind);
 
     *out = (struct kube_reply){0};
-    for (size_t version = 0; version < n; version++) {
-        if (kube_path_make(kind, version, ns, name, path) != RC_OK ||
-            (selector != NULL && kube_path_query(path, "labelSelector", selector) != RC_OK)) {
+    for (; *version < n; (*version)++) {
+        if (kube_path_make(kind, *version, ns, name, path) != RC_OK ||
+            add_query(path, q) != RC_OK) {
             return refuse_name(kind, ns, name, out);
         }
         const struct kube_request request = {.path = path};
@@ -43,6 +63,78 @@ enum kube_outcome kube_ask_get(struct kube *k, enum kube_kind kind, const char *
     kube_error_write(&out->error, "%s knows no %s%s%s: is it the right cluster?",
                      kube_access_server(kube_access_of(k)), kube_kind_plural(kind),
                      kube_kind_group(kind)[0] != '\0' ? "." : "", kube_kind_group(kind));
+    return out->outcome;
+}
+
+enum kube_outcome kube_ask_get(struct kube *k, enum kube_kind kind, const char *ns,
+                               const char *name, const char *selector, struct kube_reply *out)
+{
+    const struct query q = {.selector = selector};
+    size_t version = 0;
+
+    return get(k, kind, ns, name, &q, &version, out);
+}
+
+/* ---- lists ---- */
+
+/* "" and no key mean the same. */
+static const char *next_of(const json_t *list)
+{
+    const char *next = doc_text(list, "metadata", "continue", NULL);
+
+    return next != NULL && *next != '\0' ? next : NULL;
+}
+
+bool kube_list_is_whole(const json_t *list, size_t max)
+{
+    return next_of(list) == NULL && json_array_size(doc_at(list, "items", NULL)) <= max;
+}
+
+/* A list has the objects of this page, too, and goes on where the page ends. */
+static bool add_page(json_t *list, const json_t *page)
+{
+    json_t *items = json_object_get(list, "items");
+    json_t *more = json_object_get(page, "items");
+    const char *next = next_of(page);
+    json_t *metadata = json_object_get(list, "metadata");
+
+    if (json_is_array(items) && json_is_array(more) && json_array_extend(items, more) != 0) {
+        return false;
+    }
+    return json_object_set_new(metadata, "continue", json_string(next != NULL ? next : "")) == 0;
+}
+
+enum kube_outcome kube_ask_list(struct kube *k, enum kube_kind kind, const char *ns, size_t max,
+                                struct kube_reply *out)
+{
+    char limit[24];
+    struct query q = {.limit = limit};
+    size_t version = 0;
+    struct kube_reply page;
+
+    (void)snprintf(limit, sizeof(limit), "%d", KUBE_PAGE_ITEMS);
+    if (get(k, kind, ns, NULL, &q, &version, out) != KUBE_OK) {
+        return out->outcome;
+    }
+    /* A page may have fewer objects; a server that sends none for ever is left. */
+    for (size_t i = 0; i < 2 * (max / KUBE_PAGE_ITEMS); i++) {
+        q.next = next_of(out->body);
+        if (q.next == NULL || json_array_size(json_object_get(out->body, "items")) >= max) {
+            break;
+        }
+        (void)get(k, kind, ns, NULL, &q, &version, &page);
+        if (page.outcome == KUBE_OK && !add_page(out->body, page.body)) {
+            kube_error_write(&page.error, "out of memory");
+            page.outcome = KUBE_NO_MEMORY;
+        }
+        json_decref(page.body);
+        page.body = NULL;
+        if (page.outcome != KUBE_OK) {
+            kube_reply_fini(out);
+            *out = page;
+            break;
+        }
+    }
     return out->outcome;
 }
 

@@ -22,6 +22,23 @@
 enum kube_outcome kube_ask_get(struct kube *k, enum kube_kind kind, const char *ns,
                                const char *name, const char *selector, struct kube_reply *out);
 
+/** Objects that kube_ask_list() asks for at once: a page stays far below what is read at all. */
+#define KUBE_PAGE_ITEMS 250
+
+/**
+ * A list, page by page, until it is whole or has max objects.
+ *
+ * ns       as kube_ask_get().
+ * out      free with kube_reply_fini(). With KUBE_OK its body has all `items`, and says
+ *          `metadata.continue` when there are more.
+ * Returns its outcome, too; of the first page that failed.
+ */
+enum kube_outcome kube_ask_list(struct kube *k, enum kube_kind kind, const char *ns, size_t max,
+                                struct kube_reply *out);
+
+/** Did a list end there, and has it at most max objects? */
+bool kube_list_is_whole(const json_t *list, size_t max);
+
 /**
  * A token for a service account.
  *

@@ -6,13 +6,15 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/wipe.h"
 #include "kube/kube_internal.h"
 
 #define FIRST_ANSWER_BYTES 16384
 
-/** A watch may be quiet for a minute; a peer that is gone is noticed sooner. */
+/** A watch may be quiet for a minute; a peer that is gone is noticed sooner: Linux probes it nine
+ * times. */
 #define KEEPALIVE_IDLE_S 30L
-#define KEEPALIVE_INTERVAL_S 10L
+#define KEEPALIVE_INTERVAL_S 3L
 
 /* ---- what comes ---- */
 
@@ -26,10 +28,7 @@ static int status_of(const struct kube_call *c)
 
 static void wipe_answer(struct kube_call *c)
 {
-    if (c->answer != NULL) {
-        explicit_bzero(c->answer, c->n_answer);
-        free(c->answer);
-    }
+    wipe_free(c->answer, c->n_answer);
     c->answer = NULL;
     c->n_answer = 0;
     c->answer_size = 0;
@@ -112,8 +111,15 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 
 /* ---- what goes ---- */
 
+/* A libcurl that does not know an option is no lack of memory. */
+static bool went_well(struct kube_call *c, CURLcode code)
+{
+    c->setup = code == CURLE_OK ? c->setup : code;
+    return code == CURLE_OK;
+}
+
 /* Sets one option; after a failure nothing more. */
-#define SET(option, value) (ok = ok && curl->easy_setopt(c->easy, option, value) == CURLE_OK)
+#define SET(option, value) (ok = ok && went_well(c, curl->easy_setopt(c->easy, option, value)))
 
 static bool append(const struct curl_table *curl, struct curl_slist **list, const char *text)
 {
@@ -138,8 +144,7 @@ static bool append_authorization(struct kube_call *c)
     }
     (void)snprintf(line, size, "%s%s", name, token->data);
     bool ok = append(c->k->curl, &c->headers, line);
-    explicit_bzero(line, size);
-    free(line);
+    wipe_free(line, size);
     return ok;
 }
 
@@ -173,13 +178,10 @@ static bool set_server(struct kube_call *c)
     const struct curl_table *curl = c->k->curl;
     const struct kube_access *a = c->k->access;
     const struct kube_url *u = &a->url;
-    char text[2 * KUBE_HOST_BYTES + KUBE_PREFIX_BYTES];
+    char text[KUBE_URL_BYTES];
     bool ok = true;
 
-    const char *host = a->tls_name != NULL ? a->tls_name : u->host;
-    bool ipv6 = a->tls_name == NULL && u->ipv6;
-    (void)snprintf(text, sizeof(text), "https://%s%s%s:%u%s", ipv6 ? "[" : "", host,
-                   ipv6 ? "]" : "", u->port, u->prefix);
+    kube_url_write(u, a->tls_name, text);
     size_t size = strlen(text) + strlen(c->path) + 1;
     char *url = malloc(size);
     if (url == NULL) {
@@ -264,20 +266,21 @@ static bool set_transport(struct kube_call *c, double now)
 
 /* ---- the attempt ---- */
 
-bool kube_attempt_start(struct kube_call *c, double now)
+CURLcode kube_attempt_start(struct kube_call *c, double now)
 {
     struct kube *k = c->k;
 
     CHECK(c->easy == NULL);
     c->why[0] = '\0';
+    c->setup = CURLE_OUT_OF_MEMORY;
     c->generation = kube_access_generation(k->access);
     c->easy = k->curl->easy_init();
     if (c->easy == NULL || !set_transport(c, now) || !set_tls(c) || !set_server(c) ||
         !set_request(c) || k->curl->multi_add_handle(k->multi, c->easy) != CURLM_OK) {
-        return false;
+        return c->setup;
     }
     c->in_multi = true;
-    return true;
+    return CURLE_OK;
 }
 
 static void free_headers(struct kube_call *c)

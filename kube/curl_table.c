@@ -8,9 +8,9 @@
 
 #define LIBRARY "libcurl.so.4"
 
-/** CURLOPT_PROTOCOLS_STR; Debian 12 has 7.88.1. */
-#define MIN_VERSION 0x075500
-#define MIN_VERSION_TEXT "7.85.0"
+/** CURLOPT_QUICK_EXIT; Debian 12 has 7.88.1. */
+#define MIN_VERSION 0x075700
+#define MIN_VERSION_TEXT "7.87.0"
 
 /* Written once, before anybody reads it. */
 static struct {

@@ -19,6 +19,7 @@
     X(easy_init)           \
     X(easy_cleanup)        \
     X(easy_getinfo)        \
+    X(easy_perform)        \
     X(easy_setopt)         \
     X(easy_strerror)       \
     X(multi_init)          \
@@ -28,8 +29,6 @@
     X(multi_info_read)     \
     X(multi_perform)       \
     X(multi_poll)          \
-    X(multi_setopt)        \
-    X(multi_strerror)      \
     X(multi_wakeup)
 
 struct curl_table {

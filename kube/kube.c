@@ -12,6 +12,7 @@
 
 #include "core/base/check.h"
 #include "core/base/clock.h"
+#include "core/base/wipe.h"
 #include "kube/kube_internal.h"
 
 /* ---- the client ---- */
@@ -70,12 +71,6 @@ const struct kube_access *kube_access_of(const struct kube *k)
     return k->access;
 }
 
-size_t kube_calls(const struct kube *k)
-{
-    CHECK_MAGIC(k, KUBE_MAGIC);
-    return k->n_calls;
-}
-
 void kube_wake(struct kube *k)
 {
     CHECK_MAGIC(k, KUBE_MAGIC);
@@ -97,10 +92,7 @@ static void free_call(struct kube_call *c)
 {
     list_del(&c->node);
     c->k->n_calls--;
-    if (c->body != NULL) {
-        explicit_bzero(c->body, strlen(c->body));
-    }
-    free(c->body);
+    wipe_text(&c->body);
     free(c->path);
     c->magic = 0;
     free(c);
@@ -212,6 +204,19 @@ static void refresh_credentials(struct kube *k)
     }
 }
 
+/* No attempt could begin: another one could not, either. */
+static void finish_unbegun(struct kube_call *c, CURLcode code)
+{
+    struct kube_ending e;
+
+    if (code == CURLE_OUT_OF_MEMORY) {
+        finish_without_answer(c, KUBE_NO_MEMORY);
+        return;
+    }
+    kube_attempt_judge(c, code, &e);
+    finish(c, &e);
+}
+
 static void start_attempt(struct kube_call *c, double now)
 {
     if (c->retry.began + c->retry.policy.deadline_s <= now) {
@@ -219,8 +224,9 @@ static void start_attempt(struct kube_call *c, double now)
         return;
     }
     refresh_credentials(c->k);
-    if (!kube_attempt_start(c, now)) {
-        finish_without_answer(c, KUBE_NO_MEMORY);
+    CURLcode code = kube_attempt_start(c, now);
+    if (code != CURLE_OK) {
+        finish_unbegun(c, code);
         return;
     }
     c->state = CALL_RUNNING;

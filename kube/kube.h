@@ -104,9 +104,6 @@ void kube_turn(struct kube *k, uint32_t timeout_ms);
 /** Make a kube_turn() that waits, or the next one, return. Any thread, while the client lives. */
 void kube_wake(struct kube *k);
 
-/** Calls that are not over. */
-size_t kube_calls(const struct kube *k);
-
 /**
  * Ask. The answer comes by on_done, out of a later kube_turn(), never from here.
  *
@@ -133,6 +130,10 @@ enum kube_outcome kube_call_wait(struct kube *k, const struct kube_request *requ
 
 /** Free the body. */
 void kube_reply_fini(struct kube_reply *r);
+
+/** Does an API server with this HTTP status take our questions, whatever it says to them? Not with
+ * 401, 429 and 5xx: nothing that is asked is looked at. Nor with 0: there was no answer. */
+bool kube_is_heard(int status);
 
 /** Did an API server say that it does not know the API of this path, rather than the object? Then
  * an older version may be tried. */

@@ -50,6 +50,7 @@ struct kube_call {
     bool in_multi;                 /**< easy was added */
     struct curl_slist *headers;    /**< owned; holds the token */
     struct curl_slist *connect_to; /**< owned */
+    CURLcode setup;                /**< why the attempt could not begin */
     uint64_t generation;           /**< of the credentials of this attempt */
     char why[CURL_ERROR_SIZE];     /**< what libcurl says */
 
@@ -74,8 +75,9 @@ struct kube_ending {
 /** A number for a pause that varies: 0 <= chance < 1. */
 double kube_chance(struct kube *k);
 
-/** Begin an attempt: an easy handle with all options, added to the client. false: no memory. */
-bool kube_attempt_start(struct kube_call *c, double now);
+/** Begin an attempt: an easy handle with all options, added to the client. CURLE_OUT_OF_MEMORY; or
+ * what libcurl says about an option. */
+CURLcode kube_attempt_start(struct kube_call *c, double now);
 
 /** Take the attempt off the client and wipe what it has left. Fine without one. */
 void kube_attempt_end(struct kube_call *c);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/base64.h"
+#include "core/base/wipe.h"
 #include "core/doc/doc.h"
 #include "kube/access_internal.h"
 
@@ -314,15 +315,28 @@ enum rc kube_access_from_text(const char *path, const char *text, size_t n, cons
     return RC_OK;
 }
 
-enum rc kube_access_from_file(const char *path, const char *context, struct kube_error *err,
-                              struct kube_access **out)
+typedef enum rc reader(const char *path, size_t max, struct kube_error *err, char **out, size_t *n);
+
+static enum rc from_file(reader *read, const char *path, const char *context,
+                         struct kube_error *err, struct kube_access **out)
 {
     char *text = NULL;
     size_t n = 0;
 
-    TRY(kube_file_read(path, KUBE_CONFIG_MAX_BYTES, err, &text, &n));
+    TRY(read(path, KUBE_CONFIG_MAX_BYTES, err, &text, &n));
     enum rc rc = kube_access_from_text(path, text, n, context, err, out);
-    explicit_bzero(text, n);
-    free(text);
+    wipe_free(text, n);
     return rc;
+}
+
+enum rc kube_access_from_file(const char *path, const char *context, struct kube_error *err,
+                              struct kube_access **out)
+{
+    return from_file(kube_file_read, path, context, err, out);
+}
+
+enum rc kube_access_from_any_file(const char *path, const char *context, struct kube_error *err,
+                                  struct kube_access **out)
+{
+    return from_file(kube_file_read_waiting, path, context, err, out);
 }

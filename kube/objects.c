@@ -8,7 +8,8 @@
 #include <time.h>
 
 #include "core/base/base64.h"
-#include "kube/path.h"
+#include "core/base/name.h"
+#include "core/base/wipe.h"
 #include "kube/source.h"
 #include "kube/text.h"
 
@@ -24,16 +25,17 @@ static bool normalise_ip(const char *text, char *out)
            inet_ntop(family, bytes, out, KUBE_IP_BYTES) != NULL;
 }
 
-static void add_endpoint(struct kube_endpoints *out, const char *text, uint16_t port, bool ready)
+/* text: its address, in any spelling; NULL: it has none after all. */
+static void add_endpoint(struct kube_endpoints *out, const char *text, struct kube_endpoint e)
 {
-    struct kube_endpoint e = {.port = port, .ready = ready};
-
     if (text == NULL || !normalise_ip(text, e.ip)) {
         return;
     }
     for (size_t i = 0; i < out->n; i++) {
-        if (out->list[i].port == port && strcmp(out->list[i].ip, e.ip) == 0) {
-            out->list[i].ready = out->list[i].ready || ready;
+        struct kube_endpoint *old = &out->list[i];
+        if (old->port == e.port && strcmp(old->ip, e.ip) == 0) {
+            old->pod = e.ready && !old->ready ? e.pod : old->pod;
+            old->ready = old->ready || e.ready;
             return;
         }
     }
@@ -76,15 +78,30 @@ static uint16_t find_port(const json_t *ports, const char *wanted, const char *f
     return 0;
 }
 
+/* The name of the pod behind an endpoint, or NULL. */
+static const char *pod_of(const json_t *row)
+{
+    const char *kind = doc_text(row, "targetRef", "kind", NULL);
+    const char *name = doc_text(row, "targetRef", "name", NULL);
+
+    return kind != NULL && strcmp(kind, "Pod") == 0 && name != NULL && name_is_subdomain(name)
+               ? name
+               : NULL;
+}
+
 static void read_slice_row(const json_t *row, uint16_t port, struct kube_endpoints *out)
 {
-    bool ready = !json_is_false(doc_at(row, "conditions", "ready", NULL));
+    const struct kube_endpoint e = {
+        .port = port,
+        .ready = !json_is_false(doc_at(row, "conditions", "ready", NULL)),
+        .pod = pod_of(row),
+    };
     size_t i;
     json_t *address;
 
     json_array_foreach(doc_at(row, "addresses", NULL), i, address)
     {
-        add_endpoint(out, json_string_value(address), port, ready);
+        add_endpoint(out, json_string_value(address), e);
     }
 }
 
@@ -93,13 +110,15 @@ static const json_t *slice_rows(const json_t *slice)
     return doc_at(slice, "endpoints", NULL);
 }
 
-/* Go's nil slice is null. */
+/* Go's nil slice is null, or left out. */
+static bool is_list(const json_t *rows)
+{
+    return rows == NULL || json_is_array(rows) || json_is_null(rows);
+}
+
 static bool is_slice(const json_t *slice)
 {
-    const json_t *rows = slice_rows(slice);
-
-    return doc_text(slice, "addressType", NULL) != NULL &&
-           (rows == NULL || json_is_array(rows) || json_is_null(rows));
+    return doc_text(slice, "addressType", NULL) != NULL && is_list(slice_rows(slice));
 }
 
 enum rc kube_slice_read(const json_t *slice, const char *port, struct kube_endpoints *out)
@@ -146,7 +165,7 @@ enum rc kube_slice_nodes(const json_t *slice, const char **names, size_t max, si
     {
         const char *name = doc_text(row, "nodeName", NULL);
         bool ready = !json_is_false(doc_at(row, "conditions", "ready", NULL));
-        if (ready && *n < max && name != NULL && kube_is_subdomain(name) &&
+        if (ready && *n < max && name != NULL && name_is_subdomain(name) &&
             !has_name(names, *n, name)) {
             names[(*n)++] = name;
         }
@@ -156,8 +175,12 @@ enum rc kube_slice_nodes(const json_t *slice, const char **names, size_t max, si
 
 enum rc kube_service_node_port(const json_t *service, const char *port, uint16_t *out)
 {
-    uint16_t number = find_port(doc_at(service, "spec", "ports", NULL), port, "nodePort");
+    const json_t *ports = doc_at(service, "spec", "ports", NULL);
+    uint16_t number = find_port(ports, port, "nodePort");
 
+    if (!json_is_object(doc_at(service, "spec", NULL)) || !is_list(ports)) {
+        return RC_PEER_MALFORMED;
+    }
     if (number == 0) {
         return RC_NOT_FOUND;
     }
@@ -188,14 +211,15 @@ enum rc kube_node_read(const json_t *node, const char *type, uint16_t port,
     size_t i;
     json_t *row;
 
-    if (!json_is_array(rows)) {
+    if (!json_is_object(doc_at(node, "status", NULL)) || !is_list(rows)) {
         return RC_PEER_MALFORMED;
     }
     json_array_foreach(rows, i, row)
     {
         const char *found = doc_text(row, "type", NULL);
         if (found != NULL && strcmp(found, type) == 0) {
-            add_endpoint(out, doc_text(row, "address", NULL), port, is_node_ready(node));
+            add_endpoint(out, doc_text(row, "address", NULL),
+                         (struct kube_endpoint){.port = port, .ready = is_node_ready(node)});
         }
     }
     return RC_OK;
@@ -216,8 +240,7 @@ enum rc kube_secret_value(const json_t *secret, const char *key, char **out, siz
         return RC_NO_MEMORY;
     }
     if (base64_decode(text, strlen(text), value, n) != RC_OK) {
-        explicit_bzero(value, size);
-        free(value);
+        wipe_free(value, size);
         return RC_PEER_MALFORMED;
     }
     *out = value;
@@ -272,7 +295,7 @@ enum rc kube_token_read(const json_t *body, struct kube_token *out)
 
 void kube_token_fini(struct kube_token *t)
 {
-    kube_text_wipe(&t->token);
+    wipe_text(&t->token);
     t->expires = 0;
 }
 

@@ -25,7 +25,8 @@
 struct kube_endpoint {
     char ip[KUBE_IP_BYTES]; /**< as inet_ntop() writes it */
     uint16_t port;
-    bool ready; /**< new connections may be made */
+    bool ready;      /**< new connections may be made */
+    const char *pod; /**< its name, borrowed from the object that it was read from; NULL: none */
 };
 
 struct kube_endpoints {
@@ -54,7 +55,8 @@ struct kube_right {
 };
 
 /**
- * Add the addresses of one endpoint slice to out; those that are there already are not added again.
+ * Add the addresses of one endpoint slice to out, with the names of their pods (targetRef); those
+ * that are there already are not added again.
  *
  * slice  borrowed.
  * port   the name of a port, or its number; borrowed.
@@ -78,7 +80,7 @@ enum rc kube_slice_nodes(const json_t *slice, const char **names, size_t max, si
  * The node port behind a port of a service.
  *
  * port  the name of a port, or its number.
- * Returns RC_OK, or RC_NOT_FOUND: no such port, or it has no node port.
+ * Returns RC_OK; RC_NOT_FOUND: no such port, or it has no node port; RC_PEER_MALFORMED.
  */
 enum rc kube_service_node_port(const json_t *service, const char *port, uint16_t *out) MUST_USE;
 

@@ -6,9 +6,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
-
-#define LABEL_MAX_BYTES 63
-#define SUBDOMAIN_MAX_BYTES 253
+#include "core/base/name.h"
 
 static const struct {
     const char *group;
@@ -44,40 +42,6 @@ const char *kube_kind_group(enum kube_kind kind)
     return kinds[kind].group;
 }
 
-/* ---- names ---- */
-
-static bool is_lower_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-static bool is_name(const char *name, size_t max, bool dots)
-{
-    size_t n = strlen(name);
-
-    if (n == 0 || n > max || !is_lower_alnum(name[0]) || !is_lower_alnum(name[n - 1])) {
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        char c = name[i];
-        bool dot = c == '.' && dots && is_lower_alnum(name[i - 1]) && is_lower_alnum(name[i + 1]);
-        if (!is_lower_alnum(c) && c != '-' && !dot) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool kube_is_label(const char *name)
-{
-    return is_name(name, LABEL_MAX_BYTES, false);
-}
-
-bool kube_is_subdomain(const char *name)
-{
-    return is_name(name, SUBDOMAIN_MAX_BYTES, true);
-}
-
 /* ---- paths ---- */
 
 /* Append; false when there is no room, and then nothing is. */
@@ -110,8 +74,8 @@ enum rc kube_path_make(enum kube_kind kind, size_t version, const char *ns, cons
     CHECK(version < kube_kind_versions(kind));
     const char *group = kinds[kind].group;
 
-    if ((ns != NULL && (!kinds[kind].in_namespace || !kube_is_label(ns))) ||
-        (name != NULL && !kube_is_subdomain(name)) ||
+    if ((ns != NULL && (!kinds[kind].in_namespace || !name_is_label(ns))) ||
+        (name != NULL && !name_is_subdomain(name)) ||
         (name != NULL && ns == NULL && kinds[kind].in_namespace)) {
         return RC_INVALID;
     }

@@ -2,7 +2,6 @@
 /* The paths of the Kubernetes API. Names are checked before they enter one. Pure. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/base/rc.h"
@@ -25,12 +24,6 @@ const char *kube_kind_plural(enum kube_kind kind);
 
 /** The API group, "" for the core's. */
 const char *kube_kind_group(enum kube_kind kind);
-
-/** RFC 1123 label of at most 63 characters: namespaces and services. */
-bool kube_is_label(const char *name);
-
-/** RFC 1123 subdomain of at most 253 characters: most other names. */
-bool kube_is_subdomain(const char *name);
 
 /**
  * The path of an object or of a list of objects.

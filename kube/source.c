@@ -2,45 +2,18 @@
 #include "kube/source.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/base/check.h"
+#include "core/base/file_read.h"
 #include "core/base/file_stamp.h"
+#include "core/base/name.h"
+#include "core/base/wipe.h"
 
 #define KUBE_SOURCE_MAGIC 0x5047ce05u
 
 /* ---- files ---- */
-
-static void wipe(char *buf, size_t n)
-{
-    if (buf != NULL) {
-        explicit_bzero(buf, n);
-        free(buf);
-    }
-}
-
-/* Until the end, or until size bytes; *n_out is what came. 0 or an errno value. */
-static int read_all(int fd, char *buf, size_t size, size_t *n_out)
-{
-    size_t n = 0;
-
-    while (n < size) {
-        ssize_t got = read(fd, buf + n, size - n);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            *n_out = n;
-            return got == 0 ? 0 : errno;
-        }
-        n += (size_t)got;
-    }
-    *n_out = n;
-    return 0;
-}
 
 static enum rc fail_read(struct kube_error *err, const char *path, int error)
 {
@@ -49,27 +22,30 @@ static enum rc fail_read(struct kube_error *err, const char *path, int error)
     return kube_fail(err, rc, "cannot read %s: %s", path, strerror(error));
 }
 
+static enum rc explain(enum rc rc, const char *path, size_t max, struct kube_error *err)
+{
+    switch (rc) {
+    case RC_OK:
+        return RC_OK;
+    case RC_FULL:
+        return kube_fail(err, RC_FULL, "%s is larger than %zu bytes", path, max);
+    case RC_INVALID:
+        return kube_fail(err, RC_INVALID, "cannot read %s: it is not a regular file", path);
+    default:
+        return fail_read(err, path, rc == RC_NO_MEMORY ? ENOMEM : errno);
+    }
+}
+
 enum rc kube_file_read(const char *path, size_t max, struct kube_error *err, char **out,
                        size_t *n_out)
 {
-    size_t n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    return explain(file_read(path, max, NULL, out, n_out), path, max, err);
+}
 
-    if (fd < 0) {
-        return fail_read(err, path, errno);
-    }
-    char *buf = malloc(max + 1);
-    int error = buf == NULL ? ENOMEM : read_all(fd, buf, max + 1, &n);
-    (void)close(fd);
-    if (error != 0 || n > max) {
-        wipe(buf, n);
-        return error != 0 ? fail_read(err, path, error)
-                          : kube_fail(err, RC_FULL, "%s is larger than %zu bytes", path, max);
-    }
-    buf[n] = '\0';
-    *out = buf;
-    *n_out = n;
-    return RC_OK;
+enum rc kube_file_read_waiting(const char *path, size_t max, struct kube_error *err, char **out,
+                               size_t *n_out)
+{
+    return explain(file_read_waiting(path, max, out, n_out), path, max, err);
 }
 
 /* ---- what is good ---- */
@@ -81,12 +57,7 @@ static bool is_blank(char c)
 
 bool kube_token_is_valid(const char *text, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (text[i] <= ' ' || text[i] > '~') {
-            return false;
-        }
-    }
-    return n > 0 && n <= KUBE_TOKEN_MAX_BYTES;
+    return name_is_word(text, n) && n <= KUBE_TOKEN_MAX_BYTES;
 }
 
 /* A key with a passphrase would make OpenSSL ask for it on the terminal. */
@@ -123,7 +94,7 @@ void kube_source_init(struct kube_source *s, enum kube_source_kind kind)
 void kube_source_fini(struct kube_source *s)
 {
     CHECK_MAGIC(s, KUBE_SOURCE_MAGIC);
-    wipe(s->data, s->n);
+    wipe_free(s->data, s->n);
     free(s->file);
     free(s->key);
     *s = (struct kube_source){0};
@@ -161,7 +132,7 @@ static enum rc take(struct kube_source *s, const char *text, size_t n, struct ku
     }
     memcpy(copy, text, n);
     copy[n] = '\0';
-    wipe(s->data, s->n);
+    wipe_free(s->data, s->n);
     s->data = copy;
     s->n = n;
     return RC_OK;
@@ -190,7 +161,7 @@ static enum rc read_file(struct kube_source *s, struct kube_error *err)
         return kube_fail(err, rc, "%s: %.*s", s->key, KUBE_TEXT_BYTES / 2, why.text);
     }
     rc = take(s, text, n, err);
-    wipe(text, n);
+    wipe_free(text, n);
     if (rc == RC_OK) {
         s->stamp = stamp;
     }
@@ -230,6 +201,6 @@ enum rc kube_source_refresh(struct kube_source *s, bool *changed, struct kube_er
     if (n_old != s->n || memcmp(old, s->data, n_old) != 0) {
         *changed = true;
     }
-    wipe(old, n_old);
+    wipe_free(old, n_old);
     return RC_OK;
 }

@@ -69,11 +69,16 @@ enum rc kube_source_set_file(struct kube_source *s, const char *key, const char 
 enum rc kube_source_refresh(struct kube_source *s, bool *changed, struct kube_error *err) MUST_USE;
 
 /**
- * A whole file, of at most max bytes.
+ * A whole regular file, of at most max bytes. Waits for nobody.
  *
  * out  owned; zero-terminated; wipe it when it is secret.
- * Returns RC_OK, RC_NOT_FOUND, RC_FULL: it is larger, RC_NO_MEMORY, or what the system says; with a
- * text in err that names the file.
+ * Returns RC_OK, RC_NOT_FOUND, RC_FULL: it is larger, RC_INVALID: it is no regular file,
+ * RC_NO_MEMORY, or what the system says; with a text in err that names the file.
  */
 enum rc kube_file_read(const char *path, size_t max, struct kube_error *err, char **out,
                        size_t *n_out) MUST_USE;
+
+/** The same of whatever is there, also a pipe, whose writer is waited for: for what is named on a
+ * command line. */
+enum rc kube_file_read_waiting(const char *path, size_t max, struct kube_error *err, char **out,
+                               size_t *n_out) MUST_USE;

@@ -68,12 +68,3 @@ void kube_text_append(char *out, size_t size, const char *text, size_t max, cons
     }
     out[len] = '\0';
 }
-
-void kube_text_wipe(char **secret)
-{
-    if (*secret != NULL) {
-        explicit_bzero(*secret, strlen(*secret));
-        free(*secret);
-        *secret = NULL;
-    }
-}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Texts for people: errors, and what an API server says. One line, bounded, without control
- * characters and without anything that looks like a token. And the wiping of secrets. Pure.
+ * characters and without anything that looks like a token. Pure.
  */
 #pragma once
 
@@ -32,6 +32,3 @@ void kube_error_write(struct kube_error *err, const char *format, ...)
  * text   borrowed.
  */
 void kube_text_append(char *out, size_t size, const char *text, size_t max, const char *secret);
-
-/** Overwrite and free a zero-terminated secret, and set the pointer to NULL. NULL is fine. */
-void kube_text_wipe(char **secret);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SCHEME "https://"
@@ -117,4 +118,12 @@ enum rc kube_url_parse(const char *text, struct kube_url *out, const char **why)
     }
     *out = url;
     return RC_OK;
+}
+
+void kube_url_write(const struct kube_url *u, const char *host, char *out)
+{
+    bool brackets = host == NULL && u->ipv6;
+
+    (void)snprintf(out, KUBE_URL_BYTES, SCHEME "%s%s%s:%u%s", brackets ? "[" : "",
+                   host != NULL ? host : u->host, brackets ? "]" : "", u->port, u->prefix);
 }

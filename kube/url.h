@@ -28,5 +28,12 @@ struct kube_url {
  */
 enum rc kube_url_parse(const char *text, struct kube_url *out, const char **why) MUST_USE;
 
+/** Room for "https://HOST:PORT/PREFIX" and its zero. */
+#define KUBE_URL_BYTES (KUBE_HOST_BYTES + KUBE_PREFIX_BYTES + 32)
+
+/** Write it. host: in the place of its own, a name of fewer than KUBE_HOST_BYTES; NULL: its own.
+ * out: KUBE_URL_BYTES. */
+void kube_url_write(const struct kube_url *u, const char *host, char *out);
+
 /** Is it a DNS name or an IPv4 address by its characters: letters, digits, "-", "_" and "."? */
 bool kube_host_is_valid(const char *host);

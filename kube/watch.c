@@ -71,10 +71,8 @@ static enum rc start(struct kube_watch *w, const struct kube_request *r)
 /* Fails only without memory: nothing would ever call back. */
 static void begin(struct kube_watch *w, const struct kube_request *r)
 {
-    enum rc rc = w->closed ? RC_OK : start(w, r);
-
-    if (rc != RC_OK) {
-        report(w, false, 0, rc_text(rc));
+    if (!w->closed && start(w, r) != RC_OK) {
+        w->opts.ops->on_end(w->opts.arg);
     }
 }
 

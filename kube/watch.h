@@ -5,7 +5,7 @@
  * does not know that place any more (410), or what came makes no sense, there is a new list.
  *
  * On the client's thread; callbacks come out of kube_turn(). Never logs: on_state is called when
- * it stops working and when it works again, once each.
+ * it stops working and when it works again, once each. Only for want of memory it ends by itself.
  * Source: kubernetes.io/docs/reference/using-api/api-concepts (efficient detection of changes).
  */
 #pragma once
@@ -37,6 +37,8 @@ struct kube_watch_ops {
      * line for people), with the HTTP status, 0 when no answer has come. Never twice the same in a
      * row. What was seen stays true as far as anybody knows. */
     void (*on_state)(void *arg, bool ok, int status, const char *why);
+    /** It could not be begun again: the last callback. To be closed, and opened anew later. */
+    void (*on_end)(void *arg);
 };
 
 struct kube_watch_opts {

@@ -27,15 +27,19 @@ struct grpc_frame_scan {
 void grpc_frame_init(struct grpc_frame_scan *s, uint32_t max);
 
 /**
- * Feed n bytes.
+ * Feed n bytes, but no further than to the end of one message.
  *
- * n_complete  how many of these n bytes (a prefix) belong to messages that are now complete,
- * together with all bytes fed before. The rest belongs to an open message. Returns RC_OK;
- * RC_PEER_LIMIT when a message is announced that is longer than max; RC_PEER_MALFORMED when the
- * compressed flag is neither 0 nor 1. After an error the scanner must not be fed again.
+ * n_used    how many of them were taken; the rest is the caller's to feed next.
+ * complete  do they end a message, together with all bytes since the last one ended?
+ * Returns RC_OK; RC_PEER_LIMIT when a message is announced that is longer than max;
+ * RC_PEER_MALFORMED when the compressed flag is neither 0 nor 1. After an error the scanner must
+ * not be fed again.
  */
-enum rc grpc_frame_feed(struct grpc_frame_scan *s, const uint8_t *data, size_t n,
-                        size_t *n_complete) MUST_USE;
+enum rc grpc_frame_step(struct grpc_frame_scan *s, const uint8_t *data, size_t n, size_t *n_used,
+                        bool *complete) MUST_USE;
+
+/** Is the open message, or the one that has just ended, compressed? */
+bool grpc_frame_is_compressed(const struct grpc_frame_scan *s);
 
 /** Is there no open message? Half-closing inside one is an error of the peer. */
 bool grpc_frame_at_boundary(const struct grpc_frame_scan *s);

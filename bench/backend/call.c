@@ -7,7 +7,7 @@
 #include "bench/backend/server.h"
 #include "core/base/check.h"
 
-#define HELLO_BYTES 100
+#define HELLO_BYTES 200
 #define STREAM_WINDOW_BYTES (1024 * 1024)
 #define CONNECTION_WINDOW_BYTES (1 << 30)
 
@@ -49,10 +49,12 @@ static ssize_t read_data(nghttp2_session *h2, int32_t stream, uint8_t *buf, size
     return submit_trailers(h2, stream, "0") == 0 ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-bool call_send(struct call *c, enum message_kind kind, uint32_t bytes)
+bool call_send(struct call *c, enum message_kind kind, enum message_type type, uint32_t bytes)
 {
+    const struct message m = {.kind = kind, .type = type, .bytes = bytes};
+
     CHECK_MAGIC(c, CALL_MAGIC);
-    if (c->is_ended || !outbox_add(&c->out, kind, bytes)) {
+    if (c->is_ended || !outbox_add(&c->out, &m)) {
         return false;
     }
     /* An error only says that it is sending already. */
@@ -82,7 +84,7 @@ static int answer(struct call *c)
     const nghttp2_data_provider body = {.source.ptr = c, .read_callback = read_data};
 
     c->is_answered = true;
-    if (!call_send(c, MESSAGE_HELLO, HELLO_BYTES)) {
+    if (!call_send(c, MESSAGE_HELLO, MESSAGE_CDS, HELLO_BYTES)) {
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     return nghttp2_submit_response(c->caller->link.h2, c->stream, headers, 2, &body);
@@ -90,23 +92,41 @@ static int answer(struct call *c)
 
 /* ---- receiving ---- */
 
+/* The nonce of a response that was sent since the last ack of this type; who asks for more may say
+ * the same one again. */
+static bool take_nonce(struct call *c, const struct message *m)
+{
+    struct server *s = c->caller->server;
+    uint32_t before = c->acked[m->type];
+
+    c->acked[m->type] = m->nonce;
+    if (m->nonce < before || (m->nonce == before && m->kind == MESSAGE_ACK) ||
+        (m->nonce & ~MESSAGE_NONCE_PUSH) > s->nonces) {
+        return false;
+    }
+    s->acks += m->nonce > before && (m->nonce & MESSAGE_NONCE_PUSH) != 0 ? 1 : 0;
+    return true;
+}
+
 /* false: the stream cannot go on. */
 static bool take_message(struct call *c)
 {
-    enum message_kind kind = inbox_kind(&c->in);
+    const struct message *m = &c->in.message;
 
-    if (!c->is_answered) {
+    if ((m->kind == MESSAGE_FIRST) == c->is_answered || (m->nonce != 0 && !take_nonce(c, m))) {
+        return false;
+    }
+    switch (m->kind) {
+    case MESSAGE_FIRST:
         return answer(c) == 0;
-    }
-    if (kind == MESSAGE_ACK) {
-        c->caller->server->acks++;
+    case MESSAGE_SUBSCRIBE:
+        return call_send(c, MESSAGE_HELLO, m->type, HELLO_BYTES);
+    case MESSAGE_ECHO:
+        c->caller->server->echoes++;
+        return call_send(c, MESSAGE_ECHO, m->type, m->bytes);
+    default: /* an ack */
         return true;
     }
-    if (kind != MESSAGE_ECHO) {
-        return true;
-    }
-    c->caller->server->echoes++;
-    return call_send(c, MESSAGE_ECHO, c->in.bytes);
 }
 
 static int on_data(nghttp2_session *h2, uint8_t flags, int32_t stream, const uint8_t *data,
@@ -150,8 +170,8 @@ static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, voi
     c->magic = CALL_MAGIC;
     c->caller = caller;
     c->stream = frame->hd.stream_id;
-    inbox_init(&c->in, &s->pattern);
-    outbox_init(&c->out, &s->pattern);
+    inbox_init(&c->in, &s->messages, true);
+    outbox_init(&c->out, &s->messages, 0, &s->nonces);
     list_add_tail(&s->calls, &c->node);
     list_add_tail(&caller->calls, &c->of_caller);
     s->opened++;

@@ -124,7 +124,7 @@ void server_init(struct server *s, struct ev_loop *loop, int fd, SSL_CTX *tls,
     s->home.loop = loop;
     s->tls = tls;
     s->options = options;
-    message_pattern_init(&s->pattern);
+    message_home_init(&s->messages, 0);
     list_init(&s->callers);
     list_init(&s->calls);
     ev_timer_init(&s->cut, on_cut, GOAWAY_S, 0);
@@ -163,7 +163,7 @@ static bool run_push(void *arg, const struct words *w)
     uint64_t done = 0;
 
     CHECK_MAGIC(s, SERVER_MAGIC);
-    if (!word_int(w->at[0], 1, MESSAGE_MAX_BYTES, &bytes) ||
+    if (!word_int(w->at[0], MESSAGE_MIN_BYTES, MESSAGE_MAX_BYTES, &bytes) ||
         (w->n > 1 && !word_int(w->at[1], 0, UINT32_MAX, &n))) {
         return false;
     }
@@ -171,7 +171,7 @@ static bool run_push(void *arg, const struct words *w)
     {
         struct call *c = LIST_ENTRY(pos, struct call, node);
         if (done < n && c->is_answered && !c->is_refused) {
-            done += call_send(c, MESSAGE_PUSH, (uint32_t)bytes) ? 1 : 0;
+            done += call_send(c, MESSAGE_PUSH, MESSAGE_CDS, (uint32_t)bytes) ? 1 : 0;
         }
     }
     answer_number("streams", done);

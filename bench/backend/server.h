@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The backend: what istiod is to a relay, as far as a relay can see. A gRPC-shaped server which
- * answers a hello with a hello, an echo with an echo, and pushes when it is told to.
+ * The backend: what istiod is to a relay, as far as a relay can see. A server of ADS which answers
+ * the first request of a type with a hello, an echo with an echo, and pushes when it is told to.
  */
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "bench/load/commands.h"
+#include "bench/load/inbox.h"
 #include "bench/load/link.h"
 #include "bench/load/message.h"
 #include "bench/load/tally.h"
@@ -24,7 +25,8 @@ struct server {
     struct ev_loop *loop;
     struct commands commands;
     struct link_home home;
-    struct message_pattern pattern;
+    struct message_home messages;
+    uint32_t nonces;         /**< the last one */
     SSL_CTX *tls;            /**< borrowed */
     nghttp2_option *options; /**< borrowed */
     uint32_t max_streams;    /**< announced */
@@ -67,9 +69,10 @@ struct call {
     int32_t stream;
     bool is_post;
     bool is_grpc;
-    bool is_answered; /**< the response headers were submitted */
-    bool is_refused;  /**< what it sends is not looked at */
-    bool is_ended;    /**< the other side has said everything */
+    bool is_answered;              /**< the response headers were submitted */
+    bool is_refused;               /**< what it sends is not looked at */
+    bool is_ended;                 /**< the other side has said everything */
+    uint32_t acked[MESSAGE_TYPES]; /**< nonces of the last acks */
     struct inbox in;
     struct outbox out;
 };
@@ -84,9 +87,10 @@ void server_fini(struct server *s);
 /** The commands; arg is the server. */
 extern const struct command server_commands[];
 
-/** Queue a message on a stream; the caller's link must be flushed afterwards. false: too many wait.
+/** Queue a response on a stream; the caller's link must be flushed afterwards. false: too many
+ * wait.
  */
-bool call_send(struct call *c, enum message_kind kind, uint32_t bytes);
+bool call_send(struct call *c, enum message_kind kind, enum message_type type, uint32_t bytes);
 
 /** A session for a new connection with its SETTINGS submitted; NULL without memory. */
 nghttp2_session *caller_session_new(struct caller *c);

@@ -341,15 +341,23 @@ enum rc link_connect(struct link *l, SSL_CTX *tls, const struct addr *peer,
     TRY(sock_connect(peer, source, &fd));
     TRY(prepare(l, tls, fd));
     if (!set_server_name(l->ssl, sni)) {
-        SSL_free(l->ssl);
-        (void)close(fd);
-        link_init(l, l->home, l->ops, l->owner);
+        link_abandon(l);
         return RC_NO_MEMORY;
     }
     SSL_set_connect_state(l->ssl);
     l->state = LINK_CONNECTING;
     want_write(l, true);
     return RC_OK;
+}
+
+void link_abandon(struct link *l)
+{
+    CHECK_MAGIC(l, LINK_MAGIC);
+    CHECK(l->h2 == NULL && !l->busy);
+    want_write(l, false);
+    SSL_free(l->ssl);
+    (void)close(l->fd);
+    link_init(l, l->home, l->ops, l->owner);
 }
 
 enum rc link_accept(struct link *l, SSL_CTX *tls, int fd)

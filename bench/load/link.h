@@ -79,6 +79,9 @@ void link_init(struct link *l, struct link_home *home, const struct link_ops *op
 enum rc link_connect(struct link *l, SSL_CTX *tls, const struct addr *peer,
                      const struct addr *source, const char *sni) MUST_USE;
 
+/** Give it up before its first event: it is closed, and says nothing. */
+void link_abandon(struct link *l);
+
 /** Serve an accepted socket. fd is owned from here on, also after an error. */
 enum rc link_accept(struct link *l, SSL_CTX *tls, int fd) MUST_USE;
 

@@ -61,7 +61,7 @@ bool expected_arm(void *arg, const struct words *w)
     uint64_t n = UINT32_MAX;
 
     CHECK_MAGIC(f, FLEET_MAGIC);
-    if (!word_int(w->at[0], 1, MESSAGE_MAX_BYTES, &bytes) ||
+    if (!word_int(w->at[0], MESSAGE_MIN_BYTES, MESSAGE_MAX_BYTES, &bytes) ||
         (w->n > 1 && !word_int(w->at[1], 1, UINT32_MAX, &n))) {
         return false;
     }

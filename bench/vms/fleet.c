@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/vms/fleet.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,15 +17,15 @@ static void on_up(struct vm *v)
     rush_note_up(f, v);
 }
 
-static void on_message(struct vm *v, enum message_kind kind, uint32_t bytes)
+static void on_message(struct vm *v, const struct message *m)
 {
     struct fleet *f = v->home->owner;
 
     CHECK_MAGIC(f, FLEET_MAGIC);
-    if (kind == MESSAGE_PUSH) {
+    if (m->kind == MESSAGE_PUSH) {
         f->pushes++;
-        expected_note_push(f, v, bytes);
-    } else if (kind == MESSAGE_ECHO) {
+        expected_note_push(f, v, m->bytes);
+    } else if (m->kind == MESSAGE_ECHO) {
         ping_note_echo(f, v);
     }
 }
@@ -61,7 +62,6 @@ void fleet_init(struct fleet *f, struct ev_loop *loop)
     f->home.link.loop = loop;
     f->home.ops = &vm_ops;
     f->home.owner = f;
-    message_pattern_init(&f->home.pattern);
 }
 
 /* Take the last VM away. */
@@ -98,7 +98,7 @@ bool fleet_grow(struct fleet *f, uint32_t n)
         f->room = wanted;
     }
     while (f->n_vms < wanted) {
-        struct vm *v = vm_new(&f->home, f->n_vms);
+        struct vm *v = vm_new(&f->home, f->first + f->n_vms);
         if (v == NULL) {
             while (f->n_vms > had) {
                 drop_last(f, LINK_RST);
@@ -182,6 +182,48 @@ static bool run_unstall(void *arg, const struct words *w)
     return true;
 }
 
+static char *hex_of(struct outbox *o)
+{
+    char *hex = malloc(2 * (size_t)o->bytes + 1);
+    uint8_t bytes[256];
+    size_t at = 0;
+
+    for (size_t n = 1; hex != NULL && n > 0;) {
+        n = outbox_read(o, bytes, sizeof(bytes));
+        for (size_t i = 0; i < n; i++, at += 2) {
+            (void)snprintf(hex + at, 3, "%02x", bytes[i]);
+        }
+    }
+    return hex;
+}
+
+/* What a VM of this number says first, for programs that are one themselves. */
+static bool run_first(void *arg, const struct words *w)
+{
+    const struct message first = {.kind = MESSAGE_FIRST, .type = MESSAGE_CDS};
+    struct fleet *f = arg;
+    struct outbox o;
+    struct answer a;
+    uint64_t number;
+
+    CHECK_MAGIC(f, FLEET_MAGIC);
+    if (!word_int(w->at[0], 0, FLEET_VMS_MAX - 1, &number)) {
+        return false;
+    }
+    outbox_init(&o, &f->home.messages, (uint32_t)number, NULL);
+    (void)outbox_add(&o, &first);
+    char *hex = hex_of(&o);
+    if (hex == NULL) {
+        answer_error("out of memory");
+        return true;
+    }
+    answer_open(&a);
+    answer_text(&a, "first", hex);
+    answer_close(&a);
+    free(hex);
+    return true;
+}
+
 static bool run_status(void *arg, const struct words *w)
 {
     struct fleet *f = arg;
@@ -213,6 +255,7 @@ const struct command fleet_commands[] = {
     {"ping", "N SECONDS BYTES [RATE]", 3, 4, ping_run},
     {"stall", "N, at most what is up", 1, 1, run_stall},
     {"unstall", "", 0, 0, run_unstall},
+    {"first", "N", 1, 1, run_first},
     {"status", "", 0, 0, run_status},
     {NULL, NULL, 0, 0, NULL},
 };

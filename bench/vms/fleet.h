@@ -74,7 +74,8 @@ struct fleet {
     struct ev_loop *loop;
     struct commands commands;
     struct vm_home home;
-    struct vm **vms; /**< owned; VM i has number i */
+    struct vm **vms; /**< owned; VM i has number first + i */
+    uint32_t first;
     uint32_t n_vms;
     uint32_t room; /**< of vms */
     uint32_t n_up;

@@ -48,7 +48,7 @@ static void send_one(struct fleet *f, struct vm *v)
     v->asked_at = clock_mono();
     p->sent++;
     p->waiting++;
-    if (!vm_send(v, MESSAGE_ECHO, p->bytes) && v->asked_at > 0) {
+    if (!vm_ask(v, p->bytes) && v->asked_at > 0) {
         v->asked_at = 0; /* too much waits: it is out of the game */
         p->waiting--;
     }
@@ -186,7 +186,7 @@ bool ping_run(void *arg, const struct words *w)
 
     CHECK_MAGIC(f, FLEET_MAGIC);
     if (!word_int(w->at[0], 1, FLEET_VMS_MAX, &n) || !word_num(w->at[1], 0, 86400, &seconds) ||
-        !word_int(w->at[2], 1, MESSAGE_MAX_BYTES, &bytes) ||
+        !word_int(w->at[2], MESSAGE_MIN_BYTES, MESSAGE_MAX_BYTES, &bytes) ||
         (w->n > 3 && !word_num(w->at[3], 0.001, 1e9, &rate))) {
         return false;
     }

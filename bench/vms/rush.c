@@ -127,7 +127,7 @@ bool rush_open(void *arg, const struct words *w)
     uint64_t at_most;
 
     CHECK_MAGIC(f, FLEET_MAGIC);
-    if (!read_numbers(w, FLEET_VMS_MAX - f->n_vms, &n, &at_most)) {
+    if (!read_numbers(w, FLEET_VMS_MAX - f->first - f->n_vms, &n, &at_most)) {
         return false;
     }
     if (!fleet_grow(f, (uint32_t)n)) {

@@ -7,13 +7,10 @@
 
 #include "core/base/check.h"
 
-#define HELLO_BYTES 512
-#define ACK_BYTES 100
-
 /* What istio-agent asks for (pilot/pkg/grpc/grpc.go). */
 #define WINDOW_BYTES (1024 * 1024)
 
-#define METHOD "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+#define METHOD "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
 static void on_link_over(struct link *l, const char *why);
 static nghttp2_session *on_link_secure(struct link *l);
@@ -24,12 +21,15 @@ struct vm *vm_new(struct vm_home *home, uint32_t number)
 {
     struct vm *v = calloc(1, sizeof(*v));
 
-    if (v != NULL) {
-        v->magic = VM_MAGIC;
-        v->number = number;
-        v->home = home;
-        link_init(&v->link, &home->link, &link_ops, v);
+    if (v == NULL ||
+        (home->issuer != NULL && !identity_issue(&v->identity, home->issuer, number))) {
+        free(v);
+        return NULL;
     }
+    v->magic = VM_MAGIC;
+    v->number = number;
+    v->home = home;
+    link_init(&v->link, &home->link, &link_ops, v);
     return v;
 }
 
@@ -37,17 +37,9 @@ void vm_free(struct vm **v)
 {
     CHECK_MAGIC(*v, VM_MAGIC);
     CHECK((*v)->state == VM_DOWN);
+    identity_free(&(*v)->identity);
     free(*v);
     *v = NULL;
-}
-
-void vm_address(uint32_t number, struct addr *out)
-{
-    *out = (struct addr){.family = ADDR_V4};
-    out->ip[0] = 127;
-    out->ip[1] = (uint8_t)(16 + number / 62500);
-    out->ip[2] = (uint8_t)(number / 250 % 250);
-    out->ip[3] = (uint8_t)(number % 250 + 1);
 }
 
 enum rc vm_open(struct vm *v)
@@ -56,8 +48,12 @@ enum rc vm_open(struct vm *v)
 
     CHECK_MAGIC(v, VM_MAGIC);
     CHECK(v->state == VM_DOWN);
-    vm_address(v->number, &source);
+    node_address(v->number, &source);
     TRY(link_connect(&v->link, v->home->tls, &v->home->peer, &source, v->home->sni));
+    if (!identity_use(&v->identity, v->link.ssl)) {
+        link_abandon(&v->link);
+        return RC_NO_MEMORY;
+    }
     v->state = VM_OPENING;
     v->is_leaving = false;
     v->is_stalled = false;
@@ -67,8 +63,9 @@ enum rc vm_open(struct vm *v)
     v->asked_at = 0;
     v->armed_bytes = 0;
     v->is_pinging = false;
-    inbox_init(&v->in, &v->home->pattern);
-    outbox_init(&v->out, &v->home->pattern);
+    memset(v->nonces, 0, sizeof(v->nonces));
+    inbox_init(&v->in, &v->home->messages, false);
+    outbox_init(&v->out, &v->home->messages, v->number, NULL);
     return RC_OK;
 }
 
@@ -102,16 +99,24 @@ static ssize_t read_data(nghttp2_session *h2, int32_t stream, uint8_t *buf, size
     return n == 0 ? NGHTTP2_ERR_DEFERRED : (ssize_t)n;
 }
 
-bool vm_send(struct vm *v, enum message_kind kind, uint32_t bytes)
+static bool send_message(struct vm *v, const struct message *m)
 {
-    CHECK_MAGIC(v, VM_MAGIC);
-    if (v->link.h2 == NULL || !outbox_add(&v->out, kind, bytes)) {
+    if (v->link.h2 == NULL || !outbox_add(&v->out, m)) {
         return false;
     }
     /* An error only says that it is sending already. */
     (void)nghttp2_session_resume_data(v->link.h2, v->stream);
     link_flush(&v->link);
     return true;
+}
+
+bool vm_ask(struct vm *v, uint32_t bytes)
+{
+    CHECK_MAGIC(v, VM_MAGIC);
+    return send_message(v, &(struct message){.kind = MESSAGE_ECHO,
+                                             .type = MESSAGE_EDS,
+                                             .nonce = v->nonces[MESSAGE_EDS],
+                                             .bytes = bytes});
 }
 
 void vm_stall(struct vm *v, bool stalled)
@@ -123,20 +128,35 @@ void vm_stall(struct vm *v, bool stalled)
 
 /* ---- what nghttp2 reports ---- */
 
+/* As Envoy does with its first clusters; the agent asks for the names (NDS). */
+static bool ask_for_the_rest(struct vm *v)
+{
+    bool sent = true;
+
+    for (enum message_type t = MESSAGE_CDS + 1; t < MESSAGE_TYPES; t++) {
+        sent = sent && send_message(v, &(struct message){.kind = MESSAGE_SUBSCRIBE, .type = t});
+    }
+    return sent;
+}
+
 static void on_message(struct vm *v)
 {
-    enum message_kind kind = inbox_kind(&v->in);
+    const struct message m = v->in.message;
+    const struct message ack = {.kind = MESSAGE_ACK, .type = m.type, .nonce = m.nonce};
+    bool is_first = v->state == VM_OPENING;
 
-    if (v->state == VM_OPENING) {
+    v->nonces[m.type] = m.nonce;
+    /* What answers an echo is acknowledged by the next one. */
+    if ((m.kind != MESSAGE_ECHO && !send_message(v, &ack)) || (is_first && !ask_for_the_rest(v))) {
+        vm_close(v, LINK_RST, "too many responses without an ack");
+        return;
+    }
+    if (is_first) {
         v->state = VM_UP;
         v->home->ops->on_up(v);
         return;
     }
-    if (kind == MESSAGE_PUSH && !vm_send(v, MESSAGE_ACK, ACK_BYTES)) {
-        vm_close(v, LINK_RST, "too many pushes without an ack");
-        return;
-    }
-    v->home->ops->on_message(v, kind, v->in.bytes);
+    v->home->ops->on_message(v, &m);
 }
 
 static int on_data(nghttp2_session *h2, uint8_t flags, int32_t stream, const uint8_t *data,
@@ -246,7 +266,7 @@ static bool submit(struct vm *v, nghttp2_session *h2)
 
     if (nghttp2_submit_settings(h2, NGHTTP2_FLAG_NONE, settings, 2) != 0 ||
         nghttp2_session_set_local_window_size(h2, NGHTTP2_FLAG_NONE, 0, WINDOW_BYTES) != 0 ||
-        !outbox_add(&v->out, MESSAGE_HELLO, HELLO_BYTES)) {
+        !outbox_add(&v->out, &(struct message){.kind = MESSAGE_FIRST, .type = MESSAGE_CDS})) {
         return false;
     }
     v->stream = nghttp2_submit_request(h2, NULL, headers, sizeof(headers) / sizeof(headers[0]),

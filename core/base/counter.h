@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/base/end_reason.h"
+#include "core/base/histogram.h"
 
 enum counter {
 #define COUNTER(name, kind, metric, labels, help) COUNTER_##name,
@@ -20,6 +21,7 @@ struct counters {
     uint64_t v[COUNTER_COUNT];       /**< gauges never go below zero */
     uint64_t conn_ends[END_COUNT];   /**< ended connections of VMs by reason */
     uint64_t stream_ends[END_COUNT]; /**< ended streams of VMs by reason */
+    struct histogram turns;          /**< of the loop, by worker_turn_scale */
 };
 
 /** Add n to a value only this thread writes. */

@@ -32,17 +32,48 @@ static enum rc write_fd(int fd, const struct file_put *f)
     return RC_OK;
 }
 
+static enum rc look_at_folder(const char *path, struct stat *st)
+{
+    char *copy = strdup(path);
+
+    if (copy == NULL) {
+        return RC_NO_MEMORY;
+    }
+    enum rc rc = stat(dirname(copy), st) == 0 ? RC_OK : RC_SYSTEM;
+    free(copy);
+    return rc;
+}
+
+/* Whoever makes a file in /tmp does not get the next key by it. */
+static enum rc check_owner(const struct file_put *f, const struct stat *older)
+{
+    struct stat folder;
+
+    if (older->st_uid == geteuid()) {
+        return RC_OK;
+    }
+    TRY(look_at_folder(f->path, &folder));
+    if (older->st_uid != folder.st_uid && (folder.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        errno = EPERM;
+        return RC_SYSTEM;
+    }
+    return RC_OK;
+}
+
 /* An older file's owner stays the owner, as far as we may: who reads a key reads the next one. When
- * its group cannot stay, ours gets no more rights than everybody. Returns the mode. */
-static mode_t keep_owner(int fd, const struct file_put *f)
+ * its group cannot stay, ours gets no more rights than everybody. *mode gets what is left. */
+static enum rc keep_owner(int fd, const struct file_put *f, mode_t *mode)
 {
     struct stat st;
-    bool older = lstat(f->path, &st) == 0 && S_ISREG(st.st_mode);
 
-    if (!older || fchown(fd, st.st_uid, st.st_gid) == 0 || fchown(fd, (uid_t)-1, st.st_gid) == 0) {
-        return f->mode;
+    if (!f->keep_owner || lstat(f->path, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return RC_OK;
     }
-    return f->mode & ~(S_IRWXG & ~(f->mode << 3));
+    TRY(check_owner(f, &st));
+    if (fchown(fd, st.st_uid, st.st_gid) != 0 && fchown(fd, (uid_t)-1, st.st_gid) != 0) {
+        *mode &= ~(S_IRWXG & ~(f->mode << 3));
+    }
+    return RC_OK;
 }
 
 /* Write the new content beside its place. temporary: gets its name; NULL on failure. */
@@ -58,8 +89,11 @@ static enum rc prepare(const struct file_put *f, char **temporary)
         free(name);
         return RC_SYSTEM;
     }
-    mode_t mode = keep_owner(fd, f);
-    enum rc rc = write_fd(fd, f);
+    mode_t mode = f->mode;
+    enum rc rc = keep_owner(fd, f, &mode);
+    if (rc == RC_OK) {
+        rc = write_fd(fd, f);
+    }
     if (rc == RC_OK && (fchmod(fd, mode) != 0 || fsync(fd) != 0)) {
         rc = RC_SYSTEM;
     }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -19,15 +20,18 @@ struct file_put {
     const void *data; /**< borrowed */
     size_t n;         /**< bytes */
     mode_t mode;      /**< permissions, whatever the umask is */
+    bool keep_owner;  /**< an older file's owner and group stay; else the new one is ours */
 };
 
 /**
- * Put them in place, in this order. A file that is replaced keeps its owner and group, as far as we
- * may; where the group cannot stay, ours has the rights of everybody.
+ * Put them in place, in this order. With keep_owner a file that is replaced keeps its owner and
+ * group, as far as we may; where the group cannot stay, ours has the rights of everybody. That is
+ * refused where anybody could have made the older file: it is neither ours nor its folder's
+ * owner's, and others may write to the folder.
  *
  * files    borrowed.
  * n        1 .. FILE_PUT_MAX.
  * failed   gets the index of the file that could not be written.
- * Returns  RC_OK; RC_NO_MEMORY; RC_SYSTEM with errno set.
+ * Returns  RC_OK; RC_NO_MEMORY; RC_SYSTEM with errno set, EPERM when an owner is refused.
  */
 enum rc file_put_all(const struct file_put *files, size_t n, size_t *failed) MUST_USE;

@@ -20,10 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/show.h"
 
 #define LINE_BYTES 4096
 /** What one value may take: a long one must not push the other fields out of the line. */
@@ -32,13 +32,13 @@
 #define TAIL_BYTES 64
 
 static struct {
-    int level;            /* enum log_level; relaxed atomic */
-    int format;           /* enum log_format; relaxed atomic */
-    int fd;               /* where lines go; relaxed atomic */
-    pthread_mutex_t lock; /* for the two below */
-    char *path;           /* owned; NULL: standard error */
-    int file_fd;          /* -1 until the first file, then constant */
-} state = {.level = LOG_INFO,
+    int levels[LOG_SCOPES]; /* enum log_level; relaxed atomic */
+    int format;             /* enum log_format; relaxed atomic */
+    int fd;                 /* where lines go; relaxed atomic */
+    pthread_mutex_t lock;   /* for the two below */
+    char *path;             /* owned; NULL: standard error */
+    int file_fd;            /* -1 until the first file, then constant */
+} state = {.levels = {[0 ... LOG_SCOPES - 1] = LOG_INFO},
            .format = LOG_TEXT,
            .fd = STDERR_FILENO,
            .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -117,7 +117,7 @@ enum rc log_setup(const struct log_opts *opts)
     }
     if (rc == RC_OK) {
         __atomic_store_n(&state.format, (int)opts->format, __ATOMIC_RELAXED);
-        __atomic_store_n(&state.level, (int)opts->level, __ATOMIC_RELAXED);
+        log_set_level(LOG_SCOPES, opts->level);
     }
     pthread_mutex_unlock(&state.lock);
     return rc;
@@ -136,9 +136,73 @@ enum rc log_reopen(void)
     return rc;
 }
 
-bool log_enabled(enum log_level level)
+/* ---- levels ---- */
+
+static const char *const scope_names[] = {
+#define LOG_SCOPE_ROW(name, word) word,
+#include "core/base/log_scope.def"
+#undef LOG_SCOPE_ROW
+};
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+#define N_LEVELS (sizeof(level_names) / sizeof(*level_names))
+
+bool log_enabled(enum log_scope scope, enum log_level level)
 {
-    return (int)level >= __atomic_load_n(&state.level, __ATOMIC_RELAXED);
+    return (int)level >= __atomic_load_n(&state.levels[scope], __ATOMIC_RELAXED);
+}
+
+void log_set_level(enum log_scope scope, enum log_level level)
+{
+    for (int i = 0; i < LOG_SCOPES; i++) {
+        if (scope == LOG_SCOPES || (int)scope == i) {
+            __atomic_store_n(&state.levels[i], (int)level, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+enum log_level log_level_of(enum log_scope scope)
+{
+    return (enum log_level)__atomic_load_n(&state.levels[scope], __ATOMIC_RELAXED);
+}
+
+const char *log_scope_name(enum log_scope scope)
+{
+    return scope_names[scope];
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
+/* Which of the names n letters are; n_names: none. */
+static size_t find_name(const char *const *names, size_t n_names, const char *text, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n_names && (strlen(names[i]) != n || strncmp(names[i], text, n) != 0)) {
+        i++;
+    }
+    return i;
+}
+
+enum rc log_parse_level(const char *text, enum log_scope *scope, enum log_level *level)
+{
+    const char *equals = strchr(text, '=');
+    const char *word = equals != NULL ? equals + 1 : text;
+    size_t s = LOG_SCOPES;
+    size_t l = find_name(level_names, N_LEVELS, word, strlen(word));
+
+    if (equals != NULL) {
+        s = find_name(scope_names, LOG_SCOPES, text, (size_t)(equals - text));
+    }
+    if (l == N_LEVELS || (equals != NULL && s == LOG_SCOPES)) {
+        return RC_INVALID;
+    }
+    *scope = (enum log_scope)s;
+    *level = (enum log_level)l;
+    return RC_OK;
 }
 
 /* ---- bytes into the line ---- */
@@ -160,52 +224,6 @@ static bool put_text(struct line *l, size_t limit, const char *s)
 }
 
 /*
- * Length of the well-formed UTF-8 sequence at s (RFC 3629), or 0. *code is the code point.
- */
-static size_t utf8_decode(const unsigned char *s, size_t n, uint32_t *code)
-{
-    size_t len;
-    uint32_t c;
-    uint32_t least;
-
-    if (s[0] < 0x80) {
-        *code = s[0];
-        return 1;
-    }
-    if (s[0] >= 0xc2 && s[0] <= 0xdf) {
-        len = 2, c = s[0] & 0x1fU, least = 0x80;
-    } else if ((s[0] & 0xf0) == 0xe0) {
-        len = 3, c = s[0] & 0x0fU, least = 0x800;
-    } else if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-        len = 4, c = s[0] & 0x07U, least = 0x10000;
-    } else {
-        return 0;
-    }
-    if (n < len) {
-        return 0;
-    }
-    for (size_t i = 1; i < len; i++) {
-        if ((s[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-        c = c << 6 | (s[i] & 0x3fU);
-    }
-    if (c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
-        return 0;
-    }
-    *code = c;
-    return len;
-}
-
-/* Characters that move the cursor, end a line or turn the writing direction of a terminal. */
-static bool is_unsafe(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029 || c == 0x061c ||
-           c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
-           (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
-}
-
-/*
  * One character at s of at most n bytes, escaped, into out (13 bytes). *used is what it took of s.
  * Returns the number of bytes in out.
  */
@@ -214,7 +232,7 @@ static size_t escape_one(enum log_format format, const unsigned char *s, size_t 
 {
     uint32_t c = 0;
 
-    *used = utf8_decode(s, n, &c);
+    *used = show_decode(s, n, &c);
     if (*used == 0) {
         *used = 1;
         return (size_t)snprintf(out, 13, format == LOG_JSON ? "\\ufffd" : "\\x%02x", s[0]);
@@ -229,7 +247,7 @@ static size_t escape_one(enum log_format format, const unsigned char *s, size_t 
         out[1] = c == '\n' ? 'n' : c == '\r' ? 'r' : 't';
         return 2;
     }
-    if (is_unsafe(c)) {
+    if (show_is_unsafe(c)) {
         bool narrow = format == LOG_TEXT && c < 0x100;
         return (size_t)snprintf(out, 13, narrow ? "\\x%02x" : "\\u%04x", (unsigned)c);
     }
@@ -330,27 +348,19 @@ static bool put_field(struct line *l, size_t limit, const struct log_field *f)
 }
 
 static const char *const level_text[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
-static const char *const level_json[] = {"debug", "info", "warning", "error"};
 
 static void put_head(struct line *l, enum log_level level, const char *msg)
 {
     size_t limit = LINE_BYTES - TAIL_BYTES;
-    int64_t now_ms = clock_wall_ms();
-    time_t now = (time_t)(now_ms / 1000);
-    struct tm tm;
-    char stamp[40];
+    char stamp[CLOCK_TEXT_BYTES];
     char head[96];
 
-    if (gmtime_r(&now, &tm) == NULL) {
-        tm = (struct tm){.tm_year = 70, .tm_mday = 1};
-    }
-    size_t n = strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(stamp + n, sizeof(stamp) - n, ".%03dZ", (int)(now_ms % 1000));
+    (void)clock_text_ms(clock_wall_ms(), stamp);
     if (l->format == LOG_TEXT) {
         snprintf(head, sizeof(head), "%s %s ", stamp, level_text[level]);
     } else {
         snprintf(head, sizeof(head), "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"", stamp,
-                 level_json[level]);
+                 level_names[level]);
     }
     (void)put_text(l, limit, head);
     put_escaped(l, l->len + VALUE_BYTES, msg, strlen(msg));

@@ -15,6 +15,19 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
 
+/** Who logs. */
+enum log_scope {
+#define LOG_SCOPE_ROW(name, word) LOG_SCOPE_##name,
+#include "core/base/log_scope.def"
+#undef LOG_SCOPE_ROW
+    LOG_SCOPES,
+};
+
+/* Of the file that is compiled. */
+#ifndef LOG_SCOPE
+#define LOG_SCOPE LOG_SCOPE_DAEMON
+#endif
+
 struct log_opts {
     enum log_format format;
     enum log_level level;
@@ -55,8 +68,22 @@ enum rc log_setup(const struct log_opts *opts) MUST_USE;
 /** Open the log file again (after rotation). RC_OK also when the log is standard error. */
 enum rc log_reopen(void) MUST_USE;
 
-/** Is this level written? Cheap. */
-bool log_enabled(enum log_level level);
+/** Is this level of this scope written? Cheap. */
+bool log_enabled(enum log_scope scope, enum log_level level);
+
+/** From now on, until log_setup(). LOG_SCOPES: all scopes. */
+void log_set_level(enum log_scope scope, enum log_level level);
+
+/** The level of a scope. */
+enum log_level log_level_of(enum log_scope scope);
+
+/** "relay", "warning": static. */
+const char *log_scope_name(enum log_scope scope);
+const char *log_level_name(enum log_level level);
+
+/** The scope and level of "LEVEL" or "SCOPE=LEVEL"; scope LOG_SCOPES: of all. RC_OK; RC_INVALID:
+ * there is no such scope or level. */
+enum rc log_parse_level(const char *text, enum log_scope *scope, enum log_level *level) MUST_USE;
 
 /** Write one line; fields end with LOG_END. Called through log_event(). */
 void log_write(struct log_site *site, enum log_level level, const char *msg,
@@ -66,7 +93,7 @@ void log_write(struct log_site *site, enum log_level level, const char *msg,
 #define log_event(level, msg, ...)                                                       \
     do {                                                                                 \
         static struct log_site log_site_;                                                \
-        if (log_enabled(level)) {                                                        \
+        if (log_enabled(LOG_SCOPE, level)) {                                             \
             const struct log_field log_fields_[] = {__VA_ARGS__ __VA_OPT__(, ) LOG_END}; \
             log_write(&log_site_, level, msg, log_fields_);                              \
         }                                                                                \

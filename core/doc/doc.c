@@ -101,6 +101,23 @@ const char *doc_text(const json_t *v, ...)
     return text != NULL && strlen(text) == json_string_length(v) ? text : NULL;
 }
 
+bool doc_is_text(const json_t *v, const char *key, const char *text)
+{
+    const char *value = doc_text(v, key, NULL);
+
+    return value != NULL && strcmp(value, text) == 0;
+}
+
+bool doc_set(json_t *object, const char *key, json_t *value)
+{
+    return json_object_set_new(object, key, value) == 0;
+}
+
+bool doc_append(json_t *list, json_t *value)
+{
+    return json_array_append_new(list, value) == 0;
+}
+
 void doc_make_utf8(char *text)
 {
     json_t *v = json_string(text); /* NULL when it is none */
@@ -109,6 +126,14 @@ void doc_make_utf8(char *text)
         *c = (char)((unsigned char)*c < 0x80 ? *c : '?');
     }
     json_decref(v);
+}
+
+void doc_make_printable(char *text)
+{
+    for (char *c = text; *c != '\0'; c++) {
+        *c = (char)((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
+    }
+    doc_make_utf8(text);
 }
 
 enum rc doc_copy(const json_t *v, json_t **out)

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,13 @@ struct doc_error {
  * RC_NO_MEMORY.
  */
 enum rc doc_parse_json(const char *text, size_t n, struct doc_error *err, json_t **out) MUST_USE;
+
+/**
+ * The same for an answer of our own, which may be long: n bytes of any number, bounded by the
+ * caller, and at most max_values values.
+ */
+enum rc doc_parse_json_within(const char *text, size_t n, size_t max_values, struct doc_error *err,
+                              json_t **out) MUST_USE;
 
 /**
  * Read n bytes of YAML with exactly one document; empty ones before and after it do not count.
@@ -120,6 +128,25 @@ const json_t *doc_at(const json_t *v, ...) __attribute__((sentinel));
  * from v.
  */
 const char *doc_text(const json_t *v, ...) __attribute__((sentinel));
+
+/** Is the text under this key of v, which may be NULL, this one? */
+bool doc_is_text(const json_t *v, const char *key, const char *text);
+
+/**
+ * Set a key of an object, in a chain of which any part may find no memory.
+ *
+ * object  borrowed; NULL: there was no memory for it.
+ * value   taken, also on failure; NULL: there was no memory for it.
+ * Returns false: out of memory.
+ */
+bool doc_set(json_t *object, const char *key, json_t *value);
+
+/** Append to a list. As doc_set(). */
+bool doc_append(json_t *list, json_t *value);
+
 /** For texts of unknown origin, such as paths, that a value is made of: where text is not UTF-8 as
  * a whole, each byte that is not ASCII becomes "?". */
 void doc_make_utf8(char *text);
+
+/** The same, and each control character becomes "?": for one line that people read. */
+void doc_make_printable(char *text);

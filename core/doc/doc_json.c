@@ -27,7 +27,7 @@ static void step(struct place *p, char c)
  * that is no JSON the numbers mean nothing, but jansson refuses that one anyway, and never makes
  * more of it than is counted here.
  */
-static enum rc check_bounds(const char *text, size_t n, struct doc_error *err)
+static enum rc check_bounds(const char *text, size_t n, size_t max_values, struct doc_error *err)
 {
     struct place at = {1, 1};
     size_t n_values = 1;
@@ -52,8 +52,8 @@ static enum rc check_bounds(const char *text, size_t n, struct doc_error *err)
         if (depth > DOC_MAX_DEPTH) {
             return doc_fail(err, at.line, at.column, "nested deeper than %d levels", DOC_MAX_DEPTH);
         }
-        if (n_values > DOC_MAX_VALUES) {
-            return doc_fail(err, at.line, at.column, "more than %d values", DOC_MAX_VALUES);
+        if (n_values > max_values) {
+            return doc_fail(err, at.line, at.column, "more than %zu values", max_values);
         }
         step(&at, c);
     }
@@ -96,10 +96,16 @@ static const char *text_of(enum json_error_code code)
 
 enum rc doc_parse_json(const char *text, size_t n, struct doc_error *err, json_t **out)
 {
+    TRY(doc_check_size(n, err));
+    return doc_parse_json_within(text, n, DOC_MAX_VALUES, err, out);
+}
+
+enum rc doc_parse_json_within(const char *text, size_t n, size_t max_values, struct doc_error *err,
+                              json_t **out)
+{
     json_error_t e = {.line = 0};
 
-    TRY(doc_check_size(n, err));
-    TRY(check_bounds(text, n, err));
+    TRY(check_bounds(text, n, max_values, err));
     doc_memory_watch();
     json_t *v = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
     if (doc_memory_was_short()) {

@@ -21,6 +21,11 @@ static enum rc fail_at(struct reader *r, yaml_mark_t m, const char *text)
     return doc_fail(r->err, (uint32_t)m.line + 1, (uint32_t)m.column + 1, "%s", text);
 }
 
+static bool begins_character(char c)
+{
+    return ((unsigned char)c & 0xC0) != 0x80;
+}
+
 /* libyaml's reader gives a byte offset only. */
 static enum rc fail_reader(struct reader *r)
 {
@@ -32,18 +37,31 @@ static enum rc fail_reader(struct reader *r)
         if (r->text[i] == '\n') {
             line++;
             column = 1;
-        } else if (((unsigned char)r->text[i] & 0xC0) != 0x80) {
+        } else if (begins_character(r->text[i])) {
             column++;
         }
     }
     return doc_fail(r->err, line, column, "%s: this is not UTF-8 text", r->yaml.problem);
 }
 
+/* Is there a tab? libyaml's marks count characters. */
+static bool is_tab_at(const struct reader *r, size_t index)
+{
+    size_t i = 0;
+
+    for (size_t n = 0; i < r->n_text; i++) {
+        n += begins_character(r->text[i]);
+        if (n > index) {
+            break;
+        }
+    }
+    return i < r->n_text && r->text[i] == '\t';
+}
+
 static enum rc fail_syntax(struct reader *r)
 {
     yaml_mark_t m = r->yaml.problem_mark;
-    bool tab = m.index < r->n_text && r->text[m.index] == '\t';
-    const char *hint = tab ? "; indent with blanks, never with tabs" : "";
+    const char *hint = is_tab_at(r, m.index) ? "; indent with blanks, never with tabs" : "";
 
     if (r->yaml.context != NULL) {
         return doc_fail(r->err, (uint32_t)m.line + 1, (uint32_t)m.column + 1,

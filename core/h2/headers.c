@@ -5,14 +5,26 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/wipe.h"
+
+/* Credentials are not left behind in memory that is free. */
+static void free_arena(struct h2_headers *h)
+{
+    if (h->secret) {
+        wipe_free(h->arena, h->len);
+    } else {
+        free(h->arena);
+    }
+}
 
 void h2_headers_fini(struct h2_headers *h)
 {
-    free(h->arena);
+    free_arena(h);
     free(h->items);
     *h = (struct h2_headers){0};
 }
 
+/* Not by realloc(): it may leave a copy behind. */
 static enum rc grow_arena(struct h2_headers *h, size_t more)
 {
     size_t cap = h->cap == 0 ? 512 : h->cap;
@@ -23,10 +35,14 @@ static enum rc grow_arena(struct h2_headers *h, size_t more)
     if (cap == h->cap) {
         return RC_OK;
     }
-    char *p = realloc(h->arena, cap);
+    char *p = malloc(cap);
     if (p == NULL) {
         return RC_NO_MEMORY;
     }
+    if (h->len > 0) {
+        memcpy(p, h->arena, h->len);
+    }
+    free_arena(h);
     h->arena = p;
     h->cap = cap;
     return RC_OK;
@@ -68,6 +84,7 @@ enum rc h2_headers_add(struct h2_headers *h, const char *name, size_t name_len, 
     i->name_at = put(h, name, name_len);
     i->value_at = put(h, value, value_len);
     i->never_index = never_index;
+    h->secret = h->secret || never_index;
     return RC_OK;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A header block: names and values in one arena, in the order they came. Names are lower case
- * (HTTP/2 demands it of the peer; we write them so).
+ * (HTTP/2 demands it of the peer; we write them so). An arena with credentials (never_index) is
+ * wiped when it is freed.
  */
 #pragma once
 
@@ -24,6 +25,7 @@ struct h2_headers {
     char *arena; /**< owned */
     size_t len;
     size_t cap;
+    bool secret;             /**< an item is never_index */
     struct h2_header *items; /**< owned */
     size_t n;
     size_t n_cap;

@@ -51,11 +51,30 @@ static void on_idle(struct ev_loop *loop, ev_idle *i, int revents)
     (void)revents;
 }
 
-static void on_prepare(struct ev_loop *loop, ev_prepare *p, int revents)
+const struct histogram_scale worker_turn_scale = {
+    {100, 500, 1000, 2500, 5000, 10000, 25000, 100000, 500000, 2500000}, 1000000};
+
+/* Before anything that the wait has brought. */
+static void on_check(struct ev_loop *loop, ev_check *c, int revents)
 {
+    struct worker *w = c->data;
+
     (void)loop;
     (void)revents;
-    worker_settle(p->data);
+    w->turn_began = clock_mono();
+}
+
+static void on_prepare(struct ev_loop *loop, ev_prepare *p, int revents)
+{
+    struct worker *w = p->data;
+
+    (void)loop;
+    (void)revents;
+    worker_settle(w);
+    if (w->turn_began > 0) {
+        int64_t us = (int64_t)((clock_mono() - w->turn_began) * 1e6);
+        histogram_add(&w->counters->turns, &worker_turn_scale, us);
+    }
 }
 
 static void flush_round(struct worker *w)
@@ -146,6 +165,10 @@ enum rc worker_new(unsigned index, struct worker **out)
     ev_prepare_init(&w->prepare, on_prepare);
     w->prepare.data = w;
     ev_prepare_start(w->loop, &w->prepare);
+    ev_check_init(&w->check, on_check);
+    w->check.data = w;
+    ev_set_priority(&w->check, EV_MAXPRI);
+    ev_check_start(w->loop, &w->check);
     ev_idle_init(&w->idle, on_idle);
     ev_async_init(&w->wake, on_wake);
     w->wake.data = w;

@@ -52,7 +52,9 @@ struct worker {
     struct ev_loop *loop; /**< owned */
     pthread_t thread;
     ev_prepare prepare;
-    ev_idle idle; /**< active while a prepare phase left work over */
+    ev_check check;
+    double turn_began; /**< clock_mono() after the last wait for events; 0: it has never waited */
+    ev_idle idle;      /**< active while a prepare phase left work over */
     ev_async wake;
     pthread_mutex_t mail_lock; /**< guards mail only */
     struct list mail;          /**< struct mail, owned */
@@ -72,6 +74,10 @@ struct worker {
     struct counters *counters;     /**< owned */
     void *user;                    /**< the composition root's per-worker state, borrowed */
 };
+
+/** How long a turn of the loop takes, from the end of a wait to the next one: so long everybody
+ * else on this worker waits. In struct counters. */
+extern const struct histogram_scale worker_turn_scale;
 
 /** Make a worker; its thread does not run yet. out owned by the caller. RC_NO_MEMORY, RC_SYSTEM. */
 enum rc worker_new(unsigned index, struct worker **out) MUST_USE;

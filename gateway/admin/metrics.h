@@ -15,6 +15,8 @@
 #include <stdio.h>
 
 #include "core/base/counter.h"
+#include "gateway/registry/tally.h"
+#include "gateway/vmconfig/config_store.h"
 
 /** How one upstream stands now. */
 struct metrics_upstream {
@@ -42,6 +44,25 @@ struct metrics_cluster {
     uint32_t tokens; /**< that can be used now */
 };
 
+/** How many are so. */
+struct metrics_number {
+    const char *name; /**< borrowed */
+    uint64_t n;
+};
+
+/** The VMs that are known, and what has passed on their streams. */
+struct metrics_vms {
+    struct tally tally;                  /**< the sum over the workers */
+    const struct metrics_number *states; /**< borrowed */
+    size_t n_states;
+    const struct metrics_number *healths; /**< borrowed; of those that are connected */
+    size_t n_healths;
+    uint64_t stale; /**< connected, with a type that is STALE */
+    uint64_t error;
+    int64_t first_expiry_s; /**< of the certificates of those that are connected; 0: none */
+    struct config_store_stats config; /**< what is kept of their configuration */
+};
+
 /** All that the page shows. Borrowed during metrics_write(). */
 struct metrics_input {
     const char *version;
@@ -53,6 +74,7 @@ struct metrics_input {
     const struct metrics_certificate *certificates;
     size_t n_certificates;
     const struct metrics_cluster *cluster; /**< NULL: none is asked */
+    const struct metrics_vms *vms;         /**< NULL: nothing is known of VMs */
     uint64_t reloads_ok;                   /**< reloads only, not the first load */
     uint64_t reloads_failed;
     int64_t last_reload_success_s; /**< seconds since 1970; the start counts as the first success */

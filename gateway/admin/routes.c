@@ -6,10 +6,17 @@
 #include <string.h>
 
 #include "gateway/admin/host_check.h"
+#include "gateway/admin/page.h"
 
 static const char TYPE_TEXT[] = "text/plain; charset=utf-8";
 static const char TYPE_METRICS[] = "text/plain; version=0.0.4; charset=utf-8";
 static const char TYPE_JSON[] = "application/json";
+static const char TYPE_HTML[] = "text/html; charset=utf-8";
+
+/* Of all that is no page for browsers: if one shows it, it runs and fetches nothing. */
+static const char POLICY_NOTHING[] = "default-src 'none'; frame-ancestors 'none'";
+
+static const char API_PREFIX[] = "/api/v1/";
 
 /** No HTTP status: the page could not be made. */
 #define NO_MEMORY 0U
@@ -63,6 +70,13 @@ static unsigned page_metrics(const struct routes_request *q, const struct admin_
     return 200;
 }
 
+static unsigned page_status(const struct routes_request *q, const struct admin_source *s, FILE *out)
+{
+    (void)q, (void)s;
+    (void)fwrite(page_html, 1, page_html_bytes, out);
+    return 200;
+}
+
 static unsigned page_version(const struct routes_request *q, const struct admin_source *s,
                              FILE *out)
 {
@@ -71,25 +85,52 @@ static unsigned page_version(const struct routes_request *q, const struct admin_
     return 200;
 }
 
+static const char *no_argument(const struct admin_call *call, const char *name)
+{
+    (void)call, (void)name;
+    return NULL;
+}
+
+static unsigned page_api(const struct routes_request *q, const struct admin_source *s, FILE *out)
+{
+    struct admin_call call = {
+        .path = q->path + strlen(API_PREFIX),
+        .change = strcmp(q->method, "POST") == 0,
+        .uid = q->uid,
+        .argument = q->argument != NULL ? q->argument : no_argument,
+        .place = q->place,
+    };
+    return s->api(s->arg, &call, out);
+}
+
 static const struct route {
     const char *path;
     page *write;
     const char *type;
-    bool on_metrics; /**< also on the metrics address */
+    const char *policy; /**< Content-Security-Policy */
+    bool on_metrics;    /**< also on the metrics address */
 } routes[] = {
-    {"/healthz", page_ready, TYPE_TEXT, true},
-    {"/healthz/live", page_live, TYPE_TEXT, true},
-    {"/healthz/ready", page_ready, TYPE_TEXT, true},
-    {"/metrics", page_metrics, TYPE_METRICS, true},
-    {"/api/v1/version", page_version, TYPE_JSON, false},
+    {"/", page_status, TYPE_HTML, page_policy, false},
+    {"/healthz", page_ready, TYPE_TEXT, POLICY_NOTHING, true},
+    {"/healthz/live", page_live, TYPE_TEXT, POLICY_NOTHING, true},
+    {"/healthz/ready", page_ready, TYPE_TEXT, POLICY_NOTHING, true},
+    {"/metrics", page_metrics, TYPE_METRICS, POLICY_NOTHING, true},
+    {"/api/v1/version", page_version, TYPE_JSON, POLICY_NOTHING, false},
 };
+
+static const struct route api = {API_PREFIX, page_api, TYPE_JSON, POLICY_NOTHING, false};
 
 static const struct route *find_route(const struct routes_request *q)
 {
+    bool is_change = strcmp(q->method, "POST") == 0;
+
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         if (strcmp(q->path, routes[i].path) == 0) {
-            return q->metrics_only && !routes[i].on_metrics ? NULL : &routes[i];
+            return is_change || (q->metrics_only && !routes[i].on_metrics) ? NULL : &routes[i];
         }
+    }
+    if (!q->metrics_only && strncmp(q->path, API_PREFIX, strlen(API_PREFIX)) == 0) {
+        return &api;
     }
     return NULL;
 }
@@ -103,17 +144,8 @@ static bool host_is_fine(const struct routes_request *q)
     return q->n_hosts == 1 && host_check_is_local(q->host);
 }
 
-/* Refusals before any page is asked; 0: none. */
-static unsigned refuse(const struct routes_request *q, const char **why)
+static unsigned refuse_body(const struct routes_request *q, const char **why)
 {
-    if (!host_is_fine(q)) {
-        *why = "the Host header must be an IP address or localhost\n";
-        return 421;
-    }
-    if (strcmp(q->method, "GET") != 0 && strcmp(q->method, "HEAD") != 0) {
-        *why = "only GET and HEAD are known here\n";
-        return 405;
-    }
     if (q->has_body) {
         *why = "no page takes a body\n";
         return 413;
@@ -121,10 +153,28 @@ static unsigned refuse(const struct routes_request *q, const char **why)
     return 0;
 }
 
+/* Refusals before any page is asked; 0: none. */
+static unsigned refuse(const struct routes_request *q, const char **why)
+{
+    if (!host_is_fine(q)) {
+        *why = "the Host header must be an IP address or localhost\n";
+        return 421;
+    }
+    if (strcmp(q->method, "POST") == 0 && q->may_change) {
+        return refuse_body(q, why);
+    }
+    if (strcmp(q->method, "GET") != 0 && strcmp(q->method, "HEAD") != 0) {
+        *why = "only GET and HEAD are known here; what changes anything goes over the unix "
+               "socket\n";
+        return 405;
+    }
+    return refuse_body(q, why);
+}
+
 enum rc routes_answer(const struct routes_request *q, const struct admin_source *source,
                       struct routes_answer *out)
 {
-    struct routes_answer a = {.type = TYPE_TEXT};
+    struct routes_answer a = {.type = TYPE_TEXT, .policy = POLICY_NOTHING};
     const char *why = "no such page\n";
     FILE *f = open_memstream(&a.body, &a.n_bytes);
 
@@ -135,6 +185,7 @@ enum rc routes_answer(const struct routes_request *q, const struct admin_source 
     const struct route *r = a.status == 0 ? find_route(q) : NULL;
     if (r != NULL) {
         a.type = r->type;
+        a.policy = r->policy;
         a.status = r->write(q, source, f);
     } else {
         a.status = a.status != 0 ? a.status : 404;

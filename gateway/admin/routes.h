@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "gateway/admin/server.h"
 
@@ -17,12 +18,18 @@ struct routes_request {
     bool verbose;      /**< ?verbose */
     bool any_host;     /**< the Host header does not matter on this connection */
     bool metrics_only; /**< health and metrics only */
+    bool may_change;   /**< the unix socket */
+    uint32_t uid;      /**< then: who calls */
+    /** As of struct admin_call; NULL: there are no arguments. */
+    const char *(*argument)(const struct admin_call *call, const char *name);
+    const void *place;
 };
 
 struct routes_answer {
     unsigned status;
-    const char *type; /**< static storage */
-    char *body;       /**< owned, from malloc() */
+    const char *type;   /**< static storage */
+    const char *policy; /**< Content-Security-Policy; static storage */
+    char *body;         /**< owned, from malloc() */
     size_t n_bytes;
 };
 

@@ -133,6 +133,27 @@ static bool came_over_loopback(struct MHD_Connection *c)
     return local.family == ADDR_NONE || addr_is_loopback(&local);
 }
 
+/* The user at the other end of a unix socket. False: nobody knows. */
+static bool find_caller(struct MHD_Connection *c, uint32_t *uid)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct ucred who;
+    socklen_t n = sizeof(who);
+
+    if (info == NULL || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &who, &n) != 0) {
+        return false;
+    }
+    *uid = who.uid;
+    return true;
+}
+
+static const char *find_argument(const struct admin_call *call, const char *name)
+{
+    struct MHD_Connection *const *c = call->place;
+    return MHD_lookup_connection_value(*c, MHD_GET_ARGUMENT_KIND, name);
+}
+
 static bool has_body(struct MHD_Connection *c)
 {
     const char *length =
@@ -147,6 +168,9 @@ static void add_headers(struct MHD_Response *r, const struct routes_answer *a, b
     (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, a->type);
     (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    (void)MHD_add_response_header(r, "Content-Security-Policy", a->policy);
+    (void)MHD_add_response_header(r, "X-Frame-Options", "DENY");
+    (void)MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
     if (a->status == MHD_HTTP_METHOD_NOT_ALLOWED) {
         (void)MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     }
@@ -172,6 +196,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         .host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST),
         .has_body = has_body(c),
         .metrics_only = f->kind == FRONT_METRICS,
+        .argument = find_argument,
+        .place = &c,
     };
 
     (void)version;
@@ -184,6 +210,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     (void)MHD_get_connection_values(c, MHD_HEADER_KIND, count_hosts, &q.n_hosts);
     q.verbose = MHD_lookup_connection_value_n(c, MHD_GET_ARGUMENT_KIND, "verbose", 7, NULL, NULL) ==
                 MHD_YES;
+    q.may_change = f->kind == FRONT_UNIX && find_caller(c, &q.uid);
     q.any_host = f->kind == FRONT_UNIX || (f->kind == FRONT_METRICS && !came_over_loopback(c));
     pthread_mutex_lock(&a->lock);
     enum rc rc = routes_answer(&q, &a->source, &answer);
@@ -325,7 +352,7 @@ enum rc admin_start(const struct admin_opts *opts, const struct admin_source *so
                     struct admin **out, char *err, size_t err_size)
 {
     CHECK(source->ready != NULL && source->live != NULL && source->metrics != NULL &&
-          source->version != NULL);
+          source->version != NULL && source->api != NULL);
     if (is_remote(&opts->bind) && !opts->allow_remote) {
         (void)snprintf(err, err_size, "the admin address is no loopback address");
         return RC_INVALID;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The admin pages over HTTP: health, metrics, version.
+ * The admin pages over HTTP: health, metrics, version, and what the API tells and does.
  *
  * Up to three listeners, each with a thread of its own that touches no worker: a unix socket and a
- * TCP address serve everything, the metrics address only /healthz* and /metrics. All of it is
- * read-only.
+ * TCP address serve everything, the metrics address only /healthz* and /metrics. What changes
+ * anything is done for callers on the unix socket only, whose user the kernel knows.
  *
+ *   /                        the status page
  *   /healthz/live            200, or 503 with one reason a line
  *   /healthz/ready /healthz  the same; with ?verbose the 200 also carries the notes of the source
  *   /metrics                 Prometheus text 0.0.4
  *   /api/v1/version          what `xdsgate version -o json` prints
+ *   /api/v1/...              the rest of the API: the source decides
  *
  * Against DNS rebinding the Host header must be an IP literal or localhost. It is not looked at on
  * the unix socket, which no browser reaches, nor on the metrics address when the connection did not
@@ -43,6 +45,16 @@ struct admin_opts {
     struct addr metrics_bind; /**< ADDR_NONE: none */
 };
 
+/** A question or an order to the API. Borrowed during the call. */
+struct admin_call {
+    const char *path; /**< behind "/api/v1/", decoded: "vms/web-1.vms/revoke" */
+    bool change;      /**< POST: it came over the unix socket */
+    uint32_t uid;     /**< then: the caller's user */
+    /** The value of an argument behind the "?", decoded; NULL: not given. */
+    const char *(*argument)(const struct admin_call *call, const char *name);
+    const void *place; /**< for argument() */
+};
+
 /**
  * Where the pages come from. The functions are called from the listeners' threads, one call at a
  * time (of this admin), until admin_stop() has returned. They must not call admin_stop().
@@ -57,6 +69,9 @@ struct admin_source {
     void (*metrics)(void *arg, FILE *out);
     /** Write the JSON that `xdsgate version -o json` prints. */
     void (*version)(void *arg, FILE *out);
+    /** Write the JSON that answers a call. Returns the HTTP status: 200; 400 or 404 with {"error":
+     * TEXT}; 405: not with this method (nothing written); 0: out of memory. */
+    unsigned (*api)(void *arg, const struct admin_call *call, FILE *out);
 };
 
 struct admin;

@@ -212,6 +212,23 @@ static int ask_all(struct asker *a)
     return get_all(a);
 }
 
+/* The first option that would spare a question. */
+static const char *first_missing(const struct asker *a)
+{
+    const struct bundle_inputs *in = a->in;
+
+    if (in->group == NULL) {
+        return "-f";
+    }
+    if (in->mesh == NULL && !a->w->only_renewal) {
+        return "--meshConfig";
+    }
+    if (in->values == NULL && a->w->cluster_id == NULL && !a->w->only_renewal) {
+        return "--clusterID";
+    }
+    return in->root == NULL ? "--rootCert" : "--token";
+}
+
 int bundle_inputs_ask(const struct command_line *line, const struct bundle_where *w,
                       struct bundle_inputs *in)
 {
@@ -227,7 +244,8 @@ int bundle_inputs_ask(const struct command_line *line, const struct bundle_where
         return no_memory(&a);
     }
     if (rc != RC_OK) {
-        return bundle_complain(line, EXIT_CODE_USAGE, "%s", err.text);
+        return bundle_complain(line, EXIT_CODE_USAGE, "%s (it is needed without %s)", err.text,
+                               first_missing(&a));
     }
     int code = ask_all(&a);
     kube_free(&a.k);

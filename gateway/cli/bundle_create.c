@@ -6,8 +6,6 @@
 #include "gateway/cli/bundle_inputs.h"
 #include "gateway/cli/bundle_output.h"
 #include "gateway/cli/commands.h"
-#include "gateway/cli/protect.h"
-#include "kube/objects.h"
 
 struct create_opts {
     struct bundle_where where;
@@ -62,7 +60,6 @@ static int make(const struct command_line *line, const struct bundle_inputs *in)
 static int create(const struct command_line *line)
 {
     struct create_opts *o = line->opts;
-    struct bundle_inputs in;
 
     if (!bundle_take_group(line, &o->where)) {
         return EXIT_CODE_USAGE;
@@ -75,14 +72,7 @@ static int create(const struct command_line *line)
         return bundle_complain(line, EXIT_CODE_USAGE, "--gateway: at most %d addresses",
                                BUNDLE_GATEWAYS_MAX);
     }
-    protect_memory();
-    int code = bundle_inputs_read(line, &o->where, &in);
-    if (code != EXIT_CODE_OK) {
-        return code;
-    }
-    code = make(line, &in);
-    bundle_inputs_fini(&in);
-    return code;
+    return bundle_inputs_use(line, &o->where, make);
 }
 
 /* ---- the command line ---- */
@@ -108,9 +98,7 @@ static void set_defaults(void *opts)
     }
 
 static const struct option_row rows[] = {
-    TEXT_ROW("namespace", 'n', "NAMESPACE", where.name_space, "of the WorkloadGroup"),
-    TEXT_ROW("name", 0, "GROUP", where.group, "the WorkloadGroup, as istioctl has it"),
-    TEXT_ROW("file", 'f', "FILE", where.file, "the WorkloadGroup from a file"),
+    BUNDLE_GROUP_ROWS(struct create_opts, where),
     {.name = "gateway",
      .letter = 'g',
      .value = "IP",
@@ -131,21 +119,13 @@ static const struct option_row rows[] = {
     TEXT_ROW("istioNamespace", 'i', "NAMESPACE", where.istio_namespace, "of istiod: istio-system"),
     FLAG_ROW("autoregister", autoregister, "the VM makes its own WorkloadEntry"),
     FLAG_ROW("capture-dns", dns_capture, "the agent answers DNS; --capture-dns=false: it does not"),
-    {.name = "tokenDuration",
-     .value = "TIME",
-     .kind = OPTION_SECONDS,
-     .offset = offsetof(struct create_opts, where.token_s),
-     .help = "how long the token is good: 1h",
-     .min = KUBE_TOKEN_MIN_S,
-     .max = (double)KUBE_TOKEN_MAX_S},
+    BUNDLE_TOKEN_TIME_ROW(struct create_opts, where),
     FLAG_ROW("no-token", where.no_token, "without a token, for a VM that has its certificate"),
-    TEXT_ROW("kubeconfig", 'c', "FILE", where.kubeconfig, "how to reach the cluster"),
-    TEXT_ROW("context", 0, "NAME", where.context, "of the kubeconfig"),
+    BUNDLE_CLUSTER_ROWS(struct create_opts, where),
     TEXT_ROW("meshConfig", 0, "FILE", where.mesh, "the mesh config, or the ConfigMap istio"),
     TEXT_ROW("injectorValues", 0, "FILE", where.values,
              "values, or the ConfigMap istio-sidecar-injector"),
-    TEXT_ROW("rootCert", 0, "FILE", where.root, "the mesh's root-cert.pem"),
-    TEXT_ROW("token", 0, "FILE", where.token, "a token for the group's service account"),
+    BUNDLE_TRUST_ROWS(struct create_opts, where),
 };
 
 const struct command command_bundle_create = {
@@ -158,9 +138,10 @@ const struct command command_bundle_create = {
     .opts_bytes = sizeof(struct create_opts),
     .init = set_defaults,
     .run = create,
-    .more =
-        "\nThe same files as `istioctl x workload entry configure` makes. The cluster is asked "
-        "for\nwhat no file is named for; with -f, --meshConfig, --rootCert and --token (or "
-        "--no-token)\nit is not asked at all. Exit code 0; 1 when something is missing there; 2 "
-        "for wrong\nusage or input; 3 when the cluster cannot be reached.\n",
+    .more = "\nThe same files as `istioctl x workload entry configure` makes. The cluster is asked "
+            "for\nwhat no file is named for; with -f, --meshConfig, --clusterID (or "
+            "--injectorValues),\n--rootCert and --token (or --no-token) it is not asked at all. "
+            "Exit code 0; "
+            "1 when\nsomething is missing there; 2 for wrong usage or input; 3 when the cluster "
+            "cannot be\nreached.\n",
 };

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "bootstrap/render.h"
+#include "core/base/protect.h"
+#include "core/base/wipe.h"
 #include "kube/source.h"
 
 #define TOKEN_MAX_BYTES (64 * 1024)
@@ -33,7 +35,7 @@ static int read_text(const struct command_line *line, const char *path, size_t m
                      size_t *n)
 {
     struct kube_error err;
-    enum rc rc = kube_file_read(path, max, &err, out, n);
+    enum rc rc = kube_file_read_waiting(path, max, &err, out, n);
 
     if (rc == RC_OK) {
         return EXIT_CODE_OK;
@@ -138,9 +140,16 @@ static int check_where(const struct command_line *line, const struct bundle_wher
     return EXIT_CODE_OK;
 }
 
+/* What the mesh says to every VM. Without a cluster's name, that of the control plane is the VM's.
+ */
+static bool has_settings(const struct bundle_where *w, const struct bundle_inputs *in)
+{
+    return in->mesh != NULL && (in->values != NULL || w->cluster_id != NULL);
+}
+
 static bool is_complete(const struct bundle_where *w, const struct bundle_inputs *in)
 {
-    return in->group != NULL && (in->mesh != NULL || w->only_renewal) && in->root != NULL &&
+    return in->group != NULL && (w->only_renewal || has_settings(w, in)) && in->root != NULL &&
            (in->token != NULL || w->no_token);
 }
 
@@ -157,7 +166,18 @@ bool bundle_take_group(const struct command_line *line, struct bundle_where *w)
     return true;
 }
 
-int bundle_inputs_read(const struct command_line *line, const struct bundle_where *w,
+static void free_inputs(struct bundle_inputs *in)
+{
+    json_decref(in->group);
+    json_decref(in->mesh);
+    json_decref(in->values);
+    free(in->name_space);
+    free(in->root);
+    wipe_text(&in->token);
+    *in = (struct bundle_inputs){.name_space = NULL};
+}
+
+static int read_inputs(const struct command_line *line, const struct bundle_where *w,
                        struct bundle_inputs *out)
 {
     struct bundle_inputs in = {.name_space = NULL};
@@ -174,7 +194,7 @@ int bundle_inputs_read(const struct command_line *line, const struct bundle_wher
         code = bundle_inputs_ask(line, w, &in);
     }
     if (code != EXIT_CODE_OK) {
-        bundle_inputs_fini(&in);
+        free_inputs(&in);
         return code;
     }
     in.group_name = w->group != NULL ? w->group : doc_text(in.group, "metadata", "name", NULL);
@@ -184,13 +204,16 @@ int bundle_inputs_read(const struct command_line *line, const struct bundle_wher
     return EXIT_CODE_OK;
 }
 
-void bundle_inputs_fini(struct bundle_inputs *in)
+int bundle_inputs_use(const struct command_line *line, const struct bundle_where *w,
+                      int (*make)(const struct command_line *line, const struct bundle_inputs *in))
 {
-    json_decref(in->group);
-    json_decref(in->mesh);
-    json_decref(in->values);
-    free(in->name_space);
-    free(in->root);
-    kube_text_wipe(&in->token);
-    *in = (struct bundle_inputs){.name_space = NULL};
+    struct bundle_inputs in;
+
+    protect_memory();
+    int code = read_inputs(line, w, &in);
+    if (code == EXIT_CODE_OK) {
+        code = make(line, &in);
+        free_inputs(&in);
+    }
+    return code;
 }

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "core/doc/doc.h"
 #include "gateway/cli/options.h"
+#include "kube/objects.h"
 
 /** Where it is; filled by the command's rows. Borrowed from argv; NULL: not given. */
 struct bundle_where {
@@ -26,6 +28,40 @@ struct bundle_where {
     const char *group; /**< the name that was asked for */
 };
 
+#define BUNDLE_WHERE_ROW(type, where, row_name, row_letter, row_value, field, text)            \
+    {                                                                                          \
+        .name = (row_name), .letter = (row_letter), .value = (row_value), .kind = OPTION_TEXT, \
+        .offset = offsetof(type, where.field), .help = (text)                                  \
+    }
+
+/** Rows of a command whose options `type` have a struct bundle_where `where`: which group. */
+#define BUNDLE_GROUP_ROWS(type, where)                                       \
+    BUNDLE_WHERE_ROW(type, where, "namespace", 'n', "NAMESPACE", name_space, \
+                     "of the WorkloadGroup"),                                \
+        BUNDLE_WHERE_ROW(type, where, "name", 0, "GROUP", group,             \
+                         "the WorkloadGroup, as istioctl has it"),           \
+        BUNDLE_WHERE_ROW(type, where, "file", 'f', "FILE", file, "the WorkloadGroup from a file")
+
+/** How long a new token lives. */
+#define BUNDLE_TOKEN_TIME_ROW(type, where)                                                 \
+    {                                                                                      \
+        .name = "tokenDuration", .value = "TIME", .kind = OPTION_SECONDS,                  \
+        .offset = offsetof(type, where.token_s), .help = "how long the token is good: 1h", \
+        .min = KUBE_TOKEN_MIN_S, .max = (double)KUBE_TOKEN_MAX_S                           \
+    }
+
+/** Which cluster. */
+#define BUNDLE_CLUSTER_ROWS(type, where)                                 \
+    BUNDLE_WHERE_ROW(type, where, "kubeconfig", 'c', "FILE", kubeconfig, \
+                     "how to reach the cluster"),                        \
+        BUNDLE_WHERE_ROW(type, where, "context", 0, "NAME", context, "of the kubeconfig")
+
+/** What a VM trusts, and what it is trusted by. */
+#define BUNDLE_TRUST_ROWS(type, where)                                                      \
+    BUNDLE_WHERE_ROW(type, where, "rootCert", 0, "FILE", root, "the mesh's root-cert.pem"), \
+        BUNDLE_WHERE_ROW(type, where, "token", 0, "FILE", token,                            \
+                         "a token for the group's service account")
+
 /** All owned; NULL: none. */
 struct bundle_inputs {
     char *name_space;       /**< where the group is; NULL: the object says it */
@@ -42,25 +78,23 @@ struct bundle_inputs {
 bool bundle_take_group(const struct command_line *line, struct bundle_where *w);
 
 /**
- * Read what files were named for, and ask the cluster for the rest; it is not asked when nothing is
- * left.
+ * Read what files were named for, ask the cluster for the rest (it is not asked when nothing is
+ * left), and make of it whatever it is. The process keeps its memory to itself from here on.
  *
- * Returns EXIT_CODE_OK, then bundle_inputs_fini(); else another code, after a complaint.
+ * make     its `in` is borrowed.
+ * Returns  what make() does; else another code, after a complaint.
  */
-int bundle_inputs_read(const struct command_line *line, const struct bundle_where *w,
-                       struct bundle_inputs *out);
-
-/** Free and wipe. */
-void bundle_inputs_fini(struct bundle_inputs *in);
+int bundle_inputs_use(const struct command_line *line, const struct bundle_where *w,
+                      int (*make)(const struct command_line *line, const struct bundle_inputs *in));
 
 /** Complain, with the command's name in front. Returns code. */
 int bundle_complain(const struct command_line *line, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /**
- * Ask the cluster for what is still NULL in `in`. Part of bundle_inputs_read().
+ * Ask the cluster for what is still NULL in `in`. Part of bundle_inputs_use().
  *
- * Returns as bundle_inputs_read(); what was brought stays in `in`.
+ * Returns EXIT_CODE_OK, or another code after a complaint; what was brought stays in `in`.
  */
 int bundle_inputs_ask(const struct command_line *line, const struct bundle_where *w,
                       struct bundle_inputs *in);

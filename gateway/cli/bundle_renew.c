@@ -8,8 +8,6 @@
 #include "gateway/cli/bundle_inputs.h"
 #include "gateway/cli/bundle_output.h"
 #include "gateway/cli/commands.h"
-#include "gateway/cli/protect.h"
-#include "kube/objects.h"
 
 struct renew_opts {
     struct bundle_where where;
@@ -50,19 +48,11 @@ static int make(const struct command_line *line, const struct bundle_inputs *in)
 static int renew(const struct command_line *line)
 {
     struct renew_opts *o = line->opts;
-    struct bundle_inputs in;
 
     if (!bundle_take_group(line, &o->where)) {
         return EXIT_CODE_USAGE;
     }
-    protect_memory();
-    int code = bundle_inputs_read(line, &o->where, &in);
-    if (code != EXIT_CODE_OK) {
-        return code;
-    }
-    code = make(line, &in);
-    bundle_inputs_fini(&in);
-    return code;
+    return bundle_inputs_use(line, &o->where, make);
 }
 
 /* ---- the command line ---- */
@@ -75,28 +65,10 @@ static void set_defaults(void *opts)
     o->where.token_s = 3600;
 }
 
-#define TEXT_ROW(row_name, row_letter, row_value, field, text)                                 \
-    {                                                                                          \
-        .name = (row_name), .letter = (row_letter), .value = (row_value), .kind = OPTION_TEXT, \
-        .offset = offsetof(struct renew_opts, field), .help = (text)                           \
-    }
-
 static const struct option_row rows[] = {
-    TEXT_ROW("namespace", 'n', "NAMESPACE", where.name_space, "of the WorkloadGroup"),
-    TEXT_ROW("name", 0, "GROUP", where.group, "the WorkloadGroup, as istioctl has it"),
-    TEXT_ROW("file", 'f', "FILE", where.file, "the WorkloadGroup from a file"),
-    BUNDLE_OUTPUT_ROWS(struct renew_opts, output),
-    {.name = "tokenDuration",
-     .value = "TIME",
-     .kind = OPTION_SECONDS,
-     .offset = offsetof(struct renew_opts, where.token_s),
-     .help = "how long the token is good: 1h",
-     .min = KUBE_TOKEN_MIN_S,
-     .max = (double)KUBE_TOKEN_MAX_S},
-    TEXT_ROW("kubeconfig", 'c', "FILE", where.kubeconfig, "how to reach the cluster"),
-    TEXT_ROW("context", 0, "NAME", where.context, "of the kubeconfig"),
-    TEXT_ROW("rootCert", 0, "FILE", where.root, "the mesh's root-cert.pem"),
-    TEXT_ROW("token", 0, "FILE", where.token, "a token for the group's service account"),
+    BUNDLE_GROUP_ROWS(struct renew_opts, where),     BUNDLE_OUTPUT_ROWS(struct renew_opts, output),
+    BUNDLE_TOKEN_TIME_ROW(struct renew_opts, where), BUNDLE_CLUSTER_ROWS(struct renew_opts, where),
+    BUNDLE_TRUST_ROWS(struct renew_opts, where),
 };
 
 const struct command command_bundle_renew = {

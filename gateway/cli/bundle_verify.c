@@ -7,9 +7,9 @@
 
 #include "bootstrap/verify.h"
 #include "core/base/clock.h"
+#include "core/base/protect.h"
 #include "core/doc/doc.h"
 #include "gateway/cli/commands.h"
-#include "gateway/cli/protect.h"
 #include "gateway/doctor/vm_network.h"
 
 /** Agents' own user. */

@@ -145,7 +145,7 @@ static int open_files(const struct command_line *line, const struct cert_authori
                       struct ca **out)
 {
     const struct cert_authority_names names = {s->ca_cert, s->ca_key, s->cert_chain, s->root_cert,
-                                               true};
+                                               s->self_signed_ca == NULL};
     struct ca_opts o = {.passphrase = NULL};
     struct cert_bytes file = {NULL, 0};
     struct cert_error err;
@@ -178,8 +178,8 @@ static int write_own(const struct command_line *line, const struct cert_authorit
     if (rc != RC_OK) {
         return say(line, "", rc, "");
     }
-    const struct file_put files[] = {{s->ca_key, key.data, key.n, 0600},
-                                     {s->ca_cert, certificate.data, certificate.n, 0644}};
+    const struct file_put files[] = {{s->ca_key, key.data, key.n, 0600, false},
+                                     {s->ca_cert, certificate.data, certificate.n, 0644, false}};
     rc = file_put_all(files, 2, &failed);
     int reason = errno;
     cert_bytes_fini(&certificate);
@@ -226,7 +226,8 @@ static int open_folder(const struct command_line *line, const char *dir, struct 
         asprintf(&key, "%s/ca-key.pem", dir) < 0) {
         code = say(line, "", RC_NO_MEMORY, "");
     } else {
-        const struct cert_authority_opts s = {.ca_cert = certificate, .ca_key = key};
+        const struct cert_authority_opts s = {
+            .ca_cert = certificate, .ca_key = key, .self_signed_ca = dir};
         code = open_own(line, dir, &s, out);
     }
     free(certificate);

@@ -11,10 +11,10 @@
 #include "certs/cert_time.h"
 #include "core/base/clock.h"
 #include "core/base/file_put.h"
+#include "core/base/protect.h"
 #include "gateway/cli/cert_authority.h"
 #include "gateway/cli/cert_istiod.h"
 #include "gateway/cli/commands.h"
-#include "gateway/cli/protect.h"
 
 #define DAY_S 86400
 
@@ -54,7 +54,7 @@ static int no_memory(const struct job *j)
 
 /* ---- names ---- */
 
-/* Takes name over, which may be NULL. One too many is kept: ca_issue() complains. */
+/* Takes name over, which may be NULL. One too many is kept: check_names() complains. */
 static bool add_name(struct job *j, char *name)
 {
     if (name == NULL || j->n_names > CA_NAMES_MAX) {
@@ -152,7 +152,7 @@ static int follow_names(struct job *j, const struct cert_info *info)
         }
         (void)fprintf(j->line->err,
                       "xdsgate cert issue: %s has other names than those asked for: leave out "
-                      "--name and --revision to keep them, or use --force\n",
+                      "--name and --revision to keep them, or use --force instead of --renew\n",
                       j->certificate);
         return EXIT_CODE_NO;
     }
@@ -206,6 +206,24 @@ static int look_at_place(struct job *j)
         }
     }
     return collect_names(j) ? EXIT_CODE_OK : no_memory(j);
+}
+
+/* What is there may have no names at all. */
+static int check_names(const struct job *j)
+{
+    if (j->n_names == 0) {
+        (void)fprintf(j->line->err,
+                      "xdsgate cert issue: %s has no names: say --name, and --force instead of "
+                      "--renew\n",
+                      j->certificate);
+        return EXIT_CODE_USAGE;
+    }
+    if (j->n_names > CA_NAMES_MAX) {
+        (void)fprintf(j->line->err, "xdsgate cert issue: a certificate has 1 to %d names\n",
+                      CA_NAMES_MAX);
+        return EXIT_CODE_USAGE;
+    }
+    return EXIT_CODE_OK;
 }
 
 /* ---- writing ---- */
@@ -287,9 +305,10 @@ static int write_files(const struct job *j, struct ca_issued *issued, int64_t en
                       strerror(errno));
         return EXIT_CODE_NO;
     }
-    const struct file_put files[] = {{j->key, issued->key.data, issued->key.n, key_mode(j->key)},
-                                     {j->certificate, issued->chain.data, issued->chain.n, 0644},
-                                     {j->roots, issued->roots.data, issued->roots.n, 0644}};
+    const struct file_put files[] = {
+        {j->key, issued->key.data, issued->key.n, key_mode(j->key), true},
+        {j->certificate, issued->chain.data, issued->chain.n, 0644, true},
+        {j->roots, issued->roots.data, issued->roots.n, 0644, true}};
     enum rc rc = file_put_all(files, added > 0 ? 3 : 2, &failed);
     if (rc == RC_SYSTEM) {
         (void)fprintf(j->line->err, "xdsgate cert issue: %s cannot be written: %s\n",
@@ -357,6 +376,9 @@ static int run_job(struct job *j)
     struct ca *ca = NULL;
     int code = look_at_place(j);
 
+    if (code == EXIT_CODE_OK) {
+        code = check_names(j);
+    }
     if (code == EXIT_CODE_OK && j->o->authority.from_istiod != NULL) {
         return sign_by_istiod(j);
     }
@@ -482,7 +504,8 @@ static const struct option_row rows[] = {
 
 const struct command command_cert_issue = {
     .name = "cert issue",
-    .usage = "--from-cluster | --ca-secret FILE | --ca-cert FILE --ca-key FILE --output DIR",
+    .usage = "--output DIR (--from-cluster | --ca-secret FILE | --ca-cert FILE --ca-key FILE |\n"
+             "       --self-signed-ca DIR | --from-istiod HOST:PORT --root-cert FILE)",
     .summary = "sign a serving certificate",
     .rows = rows,
     .n_rows = sizeof(rows) / sizeof(*rows),

@@ -102,17 +102,9 @@ static enum rc check_serving(const struct subject *s)
     const struct cert_path *role = s->at->role;
     const struct cert_pair_files pair = {role->file,
                                          role->private_key != NULL ? role->private_key : ""};
-    const char *const none[] = {NULL};
-    const struct cert_set_opts opts = {.pairs = &pair,
-                                       .n_pairs = 1,
-                                       .client_roots = none,
-                                       .trust_domain = "",
-                                       .vm_identities = none};
-    struct cert_set *set = NULL;
     struct cert_error err;
-    enum rc rc = cert_set_load(&opts, &set, &err);
+    enum rc rc = cert_set_try_pair(&pair, &err);
 
-    cert_set_unref(&set);
     if (rc == RC_INVALID) {
         bool key = err.blame == CERT_BLAME_PRIVATE_KEY;
         add_problem(s->problems, "the daemon refuses it: %s%s%s", key ? pair.private_key : "",
@@ -221,7 +213,7 @@ static json_t *describe_place(const struct cert_view_file *f, size_t index, size
 {
     bool listener = f->role != NULL && f->role->kind != CERT_PATH_UPSTREAM_ROOTS;
     json_t *v = json_pack("{s:o, s:I, s:I}", "file", new_text(f->path), "number",
-                          (json_int_t)index + 1, "of", (json_int_t)count);
+                          (json_int_t)(count > 0 ? index + 1 : 0), "of", (json_int_t)count);
 
     if (f->role != NULL) {
         (void)json_object_set_new(v, "role", json_string(role_of(f)));
@@ -315,6 +307,8 @@ static enum rc add_row(json_t *rows, const struct subject *s, size_t count)
     one.problems = json_array();
     if (s->at->file == NULL) {
         add_problem(one.problems, "the file %s", s->at->error.text);
+    } else if (count == 0 && s->at->role != NULL) {
+        add_problem(one.problems, "the file has no certificate in it");
     } else if (count == 0) {
         add_problem(one.problems, "its private key is encrypted: the daemon cannot read it");
     } else {
@@ -333,7 +327,10 @@ static enum rc add_file(json_t *rows, const struct cert_view_file *files, size_t
     size_t count = f->file != NULL ? cert_file_count(f->file) : 0;
     struct subject s = {.files = files, .n_files = n, .at = f};
 
-    if (f->file == NULL || (count == 0 && cert_file_key(f->file) == CERT_FILE_ENCRYPTED_KEY)) {
+    bool locked = f->file != NULL && cert_file_key(f->file) == CERT_FILE_ENCRYPTED_KEY;
+
+    /* A key in the clear is shown with its certificate, but not where one has to be. */
+    if (f->file == NULL || (count == 0 && (locked || f->role != NULL))) {
         return add_row(rows, &s, 0);
     }
     for (; s.index < count; s.index++) {

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/protect.h"
 #include "gateway/cli/commands.h"
 #include "gateway/cli/doctor_run.h"
-#include "gateway/cli/protect.h"
 
 static int answer(const struct command_line *line, const struct doctor_report *r)
 {
@@ -35,6 +35,10 @@ static int check_line(const struct command_line *line)
     if (o->endpoints.n > 0 && (!o->before || o->config != NULL)) {
         return doctor_complain(line, EXIT_CODE_USAGE,
                                "--endpoints goes with --before, without --config");
+    }
+    if (o->endpoints.n == 0 && (o->server_name != NULL || o->roots != NULL || o->sources.n > 0)) {
+        return doctor_complain(line, EXIT_CODE_USAGE,
+                               "--server-name, --roots and --source go with --endpoints");
     }
     if (!gate && !o->vm && !doctor_is_vm(o->root)) {
         return doctor_complain(line, EXIT_CODE_USAGE,
@@ -87,7 +91,6 @@ static void set_defaults(void *opts)
     struct doctor_command *o = opts;
 
     o->root = "";
-    o->server_name = "istiod.istio-system.svc";
     o->istio_namespace = "istio-system";
     o->timeout = 5;
 }
@@ -133,7 +136,7 @@ static const struct option_row rows[] = {
      .kind = OPTION_SECONDS,
      .offset = offsetof(struct doctor_command, timeout),
      .help = "for each attempt to connect: 5s",
-     .min = 0.1,
+     .min = 1,
      .max = 300},
     {.name = "output",
      .letter = 'o',

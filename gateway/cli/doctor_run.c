@@ -7,27 +7,25 @@
 #include <string.h>
 
 #include "core/base/rc.h"
+#include "gateway/cli/host_port.h"
 
-/** Of a configuration, or of the command line. */
-#define UPSTREAMS_MAX 64
-
-/** Of the command line. */
-#define SOURCES_MAX 8
+/** What istiod is called, if nobody says otherwise. */
+#define SERVER_NAME "istiod.istio-system.svc"
 
 /* One run. */
 struct run {
     const struct command_line *line;
     const struct doctor_command *o;
     struct doctor_report *r;
-    struct config *config; /* owned; NULL: none was named */
-    struct doctor_upstream upstreams[UPSTREAMS_MAX];
+    struct config *config;             /* owned; NULL: none was named */
+    struct doctor_upstream *upstreams; /* owned; of the configuration, or of the command line */
     size_t n_upstreams;
     struct upstream_endpoint_name endpoints[OPTION_TEXTS_MAX]; /* hosts are owned */
     size_t n_endpoints;
     struct root_set *roots; /* shared (ref); of the command line */
     struct doctor_cluster cluster;
-    struct kube *gate; /* owned */
-    struct kube *look; /* owned */
+    struct doctor_client gate; /* its kube is owned */
+    struct doctor_client look; /* the same */
     char look_name[4096];
     char *ns; /* owned; of the VM that was named */
     char *vm; /* owned; NULL: none was */
@@ -84,25 +82,15 @@ static int load_config(struct run *run)
     return code;
 }
 
-/* Is it where a route passes on what VMs write, or where one ends their connections? */
-static bool has_route(const struct config *c, size_t upstream, enum route_mode mode)
-{
-    for (size_t i = 0; i < c->n_listeners; i++) {
-        for (size_t k = 0; k < c->listeners[i].n_routes; k++) {
-            const struct config_route *route = &c->listeners[i].routes[k];
-            if (route->upstream == upstream && route->mode == mode) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static void take_upstreams(struct run *run)
+static int take_upstreams(struct run *run)
 {
     const struct config *c = run->config;
 
-    for (size_t i = 0; i < c->n_upstreams && run->n_upstreams < UPSTREAMS_MAX; i++) {
+    run->upstreams = calloc(c->n_upstreams + 1, sizeof(*run->upstreams));
+    if (run->upstreams == NULL) {
+        return end(run, RC_NO_MEMORY);
+    }
+    for (size_t i = 0; i < c->n_upstreams; i++) {
         const struct upstream_opts *o = &c->upstreams[i].opts;
         run->upstreams[run->n_upstreams++] =
             (struct doctor_upstream){.name = o->name,
@@ -113,9 +101,11 @@ static void take_upstreams(struct run *run)
                                      .server_name = o->server_name,
                                      .roots = c->upstreams[i].roots,
                                      .asks = c->upstreams[i].roots != NULL,
-                                     .passes = has_route(c, i, ROUTE_PASSTHROUGH),
-                                     .xfcc = o->identity == UPSTREAM_XFCC};
+                                     .passes = config_has_route(c, i, ROUTE_PASSTHROUGH),
+                                     .xfcc = o->identity == UPSTREAM_XFCC,
+                                     .must_hold = o->sources_must_hold};
     }
+    return EXIT_CODE_OK;
 }
 
 /* ---- the command line ---- */
@@ -136,27 +126,14 @@ static int take_source(struct run *run, struct doctor_upstream *u)
 static int take_endpoint(struct run *run, const char *text)
 {
     struct upstream_endpoint_name *e = &run->endpoints[run->n_endpoints];
-    const char *colon = strrchr(text, ':');
-    bool brackets = text[0] == '[' && colon != NULL && colon > text && colon[-1] == ']';
-    const char *host = brackets ? text + 1 : text;
-    size_t n = colon != NULL ? (size_t)(colon - host) - (brackets ? 1 : 0) : 0;
-    unsigned long port = 0;
+    enum rc rc = host_port_read(text, &e->host, &e->port);
 
-    if (colon != NULL && strspn(colon + 1, "0123456789") == strlen(colon + 1) &&
-        strlen(colon + 1) <= 5) {
-        port = strtoul(colon + 1, NULL, 10);
-    }
-    if (n == 0 || port == 0 || port > UINT16_MAX || (!brackets && memchr(host, ':', n) != NULL)) {
+    if (rc == RC_INVALID) {
         return doctor_complain(run->line, EXIT_CODE_USAGE, "--endpoints: '%s' is no HOST:PORT",
                                text);
     }
-    e->host = strndup(host, n);
-    e->port = (uint16_t)port;
-    if (e->host == NULL) {
-        return end(run, RC_NO_MEMORY);
-    }
-    run->n_endpoints++;
-    return EXIT_CODE_OK;
+    run->n_endpoints += rc == RC_OK;
+    return end(run, rc);
 }
 
 /* The roots of --roots; those of the cluster come later. */
@@ -175,7 +152,8 @@ static int take_line(struct run *run)
 {
     struct doctor_upstream u = {.name = "istiod",
                                 .endpoints = run->endpoints,
-                                .server_name = run->o->server_name,
+                                .server_name =
+                                    run->o->server_name != NULL ? run->o->server_name : SERVER_NAME,
                                 .passes = true};
     int code = EXIT_CODE_OK;
 
@@ -189,6 +167,10 @@ static int take_line(struct run *run)
         code = take_source(run, &u);
     }
     if (code == EXIT_CODE_OK && run->n_endpoints > 0) {
+        run->upstreams = calloc(1, sizeof(*run->upstreams));
+        if (run->upstreams == NULL) {
+            return end(run, RC_NO_MEMORY);
+        }
         u.n_endpoints = run->n_endpoints;
         u.roots = run->roots;
         u.asks = u.roots != NULL;
@@ -223,10 +205,11 @@ static int open_gate(struct run *run)
                      ? kube_access_from_file(k->kubeconfig, k->context, &err, &access)
                      : kube_access_in_pod(KUBE_POD_FOLDER, &err, &access);
 
-    run->cluster.gate_name = k->kubeconfig != NULL ? k->kubeconfig : KUBE_POD_FOLDER;
-    int code = open_kube(run, rc, &access, &err, &run->gate);
-    run->cluster.gate = run->gate;
-    return code;
+    run->gate.name = k->kubeconfig != NULL ? k->kubeconfig : KUBE_POD_FOLDER;
+    run->gate.kubeconfig = k->kubeconfig;
+    run->gate.context = k->context;
+    run->cluster.gate = &run->gate;
+    return open_kube(run, rc, &access, &err, &run->gate.kube);
 }
 
 /* As kubectl does: where a cluster is to be read, somebody with more rights than the daemon. */
@@ -250,10 +233,11 @@ static int open_look(struct run *run)
                        run->o->kubeconfig != NULL ? run->o->kubeconfig
                                                   : kube_access_origin(access));
     }
-    int code = open_kube(run, rc, &access, &err, &run->look);
-    run->cluster.look = run->look;
-    run->cluster.look_name = run->look_name;
-    return code;
+    run->look.name = run->look_name;
+    run->look.kubeconfig = run->o->kubeconfig;
+    run->look.context = run->o->context;
+    run->cluster.look = &run->look;
+    return open_kube(run, rc, &access, &err, &run->look.kube);
 }
 
 /* ---- all of it ---- */
@@ -267,7 +251,8 @@ static int split_name(struct run *run)
     if (text == NULL) {
         return EXIT_CODE_OK;
     }
-    if (ns == NULL || *ns == '\0') {
+    /* kubectl prints GROUP-ADDRESS: what is behind the last dot of that is no namespace. */
+    if (ns == NULL || *ns == '\0' || (dot != NULL && ns[strspn(ns, "0123456789")] == '\0')) {
         return doctor_complain(run->line, EXIT_CODE_USAGE,
                                "which namespace? Say %s.NAMESPACE, or -n NAMESPACE", text);
     }
@@ -284,7 +269,7 @@ static int prepare(struct run *run)
         code = load_config(run);
     }
     if (code == EXIT_CODE_OK && run->config != NULL) {
-        take_upstreams(run);
+        code = take_upstreams(run);
     } else if (code == EXIT_CODE_OK) {
         code = take_line(run);
     }
@@ -339,12 +324,13 @@ static enum rc look(struct run *run)
 
 static void clean_up(struct run *run)
 {
-    kube_free(&run->gate);
-    kube_free(&run->look);
+    kube_free(&run->gate.kube);
+    kube_free(&run->look.kube);
     root_set_unref(&run->roots);
     for (size_t i = 0; i < run->n_endpoints; i++) {
         free(run->endpoints[i].host);
     }
+    free(run->upstreams);
     config_free(&run->config);
     free(run->ns);
     free(run->vm);
@@ -360,6 +346,8 @@ int doctor_run_gate(const struct command_line *line, struct doctor_report *r)
     run->line = line;
     run->o = line->opts;
     run->r = r;
+    doctor_report_aim(r, run->o->kubeconfig, run->o->context, run->o->istio_namespace,
+                      run->o->revision);
     int code = prepare(run);
     if (code == EXIT_CODE_OK) {
         run->cluster.config = run->config;

@@ -22,9 +22,11 @@
 /* The life that is asked for; the API server may choose another one. As istioctl's bundles. */
 #define TOKEN_LIFE_S 3600
 
-/* The desk remembers a failure and has its own pauses: a call is not tried for long. */
+/* A connection that has died without a word answers nothing: then there is time for two more
+ * attempts, on others, before the VM's own ten seconds are over (and TOKENS_WAIT_S). */
 #define CALL_ATTEMPTS 3
-#define CALL_DEADLINE_S 8.0
+#define CALL_TIMEOUT_MS 3000
+#define CALL_DEADLINE_S 10.0
 
 /* What could not be opened (a kubeconfig that is gone, a library) is tried again. */
 #define OPEN_AGAIN_S 10.0
@@ -54,6 +56,7 @@ struct cluster {
     bool reachable;
     /* The thread's own: */
     struct source source;
+    char *known; /* owned; which cluster was asked last; NULL: none yet */
     double open_at;
     struct kube_error error; /* why there is no kube */
     bool told;               /* that the API server cannot be reached */
@@ -132,11 +135,11 @@ static void tell_reachable(struct cluster *c, bool reachable, const char *why)
 }
 
 /* What is wrong with a watch is said where it matters. */
-static void on_heard(void *arg, bool answered)
+static void on_heard(void *arg, bool heard)
 {
     struct cluster *c = arg;
 
-    if (answered) {
+    if (heard) {
         tell_reachable(c, true, "");
     } else {
         set_reachable(c, false);
@@ -145,15 +148,37 @@ static void on_heard(void *arg, bool answered)
 
 /* ---- tokens ---- */
 
-static void fail(struct token_call *call, enum tokens_outcome outcome, const char *why)
+/* Is it the account that is refused, and not we, or everything? status 0: there is none. */
+static bool is_of_the_account(int status)
+{
+    return status == 400 || status == 403 || status == 404 || status == 422;
+}
+
+/* What VMs are told. Where Kubernetes is and as whom it is asked is in the log only. */
+static const char *words_for_vms(int status)
+{
+    if (status == 403) {
+        return "xdsgate has no right to get one";
+    }
+    if (status == 404) {
+        return "there is no such account";
+    }
+    return is_of_the_account(status) ? "Kubernetes refuses it" : "Kubernetes gives none now";
+}
+
+/* status: of the answer; why: for the log. */
+static void fail(struct token_call *call, int status, const char *why)
 {
     const struct tokens_whose *w = tokens_whose(call->account);
+    struct cluster *c = call->cluster;
+    bool refused = is_of_the_account(status);
     char account[320];
 
     (void)snprintf(account, sizeof(account), "%s/%s", w->ns, w->sa);
     bool fresh =
-        tokens_put_failure(call->cluster->tokens, call->account, outcome, why, clock_mono());
-    if (fresh && outcome == TOKENS_REFUSED) {
+        tokens_put_failure(c->tokens, call->account, refused ? TOKENS_REFUSED : TOKENS_UNAVAILABLE,
+                           words_for_vms(status), clock_mono());
+    if (fresh && (refused || !c->told)) {
         log_event(LOG_WARNING, "no token for a service account", LOG_S("account", account),
                   LOG_S("reason", why));
     }
@@ -174,13 +199,13 @@ static void take_token(struct token_call *call, const json_t *body)
 
     enum rc rc = kube_token_read(body, &t);
     if (rc != RC_OK) {
-        fail(call, TOKENS_UNAVAILABLE,
+        fail(call, 0,
              rc == RC_NO_MEMORY ? "out of memory" : "the API server's answer holds no token");
         return;
     }
     double life_s = life_of(body, &t);
     if (life_s <= TOKENS_MARGIN_S) {
-        fail(call, TOKENS_UNAVAILABLE, "the token that Kubernetes made has expired already");
+        fail(call, 0, "the token that Kubernetes made has expired already");
     } else {
         tokens_put(call->cluster->tokens, call->account, t.token, strlen(t.token), life_s,
                    clock_mono());
@@ -188,28 +213,22 @@ static void take_token(struct token_call *call, const json_t *body)
     kube_token_fini(&t);
 }
 
-/* Is it the account that is refused, and not we, or everything? */
-static bool is_of_the_account(int status)
-{
-    return status == 400 || status == 403 || status == 404 || status == 422;
-}
-
 static void on_token(void *arg, const struct kube_answer *a)
 {
     struct token_call *call = arg;
     struct cluster *c = call->cluster;
 
+    if (a->outcome == KUBE_CANCELLED) {
+        tokens_put_back(c->tokens, call->account,
+                        clock_mono()); /* for the client that comes next */
+        free(call);
+        return;
+    }
+    tell_reachable(c, kube_is_heard(a->status), a->text);
     if (a->outcome == KUBE_OK) {
-        tell_reachable(c, true, "");
         take_token(call, a->body);
-    } else if (a->outcome == KUBE_REFUSED && is_of_the_account(a->status)) {
-        tell_reachable(c, true, "");
-        fail(call, TOKENS_REFUSED, a->text);
     } else {
-        if (a->outcome != KUBE_CANCELLED) {
-            tell_reachable(c, false, a->text);
-        }
-        fail(call, TOKENS_UNAVAILABLE, a->text);
+        fail(call, a->outcome == KUBE_REFUSED ? a->status : 0, a->text);
     }
     free(call);
 }
@@ -231,6 +250,7 @@ static enum rc start_call(struct cluster *c, struct token_call *call)
         .path = path,
         .body = body,
         .repeatable = true,
+        .timeout_ms = CALL_TIMEOUT_MS,
         .retry = {.attempts_max = CALL_ATTEMPTS, .deadline_s = CALL_DEADLINE_S},
         .on_done = on_token,
         .arg = call};
@@ -245,7 +265,7 @@ static void request_token(struct cluster *c, struct token_account *account)
     struct token_call *call = malloc(sizeof(*call));
 
     if (c->kube == NULL) {
-        fail(&local, TOKENS_UNAVAILABLE, c->error.text);
+        fail(&local, 0, c->error.text);
         free(call);
         return;
     }
@@ -255,7 +275,7 @@ static void request_token(struct cluster *c, struct token_account *account)
         rc = start_call(c, call);
     }
     if (rc != RC_OK) {
-        fail(&local, rc == RC_INVALID ? TOKENS_REFUSED : TOKENS_UNAVAILABLE, rc_text(rc));
+        fail(&local, rc == RC_INVALID ? 404 : 0, rc_text(rc)); /* no account has such a name */
         free(call);
     }
 }
@@ -280,6 +300,22 @@ static enum rc open_access(struct cluster *c, struct kube_access **out)
     return kube_access_in_pod(KUBE_POD_FOLDER, &c->error, out);
 }
 
+/* Another one than before? Its endpoints have nothing to do with the ones that are known. The same
+ * server may stand for several clusters, by the context. */
+static void note_cluster(struct cluster *c, const struct kube_access *access)
+{
+    char *now = NULL;
+
+    if (asprintf(&now, "%s %s", kube_access_server(access), kube_access_origin(access)) < 0) {
+        now = NULL;
+    }
+    if (c->known != NULL && !same_text(c->known, now)) {
+        endpoints_forget_cluster(c->endpoints);
+    }
+    free(c->known);
+    c->known = now;
+}
+
 static void open_kube(struct cluster *c)
 {
     struct kube_access *access = NULL;
@@ -298,6 +334,7 @@ static void open_kube(struct cluster *c)
         tell_reachable(c, false, c->error.text);
         return;
     }
+    note_cluster(c, kube_access_of(k));
     log_event(LOG_INFO, "Kubernetes is used",
               LOG_S("server", kube_access_server(kube_access_of(k))),
               LOG_S("from", kube_access_origin(kube_access_of(k))));
@@ -520,6 +557,7 @@ void cluster_free(struct cluster **pc)
     }
     free_source(&c->wanted);
     free_source(&c->source);
+    free(c->known);
     endpoints_free(&c->endpoints);
     tokens_free(&c->tokens);
     pthread_cond_destroy(&c->woken);

@@ -39,7 +39,9 @@ struct row {
     struct upstream *model;  /* shared (ref); whose discovery this is */
     struct follow *follow;   /* owned */
     struct users users;
-    double due; /* when addresses are given; 0: nothing new */
+    bool told_cut;
+    double due;      /* when addresses are given; 0: nothing new */
+    double some_due; /* when some of the first ones are, if not all are known; 0: none are */
     struct endpoints_state state;
 };
 
@@ -53,7 +55,7 @@ struct endpoints {
     bool has_fresh;
     struct list rows;
     /* The thread's own: */
-    struct addr found[SERVICE_ADDRESSES_MAX];
+    struct service_found found;
 };
 
 /* ---- upstreams ---- */
@@ -154,17 +156,19 @@ static void on_changed(void *arg)
 {
     struct row *r = arg;
 
+    double at = clock_mono() + (r->state.n > 0 ? ENDPOINTS_GATHER_S : 0);
+
     CHECK_MAGIC(r, ROW_MAGIC);
-    if (r->due == 0) {
-        r->due = clock_mono() + (r->state.n > 0 ? ENDPOINTS_GATHER_S : 0);
+    if (r->due == 0 || at < r->due) {
+        r->due = at;
     }
 }
 
-static void on_heard(void *arg, bool answered)
+static void on_heard(void *arg, bool heard)
 {
     const struct row *r = arg;
 
-    r->owner->heard(r->owner->arg, answered);
+    r->owner->heard(r->owner->arg, heard);
 }
 
 static enum rc add_row(struct endpoints *e, struct upstream *u, struct row **out)
@@ -259,32 +263,34 @@ static void take_fresh(struct endpoints *e)
 
 /* ---- giving addresses ---- */
 
-static enum rc give(struct upstream *u, const struct addr *addrs, size_t n)
+static enum rc give(struct upstream *u, const struct service_found *found)
 {
     struct address_set *old = upstream_addresses(u);
-    bool same = address_set_has_all(old, addrs, n);
+    bool same = address_set_has_all(old, found->addrs, found->n);
+    bool same_pods = same && address_set_has_pods(old, found->addrs, found->pods, found->n);
 
     address_set_unref(&old);
-    if (n == 0) {
+    if (found->n == 0) {
         upstream_set_health(u, UPSTREAM_UNUSABLE); /* nobody else would find out */
     }
-    if (same) {
+    if (same_pods) {
         return RC_OK;
     }
-    TRY(upstream_set_addresses(u, addrs, n));
-    log_event(LOG_INFO, "upstream addresses changed", LOG_S("upstream", u->opts.name),
-              LOG_I("addresses", n));
+    TRY(upstream_set_addresses(u, found->addrs, found->pods, found->n));
+    if (!same) {
+        log_event(LOG_INFO, "upstream addresses changed", LOG_S("upstream", u->opts.name),
+                  LOG_I("addresses", found->n));
+    }
     return RC_OK;
 }
 
-static void tell_none(const struct row *r, const char *why)
+static void tell(const struct row *r, const char *what, const char *why)
 {
     const struct upstream_discovery *d = &r->model->opts.discovery;
     char name[160];
 
     (void)snprintf(name, sizeof(name), "%s/%s", d->ns, d->service);
-    log_event(LOG_WARNING, "a service has no endpoints", LOG_S("service", name),
-              LOG_S("reason", why));
+    log_event(LOG_WARNING, what, LOG_S("service", name), LOG_S("reason", why));
 }
 
 static void set_state(struct row *r, const struct endpoints_state *s)
@@ -306,27 +312,57 @@ static void note_watches(const struct row *r, const char *client_why, struct end
     }
 }
 
+/* Some of the first addresses are known. A moment later it may be all: whoever comes first should
+ * not all go to the same one. */
+static bool has_waited(struct row *r, double now)
+{
+    if (r->some_due == 0) {
+        r->some_due = now + ENDPOINTS_NODES_S;
+    }
+    if (now < r->some_due) {
+        r->due = r->some_due;
+    }
+    return now >= r->some_due;
+}
+
+/* Are there addresses to be given? */
+static bool find_addresses(struct row *r, double now)
+{
+    struct service_found *found = &r->owner->found;
+    enum rc rc = service_addresses(follow_service(r->follow), found);
+
+    return rc == RC_OK || (found->n > 0 && (r->state.known || has_waited(r, now)));
+}
+
+static void tell_what_is_odd(struct row *r, const struct service_found *found)
+{
+    if (found->n == 0 && (!r->state.known || r->state.n > 0)) {
+        tell(r, "a service has no endpoints", found->why);
+    }
+    if (found->cut && !r->told_cut) {
+        tell(r, "a service has more endpoints than are used",
+             "it has more addresses, slices or nodes than are followed");
+    }
+    r->told_cut = found->cut;
+}
+
 /* Returns RC_NO_MEMORY when some upstream did not get them. */
-static enum rc publish(struct row *r, const char *client_why)
+static enum rc publish(struct row *r, const char *client_why, double now)
 {
     struct endpoints_state s = {.known = r->state.known, .n = r->state.n};
-    struct addr *found = r->owner->found;
-    char why[SERVICE_WHY_BYTES];
-    size_t n;
+    const struct service_found *found = &r->owner->found;
     enum rc rc = RC_OK;
 
     note_watches(r, client_why, &s);
-    if (service_addresses(follow_service(r->follow), found, &n, why) == RC_OK) {
-        if (n == 0 && (!r->state.known || r->state.n > 0)) {
-            tell_none(r, why);
-        }
+    if (find_addresses(r, now)) {
+        tell_what_is_odd(r, found);
         s.known = true;
-        s.n = n;
+        s.n = found->n;
         for (size_t i = 0; i < r->users.n; i++) {
-            rc = give(r->users.list[i], found, n) == RC_OK ? rc : RC_NO_MEMORY;
+            rc = give(r->users.list[i], found) == RC_OK ? rc : RC_NO_MEMORY;
         }
-        if (n == 0) {
-            memcpy(s.why, why, sizeof(s.why));
+        if (found->n == 0) {
+            memcpy(s.why, found->why, sizeof(s.why));
         }
     }
     set_state(r, &s);
@@ -347,7 +383,7 @@ static double turn_row(struct row *r, struct kube *k, const char *why, double no
     }
     if (r->due > 0 && now >= r->due) {
         r->due = 0;
-        if (publish(r, client_why) != RC_OK) {
+        if (publish(r, client_why, now) != RC_OK) {
             r->due = now + LOOK_S;
         } else if (k != NULL) {
             follow_look(r->follow, k, now); /* nodes that are new */
@@ -379,6 +415,19 @@ void endpoints_forget_client(struct endpoints *e)
     }
 }
 
+void endpoints_forget_cluster(struct endpoints *e)
+{
+    CHECK_MAGIC(e, ENDPOINTS_MAGIC);
+    for (struct list *n = e->rows.next; n != &e->rows; n = n->next) {
+        struct row *r = LIST_ENTRY(n, struct row, node);
+        const struct endpoints_state s = {.why = NOT_YET};
+        follow_forget(r->follow);
+        r->due = 0;
+        r->some_due = 0;
+        set_state(r, &s);
+    }
+}
+
 /* ---- any thread ---- */
 
 enum rc endpoints_set(struct endpoints *e, struct upstream *const *upstreams, size_t n)
@@ -400,16 +449,12 @@ bool endpoints_look(struct endpoints *e, const struct upstream *u, struct endpoi
 {
     CHECK_MAGIC(e, ENDPOINTS_MAGIC);
     pthread_mutex_lock(&e->lock);
-    bool found = has_user(&e->fresh, u);
-    if (found) {
+    const struct row *r = find_row(e, u);
+    bool found = e->has_fresh ? has_user(&e->fresh, u) : r != NULL && has_user(&r->users, u);
+    if (found && r != NULL) {
+        *out = r->state;
+    } else if (found) {
         *out = (struct endpoints_state){.why = NOT_YET};
-    }
-    for (struct list *n = e->rows.next; !found && n != &e->rows; n = n->next) {
-        const struct row *r = LIST_ENTRY(n, struct row, node);
-        found = has_user(&r->users, u);
-        if (found) {
-            *out = r->state;
-        }
     }
     pthread_mutex_unlock(&e->lock);
     return found;

@@ -21,6 +21,9 @@
 /** Changes of a service are gathered for so long, so that a rollout is few changes. */
 #define ENDPOINTS_GATHER_S 0.2
 
+/** The first addresses wait so long for the nodes that are asked for one by one. */
+#define ENDPOINTS_NODES_S 3.0
+
 struct endpoints;
 
 /** How an upstream's discovery stands. */
@@ -32,8 +35,8 @@ struct endpoints_state {
         why[SERVICE_WHY_BYTES]; /**< why they are not known, not current, or none; "" all is well */
 };
 
-/** Called on the cluster's thread when a watch works or does not: was there an answer at all? */
-typedef void endpoints_heard_fn(void *arg, bool answered);
+/** Called on the cluster's thread when a watch works or does not: does the API server hear us? */
+typedef void endpoints_heard_fn(void *arg, bool heard);
 
 /** heard: with arg. out: owned. RC_NO_MEMORY. */
 enum rc endpoints_new(endpoints_heard_fn *heard, void *arg, struct endpoints **out) MUST_USE;
@@ -64,3 +67,7 @@ double endpoints_turn(struct endpoints *e, struct kube *k, const char *why, doub
 
 /** The client is gone, or about to be: no watch uses it any more. What is known stays. */
 void endpoints_forget_client(struct endpoints *e);
+
+/** The next client is of another cluster: nothing is known any more. Upstreams keep the addresses
+ * that they have until it has spoken. */
+void endpoints_forget_cluster(struct endpoints *e);

@@ -14,7 +14,7 @@
 #define FOLLOW_MAGIC 0xf0110e11u
 #define PART_MAGIC 0xf0112a47u
 
-/* What could not be taken, for want of memory, is asked for again. */
+/* What could not be taken, for want of memory or sense, is asked for again. */
 #define AGAIN_S 5.0
 
 enum part_kind { PART_SLICES, PART_SERVICE, PART_NODE };
@@ -94,6 +94,23 @@ void follow_close(struct follow *f)
     }
 }
 
+static void forget_part(struct part *p)
+{
+    p->bad = false;
+    p->why[0] = '\0';
+}
+
+void follow_forget(struct follow *f)
+{
+    follow_close(f);
+    while (f->n_nodes > 0) {
+        remove_node(f, 0);
+    }
+    forget_part(&f->slices);
+    forget_part(&f->object);
+    service_forget(f->service);
+}
+
 void follow_free(struct follow **pf)
 {
     struct follow *f = *pf;
@@ -120,13 +137,10 @@ const struct service *follow_service(const struct follow *f)
 /* ---- what a watch brings ---- */
 
 /* A list of one name: its only object, or none. */
-static void take_single(struct part *p, const json_t *object)
+static enum rc take_single(struct part *p, const json_t *object)
 {
-    if (p->kind == PART_SERVICE) {
-        service_set_object(p->follow->service, object);
-    } else {
-        service_set_node(p->follow->service, p->name, object);
-    }
+    return p->kind == PART_SERVICE ? service_set_object(p->follow->service, object)
+                                   : service_set_node(p->follow->service, p->name, object);
 }
 
 static void end_change(struct part *p, enum rc rc)
@@ -146,7 +160,7 @@ static void on_list(void *arg, const json_t *items)
     if (p->kind == PART_SLICES) {
         rc = service_list_slices(p->follow->service, items);
     } else {
-        take_single(p, json_array_get(items, 0));
+        rc = take_single(p, json_array_get(items, 0));
     }
     p->listed = p->listed || rc == RC_OK;
     end_change(p, rc);
@@ -161,7 +175,7 @@ static void on_change(void *arg, enum kube_change change, const json_t *object)
     if (p->kind == PART_SLICES) {
         rc = service_change_slice(p->follow->service, change, object);
     } else {
-        take_single(p, change == KUBE_DELETED ? NULL : object);
+        rc = take_single(p, change == KUBE_DELETED ? NULL : object);
     }
     end_change(p, rc);
 }
@@ -194,8 +208,21 @@ static void on_state(void *arg, bool ok, int status, const char *why)
     }
     p->bad = !ok;
     (void)snprintf(p->why, sizeof(p->why), "%s", why);
-    p->follow->ops->heard(p->follow->arg, ok || status != 0);
+    p->follow->ops->heard(p->follow->arg, ok || kube_is_heard(status));
     p->follow->ops->changed(p->follow->arg);
+}
+
+static void on_end(void *arg)
+{
+    struct part *p = arg;
+
+    CHECK_MAGIC(p, PART_MAGIC);
+    if (!p->bad) {
+        tell(p, false, rc_text(RC_NO_MEMORY));
+    }
+    p->bad = true;
+    (void)snprintf(p->why, sizeof(p->why), "%s", rc_text(RC_NO_MEMORY));
+    end_change(p, RC_NO_MEMORY);
 }
 
 /* ---- the watches ---- */
@@ -218,7 +245,7 @@ static enum rc make_path(const struct part *p, char *path)
 
 static void look_at(struct part *p, struct kube *k, double now)
 {
-    static const struct kube_watch_ops ops = {on_list, on_change, on_state};
+    static const struct kube_watch_ops ops = {on_list, on_change, on_state, on_end};
     char path[KUBE_PATH_BYTES];
     const struct kube_watch_opts opts = {.path = path, .ops = &ops, .arg = p};
 

@@ -20,8 +20,8 @@ struct follow;
 struct follow_ops {
     /** There is something new, of the service or of a watch. Out of kube_turn(). */
     void (*changed)(void *arg);
-    /** A watch works, or not: was there an answer at all? */
-    void (*heard)(void *arg, bool answered);
+    /** A watch works, or not: does the API server hear us (kube_is_heard())? */
+    void (*heard)(void *arg, bool heard);
 };
 
 /** discovery: borrowed until follow_free(). ops: static. out: owned. RC_NO_MEMORY. */
@@ -37,6 +37,9 @@ void follow_look(struct follow *f, struct kube *k, double now);
 
 /** End its watches: the client is gone, or about to be. What is known stays. */
 void follow_close(struct follow *f);
+
+/** The same, and forget what is known: the next client is of another cluster. */
+void follow_forget(struct follow *f);
 
 /** Do all its watches work? *why, borrowed until the next callback, says why not. */
 bool follow_is_current(const struct follow *f, const char **why);

@@ -16,14 +16,17 @@
 struct slice {
     char *name;         /* owned */
     struct addr *addrs; /* owned; of pods that are ready */
+    char **pods;        /* owned strings: their names, NULL where there is none */
     size_t n;
     char **nodes; /* owned strings; where they run */
     size_t n_nodes;
+    bool cut; /* some were left out */
 };
 
 struct slices {
     struct slice list[SERVICE_SLICES_MAX];
     size_t n;
+    bool cut; /* some were left out */
 };
 
 struct node {
@@ -71,6 +74,10 @@ static void free_slice(struct slice *s)
         free(s->nodes[i]);
     }
     free(s->nodes);
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->pods[i]);
+    }
+    free(s->pods);
     free(s->addrs);
     free(s->name);
     *s = (struct slice){0};
@@ -102,6 +109,16 @@ void service_free(struct service **ps)
     free(s);
 }
 
+void service_forget(struct service *s)
+{
+    CHECK_MAGIC(s, SERVICE_MAGIC);
+    free_slices(&s->slices);
+    s->object_known = false;
+    s->object_there = false;
+    s->node_port = 0;
+    s->n_nodes = 0;
+}
+
 /* ---- slices ---- */
 
 static bool wants_nodes(const struct service *s)
@@ -119,29 +136,49 @@ static bool to_addr(const struct kube_endpoint *e, struct addr *out)
     return true;
 }
 
+static enum rc keep_pod(struct slice *s, const struct kube_endpoint *e)
+{
+    if (!e->ready || !to_addr(e, &s->addrs[s->n])) {
+        return RC_OK;
+    }
+    if (e->pod != NULL) {
+        s->pods[s->n] = strdup(e->pod);
+        if (s->pods[s->n] == NULL) {
+            return RC_NO_MEMORY;
+        }
+    }
+    s->n++;
+    return RC_OK;
+}
+
 /* The ready ones. */
 static enum rc read_pods(struct service *s, const json_t *object, struct slice *out)
 {
     struct kube_endpoints *e = s->scratch;
 
     e->n = 0;
+    e->cut = false;
     TRY(kube_slice_read(object, s->discovery->port, e));
     out->addrs = calloc(e->n + 1, sizeof(*out->addrs));
-    if (out->addrs == NULL) {
+    out->pods = calloc(e->n + 1, sizeof(*out->pods));
+    if (out->addrs == NULL || out->pods == NULL) {
         return RC_NO_MEMORY;
     }
-    for (size_t i = 0; i < e->n && out->n < SERVICE_ADDRESSES_MAX; i++) {
-        out->n += e->list[i].ready && to_addr(&e->list[i], &out->addrs[out->n]);
+    for (size_t i = 0; i < e->n; i++) {
+        TRY(keep_pod(out, &e->list[i]));
     }
+    out->cut = e->cut;
     return RC_OK;
 }
 
 static enum rc read_nodes(const json_t *object, struct slice *out)
 {
-    const char *names[SERVICE_NODES_MAX];
+    const char *names[SERVICE_NODES_MAX + 1];
     size_t n = 0;
 
-    TRY(kube_slice_nodes(object, names, SERVICE_NODES_MAX, &n));
+    TRY(kube_slice_nodes(object, names, SERVICE_NODES_MAX + 1, &n));
+    out->cut = n > SERVICE_NODES_MAX;
+    n = out->cut ? SERVICE_NODES_MAX : n;
     out->nodes = calloc(n + 1, sizeof(*out->nodes));
     if (out->nodes == NULL) {
         return RC_NO_MEMORY;
@@ -186,7 +223,9 @@ enum rc service_list_slices(struct service *s, const json_t *items)
 
     json_array_foreach(items, i, object)
     {
-        if (rc == RC_OK && fresh->n < SERVICE_SLICES_MAX) {
+        if (rc == RC_OK && fresh->n == SERVICE_SLICES_MAX) {
+            fresh->cut = true;
+        } else if (rc == RC_OK) {
             rc = read_slice(s, object, &fresh->list[fresh->n]);
             fresh->n += rc == RC_OK;
         }
@@ -222,6 +261,7 @@ static enum rc put_slice(struct service *s, size_t i, const json_t *object)
     struct slice fresh;
 
     if (i == SERVICE_SLICES_MAX) {
+        s->slices->cut = true;
         return RC_FULL;
     }
     TRY(read_slice(s, object, &fresh));
@@ -251,16 +291,21 @@ enum rc service_change_slice(struct service *s, enum kube_change change, const j
 
 /* ---- the service and nodes ---- */
 
-void service_set_object(struct service *s, const json_t *object)
+enum rc service_set_object(struct service *s, const json_t *object)
 {
+    uint16_t port = 0;
+
     CHECK_MAGIC(s, SERVICE_MAGIC);
+    if (object != NULL) {
+        enum rc rc = kube_service_node_port(object, s->discovery->port, &port);
+        if (rc != RC_OK && rc != RC_NOT_FOUND) {
+            return rc;
+        }
+    }
     s->object_known = true;
     s->object_there = object != NULL;
-    s->node_port = 0;
-    if (object != NULL &&
-        kube_service_node_port(object, s->discovery->port, &s->node_port) != RC_OK) {
-        s->node_port = 0;
-    }
+    s->node_port = port;
+    return RC_OK;
 }
 
 static const struct node *find_node(const struct service *s, const char *name)
@@ -302,73 +347,88 @@ static void forget_unneeded(struct service *s)
 }
 
 /* Its port comes later, with each look: the service may get another. */
-static void read_node(struct service *s, const json_t *object, struct node *out)
+static enum rc read_node(struct service *s, const json_t *object, struct node *out)
 {
     const char *type =
         s->discovery->node_address == UPSTREAM_EXTERNAL_IP ? "ExternalIP" : "InternalIP";
     struct kube_endpoints *e = s->scratch;
 
     e->n = 0;
-    if (kube_node_read(object, type, 0, e) != RC_OK) {
-        return;
-    }
+    TRY(kube_node_read(object, type, 0, e));
     for (size_t i = 0; i < e->n && out->n < NODE_ADDRESSES_MAX; i++) {
         out->n += to_addr(&e->list[i], &out->addrs[out->n]);
     }
+    return RC_OK;
 }
 
-void service_set_node(struct service *s, const char *name, const json_t *node)
+enum rc service_set_node(struct service *s, const char *name, const json_t *node)
 {
     CHECK_MAGIC(s, SERVICE_MAGIC);
     struct node fresh = {.n = 0};
 
     (void)snprintf(fresh.name, sizeof(fresh.name), "%s", name);
     if (node != NULL) {
-        read_node(s, node, &fresh);
+        TRY(read_node(s, node, &fresh));
     }
     forget_node(s, fresh.name);
     forget_unneeded(s);
     if (s->n_nodes < SERVICE_NODES_MAX) {
         s->nodes[s->n_nodes++] = fresh;
     }
+    return RC_OK;
 }
 
-static void add_name(const char **names, size_t *n, const char *name)
+/* False: there is no room. */
+static bool add_name(const char **names, size_t *n, const char *name)
 {
     for (size_t i = 0; i < *n; i++) {
         if (strcmp(names[i], name) == 0) {
-            return;
+            return true;
         }
     }
-    if (*n < SERVICE_NODES_MAX) {
-        names[(*n)++] = name;
+    if (*n == SERVICE_NODES_MAX) {
+        return false;
     }
+    names[(*n)++] = name;
+    return true;
+}
+
+/* Returns whether some were left out. */
+static bool collect_nodes(const struct service *s, const char **names, size_t *n)
+{
+    bool cut = false;
+
+    *n = 0;
+    for (size_t i = 0; s->slices != NULL && i < s->slices->n; i++) {
+        const struct slice *one = &s->slices->list[i];
+        for (size_t k = 0; k < one->n_nodes; k++) {
+            cut = !add_name(names, n, one->nodes[k]) || cut;
+        }
+    }
+    return cut;
 }
 
 void service_nodes(const struct service *s, const char **names, size_t *n)
 {
     CHECK_MAGIC(s, SERVICE_MAGIC);
-    *n = 0;
-    for (size_t i = 0; s->slices != NULL && i < s->slices->n; i++) {
-        const struct slice *one = &s->slices->list[i];
-        for (size_t k = 0; k < one->n_nodes; k++) {
-            add_name(names, n, one->nodes[k]);
-        }
-    }
+    (void)collect_nodes(s, names, n);
 }
 
 /* ---- addresses ---- */
 
-static void add_address(struct addr *addrs, size_t *n, const struct addr *a)
+static void add_address(struct service_found *out, const struct addr *a, const char *pod)
 {
-    for (size_t i = 0; i < *n; i++) {
-        if (addr_same_ip(&addrs[i], a) && addrs[i].port == a->port) {
+    for (size_t i = 0; i < out->n; i++) {
+        if (addr_same_ip(&out->addrs[i], a) && out->addrs[i].port == a->port) {
             return;
         }
     }
-    if (*n < SERVICE_ADDRESSES_MAX) {
-        addrs[(*n)++] = *a;
+    if (out->n == SERVICE_ADDRESSES_MAX) {
+        out->cut = true;
+        return;
     }
+    out->addrs[out->n] = *a;
+    out->pods[out->n++] = pod;
 }
 
 /* "there is no service istio-system/istiod" and more. */
@@ -414,59 +474,79 @@ static void say_no_port(const struct service *s, char *why)
     say(s, why, "service", after);
 }
 
-static enum rc pod_addresses(const struct service *s, struct addr *addrs, size_t *n, char *why)
+static enum rc pod_addresses(const struct service *s, struct service_found *out)
 {
     for (size_t i = 0; i < s->slices->n; i++) {
         const struct slice *one = &s->slices->list[i];
         for (size_t k = 0; k < one->n; k++) {
-            add_address(addrs, n, &one->addrs[k]);
+            add_address(out, &one->addrs[k], one->pods[k]);
         }
     }
-    if (*n == 0) {
-        say_no_pods(s, why);
+    if (out->n == 0) {
+        say_no_pods(s, out->why);
     }
     return RC_OK;
 }
 
-static enum rc node_addresses(const struct service *s, struct addr *addrs, size_t *n, char *why)
+static void add_node_addresses(const struct node *node, uint16_t port, struct service_found *out)
+{
+    for (size_t i = 0; i < node->n; i++) {
+        struct addr a = node->addrs[i];
+        a.port = port;
+        add_address(out, &a, NULL); /* of any pod on that node */
+    }
+}
+
+static enum rc node_addresses(const struct service *s, struct service_found *out)
 {
     const char *names[SERVICE_NODES_MAX];
     size_t n_names;
     bool all_known = true;
 
-    service_nodes(s, names, &n_names);
+    out->cut = collect_nodes(s, names, &n_names) || out->cut;
     for (size_t i = 0; i < n_names; i++) {
         const struct node *one = find_node(s, names[i]);
         all_known = all_known && one != NULL;
-        for (size_t k = 0; one != NULL && k < one->n; k++) {
-            struct addr a = one->addrs[k];
-            a.port = s->node_port;
-            add_address(addrs, n, &a);
+        if (one != NULL) {
+            add_node_addresses(one, s->node_port, out);
         }
     }
-    if (*n == 0 && !all_known) {
-        return RC_AGAIN; /* a node that is asked for may have some */
+    if (!all_known) {
+        return RC_AGAIN;
     }
-    if (*n == 0) {
-        say_no_nodes(s, n_names, why);
+    if (out->n == 0) {
+        say_no_nodes(s, n_names, out->why);
     }
     return RC_OK;
 }
 
-enum rc service_addresses(const struct service *s, struct addr *addrs, size_t *n, char *why)
+/* Were slices, or parts of them, left out when they came? */
+static bool were_cut(const struct slices *s)
+{
+    bool cut = s->cut;
+
+    for (size_t i = 0; i < s->n; i++) {
+        cut = cut || s->list[i].cut;
+    }
+    return cut;
+}
+
+enum rc service_addresses(const struct service *s, struct service_found *out)
 {
     CHECK_MAGIC(s, SERVICE_MAGIC);
-    *n = 0;
-    why[0] = '\0';
+    out->n = 0;
+    out->cut = false;
+    out->why[0] = '\0';
     if (s->slices == NULL || (wants_nodes(s) && !s->object_known)) {
         return RC_AGAIN;
     }
+    out->cut = were_cut(s->slices);
     if (!wants_nodes(s)) {
-        return pod_addresses(s, addrs, n, why);
+        return pod_addresses(s, out);
     }
     if (s->node_port == 0) {
-        say_no_port(s, why);
+        say_no_port(s, out->why);
         return RC_OK;
     }
-    return node_addresses(s, addrs, n, why);
+    return node_addresses(s, out);
 }

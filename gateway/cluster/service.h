@@ -49,11 +49,15 @@ enum rc service_list_slices(struct service *s, const json_t *items) MUST_USE;
 enum rc service_change_slice(struct service *s, enum kube_change change,
                              const json_t *slice) MUST_USE;
 
-/** The service itself; NULL: there is none. */
-void service_set_object(struct service *s, const json_t *object);
+/** The service itself; NULL: there is none. RC_OK; RC_PEER_MALFORMED: nothing has changed. */
+enum rc service_set_object(struct service *s, const json_t *object) MUST_USE;
 
-/** A node of service_nodes(); NULL: there is none. */
-void service_set_node(struct service *s, const char *name, const json_t *node);
+/** A node of service_nodes(); NULL: there is none. RC_OK; RC_PEER_MALFORMED: nothing has changed.
+ */
+enum rc service_set_node(struct service *s, const char *name, const json_t *node) MUST_USE;
+
+/** Nothing has been said: another cluster will. */
+void service_forget(struct service *s);
 
 /**
  * The nodes whose addresses are needed; the same ones from call to call, as long as they are.
@@ -62,13 +66,16 @@ void service_set_node(struct service *s, const char *name, const json_t *node);
  */
 void service_nodes(const struct service *s, const char **names, size_t *n);
 
-/**
- * The addresses, each once.
- *
- * addrs  room for SERVICE_ADDRESSES_MAX.
- * why    SERVICE_WHY_BYTES; with n 0: a sentence that says what is missing; else "".
- * Returns RC_OK, also when it is certain that there are none; RC_AGAIN: not everything has been
- * said yet.
- */
-enum rc service_addresses(const struct service *s, struct addr *addrs, size_t *n,
-                          char *why) MUST_USE;
+/** The addresses that follow. */
+struct service_found {
+    struct addr addrs[SERVICE_ADDRESSES_MAX]; /**< each once */
+    const char *pods[SERVICE_ADDRESSES_MAX];  /**< whose each is, NULL: not known; borrowed until
+                                                 the next call that changes s */
+    size_t n;
+    bool cut;                    /**< there are more than may be */
+    char why[SERVICE_WHY_BYTES]; /**< with RC_OK and n 0: a sentence that says what is missing */
+};
+
+/** Returns RC_OK, also when it is certain that there are none; RC_AGAIN: not everything has been
+ * said yet, these are what is known. */
+enum rc service_addresses(const struct service *s, struct service_found *out) MUST_USE;

@@ -29,6 +29,7 @@ static void free_listener(struct config_listener *l)
     free(l->routes);
     free(l->bind);
     free(l->name);
+    keys_fini_registration(&l->registration);
     cert_set_unref(&l->certs);
 }
 
@@ -69,12 +70,26 @@ void config_free(struct config **c)
     free(config->kubernetes.kubeconfig);
     free(config->kubernetes.context);
     free(config->kubernetes.cluster_id);
+    free(config->registry.deny_list);
     free(config->admin.socket);
     free(config->log_file);
     free(config->path);
     schema_free_texts(&config->files);
     config->magic = 0;
     free(config);
+}
+
+bool config_has_route(const struct config *c, size_t upstream, enum route_mode mode)
+{
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        for (size_t k = 0; k < c->listeners[i].n_routes; k++) {
+            const struct config_route *route = &c->listeners[i].routes[k];
+            if (route->upstream == upstream && route->mode == mode) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 /* ---- loading ---- */

@@ -17,6 +17,7 @@
 #include "core/base/log.h"
 #include "core/base/rc.h"
 #include "core/net/addr.h"
+#include "gateway/registry/policy.h"
 #include "gateway/relay/relay_opts.h"
 #include "gateway/upstream/upstream_opts.h"
 
@@ -41,6 +42,7 @@ struct config_listener {
     struct config_route *routes; /**< owned; first match decides */
     size_t n_routes;
     struct listener_limits limits;
+    struct registration_opts registration; /**< what its VMs may claim */
 };
 
 struct config_upstream {
@@ -54,6 +56,15 @@ struct config_admin {
     struct addr bind;     /**< ADDR_NONE: none */
     bool allow_remote;
     struct addr metrics_bind; /**< ADDR_NONE: none */
+};
+
+/** What is remembered of VMs. */
+struct config_registry {
+    bool enabled;         /**< default true; false: nobody looks at what passes */
+    double forget_after;  /**< seconds without a stream */
+    uint32_t max_vms;     /**< with those that are gone */
+    uint32_t keep_config; /**< bytes for the configuration that they have; 0: none is kept */
+    char *deny_list;      /**< owned; the file of revoked VMs; NULL: until the process ends */
 };
 
 /** How the daemon reaches the Kubernetes API. */
@@ -74,6 +85,7 @@ struct config {
     uint32_t workers;     /**< 1 .. 64 */
     double drain_timeout; /**< seconds */
     struct config_kubernetes kubernetes;
+    struct config_registry registry;
     struct config_admin admin;
     struct log_opts log;
     char *log_file;       /**< owned; log.file points here */
@@ -91,6 +103,9 @@ struct config {
  * Returns RC_OK; RC_INVALID when at least one error line was written; RC_NO_MEMORY.
  */
 enum rc config_load(const char *path, FILE *errors, struct config **out) MUST_USE;
+
+/** Is there a route of this mode to an upstream (its index)? */
+bool config_has_route(const struct config *c, size_t upstream, enum route_mode mode);
 
 /** Free a config and null the pointer; NULL is allowed. */
 void config_free(struct config **c);

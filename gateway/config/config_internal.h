@@ -25,6 +25,17 @@ void keys_read(struct report *r, struct node *root, struct config *c);
 extern const struct schema_map keys_listener;
 extern const struct schema_map keys_upstream;
 
+/** The maps of keys_registration.c: `registration` of a listener, its base struct
+ * registration_opts; `registry` at the top, its base struct config_registry. */
+extern const struct schema_map keys_registration;
+extern const struct schema_map keys_registry;
+
+/** Defaults of a zeroed struct. */
+void keys_init_registry(struct config_registry *registry);
+
+/** Free what the reading made. */
+void keys_fini_registration(struct registration_opts *opts);
+
 /** Defaults of a zeroed element. */
 void keys_init_listener(void *listener);
 void keys_init_upstream(void *upstream);
@@ -43,13 +54,18 @@ void keys_finish_discovery(struct report *r, struct upstream_discovery *d);
 /** Readers and checks that several maps use. */
 schema_reader keys_read_bind; /**< struct addr from IP:PORT */
 schema_reader keys_read_flag; /**< bool from two words (more: struct schema_word) */
+schema_reader keys_read_net;  /**< struct addr_net, an element of a list */
 const char *keys_check_name(char *text);
 const char *keys_check_path(char *text);
 const char *keys_check_trust_domain(char *text);
+const char *keys_check_vm_identity(char *text);
 
 /** Rules between values: names, modes, routes that never match, addresses. Resolves
  * config_route.upstream. */
 void rules_check(struct report *r, const struct node *root, struct config *c);
+
+/** Rules on `registration` of a listener, and on `registry` (rules_registration.c). */
+void rules_check_registration(struct report *r, const struct node *root, const struct config *c);
 
 /** Rules on source_address (rules_source.c). Sets upstream_opts.sources_must_hold. */
 void rules_check_sources(struct report *r, const struct node *root, struct config *c);

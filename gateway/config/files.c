@@ -6,77 +6,28 @@
 #include "gateway/config/config_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/file_read.h"
 #include "core/base/file_stamp.h"
 #include "core/net/tls13.h"
 #include "kube/access.h"
 
 /* ---- reading ---- */
 
-static enum rc read_all(int fd, char *buf, size_t cap, size_t *n)
-{
-    size_t have = 0;
-    while (have < cap) {
-        ssize_t got = read(fd, buf + have, cap - have);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return RC_SYSTEM;
-        }
-        if (got == 0) {
-            break;
-        }
-        have += (size_t)got;
-    }
-    *n = have;
-    return RC_OK;
-}
-
-static enum rc read_fd(int fd, char **out, size_t *n, const char **why)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0) {
-        *why = strerror(errno);
-        return RC_INVALID;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        *why = "it is not a regular file";
-        return RC_INVALID;
-    }
-    char *buf = malloc(CONFIG_MAX_FILE_BYTES + 1);
-    if (buf == NULL) {
-        return RC_NO_MEMORY;
-    }
-    if (read_all(fd, buf, CONFIG_MAX_FILE_BYTES + 1, n) != RC_OK) {
-        *why = strerror(errno);
-        free(buf);
-        return RC_INVALID;
-    }
-    if (*n > CONFIG_MAX_FILE_BYTES) {
-        *why = "it is larger than 1MiB";
-        free(buf);
-        return RC_INVALID;
-    }
-    *out = buf;
-    return RC_OK;
-}
-
 enum rc files_read(const char *path, char **out, size_t *n, const char **why)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        *why = strerror(errno);
-        return RC_INVALID;
+    enum rc rc = file_read(path, CONFIG_MAX_FILE_BYTES, NULL, out, n);
+
+    if (rc == RC_OK || rc == RC_NO_MEMORY) {
+        return rc;
     }
-    enum rc rc = read_fd(fd, out, n, why);
-    (void)close(fd);
-    return rc;
+    *why = rc == RC_SYSTEM ? strerror(errno)
+           : rc == RC_FULL ? "it is larger than 1MiB"
+                           : "it is not a regular file";
+    return RC_INVALID;
 }
 
 /* ---- the list of files ---- */
@@ -133,15 +84,8 @@ static void report_unreadable(struct report *r, struct node *n)
 static void try_pair(struct report *r, struct node *certificate, struct node *key)
 {
     const struct cert_pair_files pair = {certificate->text, key->text};
-    const char *const none[] = {NULL};
-    const struct cert_set_opts opts = {.pairs = &pair,
-                                       .n_pairs = 1,
-                                       .client_roots = none,
-                                       .trust_domain = "",
-                                       .vm_identities = none};
-    struct cert_set *set = NULL;
     struct cert_error err;
-    enum rc rc = cert_set_load(&opts, &set, &err);
+    enum rc rc = cert_set_try_pair(&pair, &err);
     r->no_memory |= rc == RC_NO_MEMORY;
     if (rc == RC_INVALID && err.blame == CERT_BLAME_PRIVATE_KEY) {
         report_file(r, key, &err);
@@ -149,7 +93,6 @@ static void try_pair(struct report *r, struct node *certificate, struct node *ke
         report_file(r, certificate, &err);
         report_unreadable(r, key);
     }
-    cert_set_unref(&set);
 }
 
 /* One file of roots, alone. out: owned, untouched on failure. */

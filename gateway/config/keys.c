@@ -33,6 +33,18 @@ const char *keys_check_trust_domain(char *text)
     return ok ? NULL : "is no trust domain: write a name in lower case such as cluster.local";
 }
 
+const char *keys_check_vm_identity(char *text)
+{
+    if (strncmp(text, "ns/istio-system/", 16) == 0 || strncmp(text, "ns/kube-system/", 15) == 0) {
+        return "is never allowed: VMs must not come in as a part of the mesh itself; give them a "
+               "namespace of their own";
+    }
+    if (spiffe_pattern_check(text) != RC_OK) {
+        return "is no identity: write \"ns/NAMESPACE/sa/SERVICE-ACCOUNT\", with * for a whole part";
+    }
+    return NULL;
+}
+
 void keys_read_bind(struct report *r, struct node *n, const struct schema_key *key, void *base)
 {
     struct addr *field = (struct addr *)(void *)((char *)base + key->offset);
@@ -48,6 +60,20 @@ void keys_read_bind(struct report *r, struct node *n, const struct schema_key *k
         return;
     }
     *field = a;
+}
+
+void keys_read_net(struct report *r, struct node *n, const struct schema_key *key, void *base)
+{
+    struct addr_net *net = base;
+    char quoted[REPORT_QUOTE_BYTES];
+    const char *text = schema_text_of(r, n, key->name, "\"192.168.7.0/24\"");
+    if (text != NULL && addr_net_parse(text, net) != RC_OK) {
+        node_error(r, n,
+                   "`%s`: %s is no network: write \"192.168.7.0/24\", \"fd00:7::/64\" or one "
+                   "address; no bit behind the "
+                   "prefix may be set",
+                   key->name, report_quote(quoted, text, n->len));
+    }
 }
 
 void keys_read_flag(struct report *r, struct node *n, const struct schema_key *key, void *base)
@@ -204,6 +230,7 @@ static const struct schema_key top_keys[] = {
     {#name, READ_##kind, offsetof(struct config, name), .min = (low), .max = (high)},
 #include "gateway/config/params.def"
     {"kubernetes", read_kubernetes, offsetof(struct config, kubernetes), .more = &kubernetes_map},
+    {"registry", schema_read_map, offsetof(struct config, registry), .more = &keys_registry},
     {"admin", schema_read_map, offsetof(struct config, admin), .more = &admin_map},
     {"metrics", schema_read_map, 0, .more = &metrics_map},
     {"log", schema_read_map, 0, .more = &log_map},
@@ -214,6 +241,7 @@ void keys_read(struct report *r, struct node *root, struct config *c)
 {
 #define PARAM_TOP(name, kind, def, low, high, text) c->name = (def);
 #include "gateway/config/params.def"
+    keys_init_registry(&c->registry);
     c->admin.socket_mode = 0660;
     c->log = (struct log_opts){.format = LOG_TEXT, .level = LOG_INFO};
     schema_read_root(r, root, &top_map, c);

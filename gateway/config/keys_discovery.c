@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#include "core/base/name.h"
 #include "gateway/config/scalar.h"
-#include "kube/path.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -17,12 +17,12 @@
 
 static const char *check_service(char *text)
 {
-    return kube_is_label(text) ? NULL : "is no name of a service: write for example istiod";
+    return name_is_label(text) ? NULL : "is no name of a service: write for example istiod";
 }
 
 static const char *check_namespace(char *text)
 {
-    return kube_is_label(text) ? NULL : "is no namespace: write for example istio-system";
+    return name_is_label(text) ? NULL : "is no namespace: write for example istio-system";
 }
 
 /* A name begins with a letter here, so that a number that was misspelt is not taken for one. */
@@ -30,7 +30,7 @@ static bool is_port_name(const char *text)
 {
     bool letter = text[0] >= 'a' && text[0] <= 'z';
 
-    return letter && kube_is_label(text) && strlen(text) <= PORT_NAME_MAX_BYTES;
+    return letter && name_is_label(text) && strlen(text) <= PORT_NAME_MAX_BYTES;
 }
 
 static void read_port(struct report *r, struct node *n, const struct schema_key *key, void *base)

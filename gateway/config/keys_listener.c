@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "certs/spiffe.h"
 #include "gateway/config/scalar.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
@@ -43,20 +42,8 @@ static const struct schema_key tls_keys[] = {
 };
 static const struct schema_map tls_map = {"`tls` of a listener", tls_keys, COUNT_OF(tls_keys)};
 
-static const char *check_vm_identity(char *text)
-{
-    if (strncmp(text, "ns/istio-system/", 16) == 0 || strncmp(text, "ns/kube-system/", 15) == 0) {
-        return "is never allowed: VMs must not come in as a part of the mesh itself; give them a "
-               "namespace of their own";
-    }
-    if (spiffe_pattern_check(text) != RC_OK) {
-        return "is no identity: write \"ns/NAMESPACE/sa/SERVICE-ACCOUNT\", with * for a whole part";
-    }
-    return NULL;
-}
-
 static const struct schema_text identities_text = {
-    .check = check_vm_identity, .max = CONFIG_MAX_ITEMS, .example = "[\"ns/vms/sa/*\"]"};
+    .check = keys_check_vm_identity, .max = CONFIG_MAX_ITEMS, .example = "[\"ns/vms/sa/*\"]"};
 static const struct schema_text trust_domain_text = {.check = keys_check_trust_domain,
                                                      .example = "cluster.local"};
 
@@ -74,25 +61,11 @@ static const char *check_sni(char *text)
     return scalar_is_host_name(name) ? NULL : complaint;
 }
 
-static void read_net(struct report *r, struct node *n, const struct schema_key *key, void *base)
-{
-    struct addr_net *net = base;
-    char quoted[REPORT_QUOTE_BYTES];
-    const char *text = schema_text_of(r, n, key->name, "\"192.168.7.0/24\"");
-    if (text != NULL && addr_net_parse(text, net) != RC_OK) {
-        node_error(r, n,
-                   "`%s`: %s is no network: write \"192.168.7.0/24\", \"fd00:7::/64\" or one "
-                   "address; no bit behind the "
-                   "prefix may be set",
-                   key->name, report_quote(quoted, text, n->len));
-    }
-}
-
 static const struct schema_list from_list = {
     .item_bytes = sizeof(struct addr_net),
     .count_offset = offsetof(struct config_route, n_from),
     .max = CONFIG_MAX_ITEMS,
-    .item = {.name = "from", .read = read_net},
+    .item = {.name = "from", .read = keys_read_net},
     .example = "[\"192.168.7.0/24\"]",
 };
 
@@ -291,6 +264,8 @@ static const struct schema_key listener_keys[] = {
     {"vm_identities", schema_read_texts, SCHEMA_NO_STORE, .more = &identities_text},
     {"routes", schema_read_list, offsetof(struct config_listener, routes), .required = true,
      .more = &routes_list},
+    {"registration", schema_read_map, offsetof(struct config_listener, registration),
+     .more = &keys_registration},
     {"limits", schema_read_map, offsetof(struct config_listener, limits), .more = &limits_map},
 };
 const struct schema_map keys_listener = {"a listener", listener_keys, COUNT_OF(listener_keys)};

@@ -438,5 +438,6 @@ void rules_check(struct report *r, const struct node *root, struct config *c)
     for (size_t i = 0; i < c->n_listeners; i++) {
         check_listener(r, root, c, i);
     }
+    rules_check_registration(r, root, c);
     rules_check_sources(r, root, c);
 }

@@ -26,19 +26,6 @@ static bool has_source(const struct upstream_opts *o)
     return o->source_v4.family != ADDR_NONE || o->source_v6.family != ADDR_NONE;
 }
 
-static bool is_used_by(const struct config *c, size_t upstream, enum route_mode mode)
-{
-    for (size_t i = 0; i < c->n_listeners; i++) {
-        for (size_t k = 0; k < c->listeners[i].n_routes; k++) {
-            const struct config_route *route = &c->listeners[i].routes[k];
-            if (route->upstream == upstream && route->mode == mode) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 static bool is_xfcc(const struct config *c, size_t i)
 {
     return c->upstreams[i].opts.identity == UPSTREAM_XFCC;
@@ -204,7 +191,7 @@ void rules_check_sources(struct report *r, const struct node *root, struct confi
         c->upstreams[i].opts.sources_must_hold = true;
         if (is_xfcc(c, i)) {
             check_xfcc(r, list->items[i], &c->upstreams[i].opts);
-        } else if (is_used_by(c, i, ROUTE_PASSTHROUGH)) {
+        } else if (config_has_route(c, i, ROUTE_PASSTHROUGH)) {
             check_passthrough(r, list->items[i], c, i);
         }
     }

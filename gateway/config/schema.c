@@ -140,18 +140,24 @@ static const struct node *earlier_key(const struct node *n, size_t i)
     return NULL;
 }
 
-static void read_pair(struct report *r, struct node *n, size_t i, const struct schema_map *map,
-                      void *base)
+/* Is key i there for the first time? Reports otherwise. */
+static bool is_first_key(struct report *r, struct node *n, size_t i)
 {
     struct node *key = n->keys[i];
     char quoted[REPORT_QUOTE_BYTES];
-    if (key->bad) {
-        return;
-    }
     const struct node *first = earlier_key(n, i);
     if (first != NULL) {
         node_error(r, key, "duplicate key %s: it is already on line %u",
                    report_quote(quoted, key->text, key->len), (unsigned)first->line);
+    }
+    return first == NULL;
+}
+
+static void read_pair(struct report *r, struct node *n, size_t i, const struct schema_map *map,
+                      void *base)
+{
+    struct node *key = n->keys[i];
+    if (key->bad || !is_first_key(r, n, i)) {
         return;
     }
     const struct schema_key *known =
@@ -338,6 +344,10 @@ static char *checked_copy(struct report *r, struct node *n, const struct schema_
 {
     const struct schema_text *spec = key->more;
     char quoted[REPORT_QUOTE_BYTES];
+    bool empty = !n->bad && n->kind == NODE_TEXT && !n->plain && n->len == 0;
+    if (empty && spec->may_be_empty) {
+        return schema_copy(r, "");
+    }
     const char *text = schema_text_of(r, n, key->name, spec->example);
     if (text == NULL) {
         return NULL;
@@ -428,26 +438,84 @@ void schema_read_texts(struct report *r, struct node *n, const struct schema_key
     *field = texts;
 }
 
+/* A zeroed array for the elements of n into *field, and its count; NULL: no memory. */
+static char *store_array(struct report *r, const struct node *n, size_t item_bytes, void **field,
+                         size_t *count)
+{
+    char *array = calloc(n->n_items, item_bytes);
+    if (array == NULL) {
+        r->no_memory = true;
+        return NULL;
+    }
+    *field = array;
+    *count = n->n_items;
+    return array;
+}
+
 void schema_read_list(struct report *r, struct node *n, const struct schema_key *key, void *base)
 {
     const struct schema_list *spec = key->more;
     if (!schema_is_list(r, n, key->name, spec->max, spec->example)) {
         return;
     }
-    char *array = calloc(n->n_items, spec->item_bytes);
-    if (array == NULL) {
-        r->no_memory = true;
-        return;
-    }
-    void **field = field_of(key, base);
     size_t *count = (size_t *)(void *)((char *)base + spec->count_offset);
-    *field = array;
-    *count = n->n_items;
-    for (size_t i = 0; i < n->n_items; i++) {
+    char *array = store_array(r, n, spec->item_bytes, field_of(key, base), count);
+    for (size_t i = 0; array != NULL && i < n->n_items; i++) {
         void *item = array + i * spec->item_bytes;
         if (spec->init != NULL) {
             spec->init(item);
         }
+        spec->item.read(r, n->items[i], &spec->item, item);
+    }
+}
+
+/* ---- mappings with keys of the user's ---- */
+
+/* A checked copy of a key, owned by the caller; NULL after reporting. */
+static char *copy_key(struct report *r, struct node *n, const struct schema_key *key)
+{
+    const struct schema_dict *spec = key->more;
+    char quoted[REPORT_QUOTE_BYTES];
+    char *copy = strlen(n->text) == n->len ? schema_copy(r, n->text) : NULL;
+    const char *complaint = copy != NULL ? spec->check(copy) : "holds control characters";
+    if (complaint != NULL && !r->no_memory) {
+        node_error(r, n, "`%s`: %s %s", key->name, report_quote(quoted, n->text, n->len),
+                   complaint);
+        free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+static bool is_dict(struct report *r, struct node *n, const struct schema_key *key)
+{
+    const struct schema_dict *spec = key->more;
+    if (n->bad) {
+        return false;
+    }
+    if (n->kind != NODE_MAP || n->n_items == 0 || n->n_items > spec->max) {
+        node_error(r, n, "`%s` takes a mapping with 1 to %zu keys: write for example %s", key->name,
+                   spec->max, spec->example);
+        return false;
+    }
+    return true;
+}
+
+void schema_read_dict(struct report *r, struct node *n, const struct schema_key *key, void *base)
+{
+    const struct schema_dict *spec = key->more;
+    if (!is_dict(r, n, key)) {
+        return;
+    }
+    size_t *count = (size_t *)(void *)((char *)base + spec->count_offset);
+    char *array = store_array(r, n, spec->item_bytes, field_of(key, base), count);
+    for (size_t i = 0; array != NULL && i < n->n_items; i++) {
+        char *item = array + i * spec->item_bytes;
+        char **name = (char **)(void *)(item + spec->name_offset);
+        if (n->keys[i]->bad || !is_first_key(r, n, i)) {
+            continue;
+        }
+        *name = copy_key(r, n->keys[i], key);
         spec->item.read(r, n->items[i], &spec->item, item);
     }
 }

@@ -67,6 +67,18 @@ struct schema_text {
     schema_check *check; /**< or NULL */
     size_t max;          /**< elements of a list */
     const char *example;
+    bool may_be_empty; /**< "" is a value, too, when it is written in quotes */
+};
+
+/** more of schema_read_dict(). */
+struct schema_dict {
+    size_t item_bytes;      /**< size of an element of the array */
+    size_t count_offset;    /**< of the size_t beside the pointer */
+    size_t name_offset;     /**< of the char * in an element that gets the key; owned */
+    size_t max;             /**< elements */
+    schema_check *check;    /**< of a key */
+    struct schema_key item; /**< reads one value; its base is the element */
+    const char *example;    /**< what to write: "{app: [web]}" */
 };
 
 /** A mapping: unknown, duplicate and missing keys are reported. Fields go to base + key->offset. */
@@ -90,6 +102,9 @@ schema_reader schema_read_texts;
 /** An array of structs, at least one, and its count. Every element of the file has one in the
  * array, also a bad one. */
 schema_reader schema_read_list;
+/** An array of structs, at least one, and its count, from a mapping whose keys are the user's own.
+ * Keys that are bad have an element without a name. */
+schema_reader schema_read_dict;
 
 /** Is n a list of 1 .. max elements? Reports otherwise. */
 bool schema_is_list(struct report *r, struct node *n, const char *name, size_t max,

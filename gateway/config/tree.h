@@ -15,7 +15,7 @@
 #include "core/base/rc.h"
 #include "gateway/config/report.h"
 
-/** The schema needs 7 levels. */
+/** The schema needs 9 levels. */
 #define TREE_MAX_DEPTH 16
 
 /** Far more than a file within the size limit needs, and little memory. */

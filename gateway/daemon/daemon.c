@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <ev.h>
@@ -21,6 +20,7 @@
 #include "core/base/clock.h"
 #include "core/base/exit_code.h"
 #include "core/base/log.h"
+#include "core/base/protect.h"
 #include "gateway/daemon/daemon_internal.h"
 #include "gateway/daemon/notify.h"
 
@@ -232,17 +232,20 @@ static enum rc put_in_force(struct daemon *d, struct config *c)
         generation_unref(&g);
         return rc;
     }
-    if (use_cluster(d, g->config) != RC_OK) {
+    rc = use_cluster(d, g->config);
+    if (rc != RC_OK) {
         log_event(LOG_ERROR, "Kubernetes is not asked until the next reload",
-                  LOG_S("reason", rc_text(RC_NO_MEMORY)));
+                  LOG_S("reason", rc_text(rc)));
     }
-    if (cluster_follow(d->cluster, g->upstreams, g->config->n_upstreams) != RC_OK) {
+    rc = cluster_follow(d->cluster, g->upstreams, g->config->n_upstreams);
+    if (rc != RC_OK) {
         log_event(LOG_ERROR, "endpoints are not discovered until the next reload",
-                  LOG_S("reason", rc_text(RC_NO_MEMORY)));
+                  LOG_S("reason", rc_text(rc)));
     }
     if (guard_use(d->guard, g) != RC_OK) {
         log_event(LOG_ERROR, "nobody asks whom istiod believes until the next reload");
     }
+    vms_use(&d->vms, &g->config->registry);
     status_set_generation(&d->status, g);
     generation_unref(&d->generation);
     d->generation = g;
@@ -266,8 +269,9 @@ static void follow_reload(struct daemon *d, const struct config *before)
     enum rc admin = move_admin(d, now, before);
     enum rc log = log_setup(&now->log);
     log_event(log == RC_OK && admin == RC_OK ? LOG_INFO : LOG_WARNING, "configuration in force",
-              LOG_S("file", d->config_path), LOG_I("generation", d->generation->number),
-              LOG_S("log", rc_text(log)), LOG_S("admin", rc_text(admin)));
+              LOG_S("audit", "configuration"), LOG_S("file", d->config_path),
+              LOG_I("generation", d->generation->number), LOG_S("log", rc_text(log)),
+              LOG_S("admin", rc_text(admin)));
 }
 
 static void reload(struct daemon *d, const char *why)
@@ -342,6 +346,7 @@ static void on_second(struct ev_loop *loop, ev_timer *t, int revents)
     if (guard_take_alarm(d->guard)) {
         daemon_call_all(d, do_end_unsafe, NULL);
     }
+    registry_sweep(d->vms.registry, clock_wall_ms());
     expiry_watch_look(&d->expiry, d->generation, clock_wall());
     if (may_reload(d) && watch_changed(&d->watch, d->generation->config->files)) {
         reload(d, "a file changed");
@@ -390,15 +395,6 @@ static double status_interval(void)
 
 /* ---- start and end of the process ---- */
 
-/* Keys and tokens live in this memory: no core, no ptrace by the same user. */
-static void protect_memory(void)
-{
-    struct rlimit none = {0, 0};
-
-    (void)setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, 0);
-}
-
 /* As many connections as the hard limit allows. */
 static void raise_file_limit(void)
 {
@@ -438,9 +434,11 @@ static enum rc make_workers(struct daemon *d, unsigned n)
     if (d->workers == NULL || d->gates == NULL) {
         return RC_NO_MEMORY;
     }
+    TRY(vms_init(&d->vms, d->gates, n));
     for (unsigned i = 0; i < n; i++) {
         TRY(worker_new(i, &d->workers[i]));
-        enum rc rc = gate_new(d->workers[i], d->limits, cluster_tokens(d->cluster), &d->gates[i]);
+        enum rc rc = gate_new(d->workers[i], d->limits, cluster_tokens(d->cluster), d->vms.registry,
+                              &d->gates[i]);
         if (rc == RC_OK) {
             rc = worker_start(d->workers[i]);
         }
@@ -513,7 +511,7 @@ static enum rc start(struct daemon *d, struct config *c)
         config_free(&c);
         return rc;
     }
-    status_init(&d->status, d->workers, d->n_workers, d->cluster);
+    status_init(&d->status, d->workers, d->n_workers, d->cluster, &d->vms);
     daemon_pause(d, true);
     TRY(put_in_force(d, c));
     watch_mark(&d->watch, d->generation->config->files_stamp);
@@ -546,6 +544,7 @@ static void stop(struct daemon *d)
         expiry_watch_fini(&d->expiry);
     }
     generation_unref(&d->generation);
+    vms_fini(&d->vms);
     for (unsigned i = 0; i < d->n_workers; i++) {
         worker_free(&d->workers[i]);
     }

@@ -13,6 +13,7 @@
 #include "gateway/daemon/sockets.h"
 #include "gateway/daemon/status.h"
 #include "gateway/daemon/trim.h"
+#include "gateway/daemon/vms.h"
 #include "gateway/daemon/watch.h"
 #include "gateway/upstream/directory.h"
 
@@ -26,6 +27,7 @@ struct daemon {
     struct conn_limits *limits;
     struct directory *directory;
     struct cluster *cluster;
+    struct vms vms; /* every VM that is known, and what an operator wants of them */
     struct guard *guard;
     struct admin *admin;
     struct sockets sockets;

@@ -411,11 +411,11 @@ void gate_kill_all(struct gate *g)
 /* ---- life ---- */
 
 enum rc gate_new(struct worker *w, struct conn_limits *limits, struct tokens *tokens,
-                 struct gate **out)
+                 struct registry *registry, struct gate **out)
 {
     struct gate *g = calloc(1, sizeof(*g));
 
-    if (g == NULL || site_upstreams_init(&g->upstreams, w, tokens) != RC_OK) {
+    if (g == NULL || site_upstreams_init(&g->upstreams, w, tokens, registry) != RC_OK) {
         free(g);
         return RC_NO_MEMORY;
     }

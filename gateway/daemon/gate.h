@@ -47,7 +47,7 @@ struct gate {
 
 /** out: owned; lives on the worker's thread from its start on. RC_NO_MEMORY. */
 enum rc gate_new(struct worker *w, struct conn_limits *limits, struct tokens *tokens,
-                 struct gate **out) MUST_USE;
+                 struct registry *registry, struct gate **out) MUST_USE;
 
 /** Free when the worker's thread has ended and nothing is open; nulls the pointer. */
 void gate_free(struct gate **g);

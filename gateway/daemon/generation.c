@@ -26,7 +26,7 @@ static enum rc take_addresses(struct upstream *u, const struct generation *befor
         if (u->opts.discovery.on &&
             upstream_same_discovery(&u->opts.discovery, &old->opts.discovery)) {
             struct address_set *s = upstream_addresses(old);
-            enum rc rc = upstream_set_addresses(u, s->addrs, s->n);
+            enum rc rc = upstream_set_addresses(u, s->addrs, (const char *const *)s->pods, s->n);
             address_set_unref(&s);
             return rc;
         }

@@ -11,36 +11,15 @@
 #include "core/base/check.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "gateway/daemon/guard_rows.h"
 #include "gateway/probe/ads.h"
 
 #define GUARD_MAGIC 0x60a7d1e5u
 
 #define PROBE_TIMEOUT_S 1.5
 
-/* What is known of an address, and of an upstream: the highest of its addresses. */
-enum safety {
-    UNKNOWN, /* nobody answered */
-    OTHER,   /* what answers there is no istiod that the file knows */
-    SAFE,    /* istiod was asked, and believes nobody from here */
-    UNSAFE,
-};
-
-/* When an address is asked again, by enum safety. istiod logs each question. */
-static const double again_s[] = {2.5, 60, 300, 2.5};
-
 /* How often somebody looks whether it is time for an address. */
 #define TICK_S 3.0
-
-/* Addresses whose answers are remembered; others are asked each time. */
-#define MEMORY_MAX 256
-
-struct answer {
-    size_t upstream; /* index of the one that is passed on to */
-    size_t like;     /* of the one that asks */
-    struct addr peer;
-    enum safety safety;
-    double at; /* monotonic */
-};
 
 struct guard {
     uint32_t magic;
@@ -53,18 +32,18 @@ struct guard {
     uint32_t alarm;           /* atomic */
     /* The thread's own: */
     struct generation *generation; /* shared (ref) */
-    enum safety *told;             /* owned; what was logged, for each upstream */
-    struct answer memory[MEMORY_MAX];
-    size_t n_memory;
+    enum guard_safety *told;       /* owned; what was logged, for each upstream */
+    enum guard_safety *known;      /* owned; for each upstream */
+    struct guard_rows rows;
+    double began; /* the round; monotonic */
 };
 
 /* ---- one question ---- */
 
 /* A try at a time. */
 struct look {
-    const struct generation *g;
-    double until;        /* monotonic */
-    struct guard *guard; /* who remembers, and may have to stop; NULL: nobody */
+    double until; /* monotonic */
+    const uint32_t *stop;
     char *why;
 };
 
@@ -78,7 +57,7 @@ static enum rc ask(const struct look *k, const struct upstream *like, const stru
                                      .roots = like->roots,
                                      .timeout_s = left < PROBE_TIMEOUT_S ? left : PROBE_TIMEOUT_S,
                                      .nameless = nameless,
-                                     .stop = k->guard != NULL ? &k->guard->stop : NULL};
+                                     .stop = k->stop};
 
     *out = (struct probe_ads_result){.end = PROBE_ADS_NO_ANSWER, .status = -1};
     return left > 0 ? probe_ads(&o, out) : RC_OK;
@@ -86,8 +65,8 @@ static enum rc ask(const struct look *k, const struct upstream *like, const stru
 
 /* One address of a passthrough upstream, asked as `like` asks istiod. An istiod that lets in who
  * has no name believes nobody in particular. */
-static enum safety ask_one(const struct look *k, const struct upstream *u,
-                           const struct upstream *like, const struct addr *peer)
+static enum guard_safety ask_one(const struct look *k, const struct upstream *u,
+                                 const struct upstream *like, const struct addr *peer)
 {
     struct probe_ads_result named;
     struct probe_ads_result nameless;
@@ -96,136 +75,50 @@ static enum safety ask_one(const struct look *k, const struct upstream *u,
     struct addr source = upstream_source(u, peer);
 
     if (!upstream_may_connect(u, peer, true)) {
-        return SAFE; /* nobody is passed on to there */
+        return GUARD_SAFE; /* nobody is passed on to there */
     }
     if (ask(k, like, peer, &source, false, &named) != RC_OK) {
-        return UNKNOWN;
+        return GUARD_UNKNOWN;
     }
     if (named.end == PROBE_ADS_REFUSED) {
-        return SAFE;
+        return GUARD_SAFE;
     }
     if (named.end == PROBE_ADS_NOT_ISTIO || named.end == PROBE_ADS_NO_TLS) {
-        return OTHER;
+        return GUARD_OTHER;
     }
     if (named.end != PROBE_ADS_TAKEN || ask(k, like, peer, &source, true, &nameless) != RC_OK ||
         nameless.end != PROBE_ADS_REFUSED) {
-        return UNKNOWN;
+        return GUARD_UNKNOWN;
     }
     (void)snprintf(k->why, GUARD_WHY_BYTES,
                    "istiod at %s believes x-forwarded-client-cert from %s, from which upstream "
                    "%.100s passes on what VMs write: TRUSTED_GATEWAY_CIDR must not cover it",
                    addr_format(peer, where), addr_format_ip(&source, from), u->opts.name);
-    return UNSAFE;
+    return GUARD_UNSAFE;
 }
 
-/* ---- what is remembered ---- */
+/* ---- before a configuration is put in force ---- */
 
-static struct answer *find_answer(struct guard *guard, size_t upstream, size_t like,
-                                  const struct addr *peer)
+static bool is_unsafe(const struct generation *g, size_t i, const struct look *k)
 {
-    for (size_t i = 0; i < guard->n_memory; i++) {
-        struct answer *a = &guard->memory[i];
-        if (a->upstream == upstream && a->like == like && a->peer.port == peer->port &&
-            addr_same_ip(&a->peer, peer)) {
-            return a;
+    struct address_set *s = upstream_addresses(g->upstreams[i]);
+    bool unsafe = false;
+
+    for (size_t x = 0; x < g->config->n_upstreams; x++) {
+        for (size_t a = 0; a < s->n && guard_asks(g, x) && !unsafe; a++) {
+            unsafe = ask_one(k, g->upstreams[i], g->upstreams[x], &s->addrs[a]) == GUARD_UNSAFE;
         }
-    }
-    if (guard->n_memory == MEMORY_MAX) {
-        return NULL;
-    }
-    struct answer *a = &guard->memory[guard->n_memory++];
-    *a = (struct answer){.upstream = upstream, .like = like, .peer = *peer, .at = -again_s[SAFE]};
-    return a;
-}
-
-/* Asks when it is time. Who has closed the doors does not open them by being away. */
-static enum safety ask_or_remember(const struct look *k, size_t upstream, size_t like,
-                                   const struct addr *peer)
-{
-    struct answer *a = k->guard != NULL ? find_answer(k->guard, upstream, like, peer) : NULL;
-    double now = clock_mono();
-
-    if (a != NULL && now - a->at < again_s[a->safety]) {
-        return a->safety;
-    }
-    enum safety safety = ask_one(k, k->g->upstreams[upstream], k->g->upstreams[like], peer);
-    if (a == NULL) {
-        return safety;
-    }
-    a->at = now;
-    a->safety = safety == UNKNOWN && a->safety == UNSAFE ? UNSAFE : safety;
-    return a->safety;
-}
-
-static enum safety ask_all(const struct look *k, size_t upstream, size_t like)
-{
-    struct address_set *s = upstream_addresses(k->g->upstreams[upstream]);
-    enum safety highest = UNKNOWN;
-
-    for (size_t i = 0; i < s->n; i++) {
-        enum safety one = ask_or_remember(k, upstream, like, &s->addrs[i]);
-        highest = one > highest ? one : highest;
     }
     address_set_unref(&s);
-    return highest;
-}
-
-/* ---- a generation ---- */
-
-static bool is_xfcc(const struct generation *g, size_t i)
-{
-    return g->upstreams[i]->opts.identity == UPSTREAM_XFCC && g->upstreams[i]->roots != NULL;
-}
-
-static bool is_passed_to(const struct generation *g, size_t upstream)
-{
-    for (size_t i = 0; i < g->config->n_listeners; i++) {
-        for (size_t k = 0; k < g->config->listeners[i].n_routes; k++) {
-            const struct config_route *r = &g->config->listeners[i].routes[k];
-            if (r->mode == ROUTE_PASSTHROUGH && r->upstream == upstream) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* Is there a danger at all? */
-static bool has_danger(const struct generation *g)
-{
-    bool xfcc = false;
-    bool passes = false;
-
-    for (size_t i = 0; i < g->config->n_upstreams; i++) {
-        xfcc = xfcc || is_xfcc(g, i);
-        passes = passes || is_passed_to(g, i);
-    }
-    return xfcc && passes;
-}
-
-/* Upstream i, asked as each xfcc upstream asks. */
-static enum safety look_at(const struct look *k, size_t i)
-{
-    enum safety highest = UNKNOWN;
-
-    for (size_t x = 0; x < k->g->config->n_upstreams; x++) {
-        if (is_xfcc(k->g, x)) {
-            enum safety one = ask_all(k, i, x);
-            highest = one > highest ? one : highest;
-        }
-    }
-    return highest;
+    return unsafe;
 }
 
 bool guard_look(const struct generation *g, double within_s, char *why)
 {
-    const struct look k = {.g = g, .until = clock_mono() + within_s, .why = why};
+    const struct look k = {.until = clock_mono() + within_s, .why = why};
 
-    if (!has_danger(g)) {
-        return true;
-    }
     for (size_t i = 0; i < g->config->n_upstreams; i++) {
-        if (is_passed_to(g, i) && look_at(&k, i) == UNSAFE) {
+        if (guard_watches(g, i) && is_unsafe(g, i, &k)) {
             return false;
         }
     }
@@ -234,68 +127,106 @@ bool guard_look(const struct generation *g, double within_s, char *why)
 
 /* ---- the thread ---- */
 
-static void tell(struct guard *guard, size_t i, enum safety now, const char *why)
+static void tell(struct guard *guard, size_t i, enum guard_safety now, const char *why)
 {
     struct upstream *u = guard->generation->upstreams[i];
-    enum safety before = guard->told[i];
+    enum guard_safety before = guard->told[i];
 
     guard->told[i] = now;
-    if (now == UNSAFE && before != UNSAFE) {
+    if (now == GUARD_UNSAFE && before != GUARD_UNSAFE) {
         log_event(LOG_ERROR, "passthrough is closed", LOG_S("upstream", u->opts.name),
                   LOG_S("reason", why));
-    } else if (before == UNSAFE) {
+    } else if (now != GUARD_UNSAFE && before == GUARD_UNSAFE) {
         log_event(LOG_WARNING, "passthrough is open again", LOG_S("upstream", u->opts.name));
-    } else if (now == UNKNOWN && before != UNKNOWN) {
+    } else if (now == GUARD_UNKNOWN && before != GUARD_UNKNOWN) {
         log_event(LOG_WARNING, "it is not known yet whom istiod believes",
                   LOG_S("upstream", u->opts.name));
     }
 }
 
-static void look_at_one(struct guard *guard, size_t i)
+/* Only what is known takes a mark away, or that nobody is passed on to the upstream any more: then
+ * nobody asks, and the mark would stay for ever. */
+static void look_at_mark(struct guard *guard, size_t i)
 {
     struct upstream *u = guard->generation->upstreams[i];
-    char why[GUARD_WHY_BYTES] = "";
-    const struct look k = {
-        .g = guard->generation, .until = clock_mono() + 60, .guard = guard, .why = why};
-    enum safety now = look_at(&k, i);
+    enum guard_safety now = guard->known[i];
+    bool watched = guard_watches(guard->generation, i);
 
-    if (__atomic_load_n(&guard->stop, __ATOMIC_RELAXED) != 0 ||
-        (now == UNKNOWN && upstream_is_unsafe(u)) || (now == UNSAFE && why[0] == '\0')) {
+    if (!watched) {
+        now = GUARD_SAFE;
+    }
+    if (upstream_is_unsafe(u) && (now == GUARD_SAFE || now == GUARD_OTHER)) {
+        upstream_set_unsafe(u, NULL);
+    }
+    if (!upstream_is_unsafe(u) && now != GUARD_UNASKED) {
+        tell(guard, i, now, "");
+    }
+}
+
+static void look_at_marks(struct guard *guard)
+{
+    size_t n = guard->generation->config->n_upstreams;
+
+    guard_rows_judge(&guard->rows, guard->known, n);
+    for (size_t i = 0; i < n; i++) {
+        look_at_mark(guard, i);
+    }
+}
+
+static void ask_row(struct guard *guard, struct guard_row *row)
+{
+    char why[GUARD_WHY_BYTES] = "";
+    double now = clock_mono();
+    const struct look k = {.until = now + 60, .stop = &guard->stop, .why = why};
+    enum guard_safety safety = ask_one(&k, row->upstream, row->like, &row->peer);
+
+    if (__atomic_load_n(&guard->stop, __ATOMIC_RELAXED) != 0) {
         return; /* it stays as it is */
     }
-    upstream_set_unsafe(u, now == UNSAFE ? why : NULL);
-    if (now == UNSAFE) {
+    guard_row_answer(row, safety, now);
+    if (safety == GUARD_UNSAFE) {
+        upstream_set_unsafe(row->upstream, why);
         __atomic_store_n(&guard->alarm, 1, __ATOMIC_RELEASE);
+        tell(guard, row->index, GUARD_UNSAFE, why);
     }
-    tell(guard, i, now, why);
 }
 
-static void look_once(struct guard *guard)
+/* One question, so that who has news for the guard does not wait for all of them. false: nobody's
+ * turn. */
+static bool look_once(struct guard *guard)
 {
-    for (size_t i = 0; i < guard->generation->config->n_upstreams; i++) {
-        if (is_passed_to(guard->generation, i)) {
-            look_at_one(guard, i);
-        }
+    if (guard->generation == NULL || guard_rows_update(&guard->rows, guard->generation) != RC_OK) {
+        return false;
     }
+    struct guard_row *row = guard_rows_next(&guard->rows, guard->began);
+    if (row != NULL) {
+        ask_row(guard, row);
+    }
+    look_at_marks(guard);
+    return row != NULL;
 }
 
-/* With the lock. Upstreams that are kept keep their mark. */
+/* With the lock. Upstreams that are kept keep their mark, and what was answered. */
 static void take_fresh(struct guard *guard)
 {
     if (guard->fresh == NULL) {
         return;
     }
     size_t n = guard->fresh->config->n_upstreams;
-    enum safety *told = calloc(n > 0 ? n : 1, sizeof(*told));
-    if (told == NULL) {
+    enum guard_safety *told = calloc(n > 0 ? n : 1, sizeof(*told));
+    enum guard_safety *known = calloc(n > 0 ? n : 1, sizeof(*known));
+    if (told == NULL || known == NULL || guard_rows_update(&guard->rows, guard->fresh) != RC_OK) {
+        free(told);
+        free(known);
         return; /* tried again after a while */
     }
     for (size_t i = 0; i < n; i++) {
-        told[i] = upstream_is_unsafe(guard->fresh->upstreams[i]) ? UNSAFE : SAFE;
+        told[i] = upstream_is_unsafe(guard->fresh->upstreams[i]) ? GUARD_UNSAFE : GUARD_SAFE;
     }
     free(guard->told);
+    free(guard->known);
     guard->told = told;
-    guard->n_memory = 0;
+    guard->known = known;
     generation_unref(&guard->generation);
     guard->generation = guard->fresh;
     guard->fresh = NULL;
@@ -311,22 +242,23 @@ static void rest(struct guard *guard, double seconds)
     while (guard->fresh == NULL && __atomic_load_n(&guard->stop, __ATOMIC_RELAXED) == 0 &&
            pthread_cond_timedwait(&guard->woken, &guard->lock, &t) == 0) {
     }
+    guard->began = clock_mono();
 }
 
 static void *run(void *arg)
 {
     struct guard *guard = arg;
 
+    guard->began = clock_mono();
     pthread_mutex_lock(&guard->lock);
     while (__atomic_load_n(&guard->stop, __ATOMIC_RELAXED) == 0) {
         take_fresh(guard);
-        bool guards = guard->generation != NULL && has_danger(guard->generation);
         pthread_mutex_unlock(&guard->lock);
-        if (guards) {
-            look_once(guard);
-        }
+        bool more = look_once(guard);
         pthread_mutex_lock(&guard->lock);
-        rest(guard, TICK_S);
+        if (!more) {
+            rest(guard, TICK_S);
+        }
     }
     pthread_mutex_unlock(&guard->lock);
     return NULL;
@@ -362,6 +294,16 @@ enum rc guard_new(struct guard **out)
     pthread_condattr_destroy(&monotonic);
     *out = guard;
     return RC_OK;
+}
+
+static bool has_danger(const struct generation *g)
+{
+    for (size_t i = 0; i < g->config->n_upstreams; i++) {
+        if (guard_watches(g, i)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum rc guard_use(struct guard *guard, struct generation *g)
@@ -402,7 +344,9 @@ void guard_free(struct guard **pg)
     }
     generation_unref(&guard->fresh);
     generation_unref(&guard->generation);
+    guard_rows_fini(&guard->rows);
     free(guard->told);
+    free(guard->known);
     pthread_cond_destroy(&guard->woken);
     pthread_mutex_destroy(&guard->lock);
     guard->magic = 0;

@@ -17,15 +17,19 @@ struct site_upstream {
     struct balancer balancer;
 };
 
-enum rc site_upstreams_init(struct site_upstreams *u, struct worker *w, struct tokens *tokens)
+enum rc site_upstreams_init(struct site_upstreams *u, struct worker *w, struct tokens *tokens,
+                            struct registry *registry)
 {
     list_init(&u->rows);
+    u->registry = registry;
+    relay_index_init(&u->index, w->index);
     return token_clerk_new(tokens, w, &u->tokens);
 }
 
 void site_upstreams_fini(struct site_upstreams *u)
 {
     CHECK(list_empty(&u->rows));
+    relay_index_fini(&u->index);
     token_clerk_free(&u->tokens);
 }
 
@@ -110,6 +114,7 @@ static void fill_route(struct site *s, struct site_listener *l, const struct con
         .limits = &l->config->limits,
         .pool = row->pool,
         .shared = &l->shared,
+        .tap = s->generation->config->registry.enabled ? &l->tap : NULL,
         .tokens = s->upstreams->tokens,
         .sessions = sessions,
         .owner = s,
@@ -129,6 +134,13 @@ static enum rc fill_listener(struct worker *w, struct site *s, const struct conf
                              struct list *sessions, struct list *passes, struct site_listener *out)
 {
     out->config = config;
+    out->tap = (struct relay_tap_env){
+        .registry = s->upstreams->registry,
+        .registration = &config->registration,
+        .trust_domain = config->certs != NULL ? cert_set_trust_domain(config->certs) : "",
+        .index = &s->upstreams->index,
+        .tally = &s->upstreams->tally,
+    };
     bucket_init(&out->shared.anonymous, config->limits.unauthenticated_streams_per_second,
                 worker_now(w));
     out->routes = calloc(config->n_routes, sizeof(*out->routes));

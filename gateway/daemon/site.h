@@ -11,6 +11,7 @@
 #include "gateway/daemon/generation.h"
 #include "gateway/passthrough/passthrough.h"
 #include "gateway/relay/relay.h"
+#include "gateway/relay/relay_tap.h"
 
 struct site;
 
@@ -24,14 +25,18 @@ struct site_route {
 struct site_listener {
     const struct config_listener *config; /**< borrowed from the generation */
     struct relay_shared shared;
+    struct relay_tap_env tap;
     struct site_route *routes; /**< owned, config->n_routes */
 };
 
-/** A worker's pools and balancers, by upstream, and who it gets tokens from; survives sites.
- * Embedded in the worker's state. */
+/** A worker's pools and balancers, by upstream, who it gets tokens from, and what its relays know
+ * and count; survives sites. Embedded in the worker's state. */
 struct site_upstreams {
     struct list rows;
     struct token_clerk *tokens; /**< owned */
+    struct registry *registry;  /**< borrowed */
+    struct relay_index index;
+    struct tally tally;
 };
 
 struct site {
@@ -44,8 +49,8 @@ struct site {
 };
 
 /** Make an empty table. RC_NO_MEMORY. */
-enum rc site_upstreams_init(struct site_upstreams *u, struct worker *w,
-                            struct tokens *tokens) MUST_USE;
+enum rc site_upstreams_init(struct site_upstreams *u, struct worker *w, struct tokens *tokens,
+                            struct registry *registry) MUST_USE;
 
 /** Free what an empty table has. */
 void site_upstreams_fini(struct site_upstreams *u);

@@ -5,14 +5,16 @@
 
 #include "core/base/clock.h"
 #include "gateway/admin/metrics.h"
+#include "gateway/daemon/api.h"
 #include "gateway/daemon/version.h"
 
 void status_init(struct status *r, struct worker *const *workers, unsigned n,
-                 struct cluster *cluster)
+                 struct cluster *cluster, struct vms *vms)
 {
     *r = (struct status){.workers = workers,
                          .n_workers = n,
                          .cluster = cluster,
+                         .vms = vms,
                          .last_success = clock_wall(),
                          .started = (double)clock_wall_ms() / 1000.0};
     pthread_mutex_init(&r->lock, NULL);
@@ -33,7 +35,7 @@ void status_set_generation(struct status *r, struct generation *g)
     generation_unref(&old);
 }
 
-static struct generation *take_generation(struct status *r)
+struct generation *status_take_generation(struct status *r)
 {
     pthread_mutex_lock(&r->lock);
     struct generation *g = r->generation != NULL ? generation_ref(r->generation) : NULL;
@@ -133,7 +135,7 @@ static bool check_certificates(const struct generation *g, FILE *reasons)
 static bool ready(void *arg, FILE *reasons)
 {
     struct status *r = arg;
-    struct generation *g = take_generation(r);
+    struct generation *g = status_take_generation(r);
 
     if (g == NULL) {
         (void)fprintf(reasons, "starting\n");
@@ -204,11 +206,13 @@ static bool fill_cluster(const struct status *r, struct metrics_cluster *out)
 static void metrics(void *arg, FILE *out)
 {
     struct status *r = arg;
-    struct generation *g = take_generation(r);
+    struct generation *g = status_take_generation(r);
     struct metrics_cluster cluster;
     bool has_cluster = fill_cluster(r, &cluster);
+    struct metrics_vms vms;
     struct metrics_input in = {
         .cluster = has_cluster ? &cluster : NULL,
+        .vms = &vms,
         .version = XDSGATE_VERSION,
         .start_time_s = r->started,
         .n_workers = r->n_workers,
@@ -232,6 +236,7 @@ static void metrics(void *arg, FILE *out)
         in.n_upstreams = g->config->n_upstreams;
         in.n_certificates = list_certificates(g, certs);
         in.certificates = certs;
+        vms_measure(r->vms, &vms);
         metrics_write(out, &in);
     }
     free(counters);
@@ -249,7 +254,13 @@ static void version(void *arg, FILE *out)
 struct admin_source status_source(struct status *r)
 {
     return (struct admin_source){
-        .arg = r, .ready = ready, .live = live, .metrics = metrics, .version = version};
+        .arg = r,
+        .ready = ready,
+        .live = live,
+        .metrics = metrics,
+        .version = version,
+        .api = api_answer,
+    };
 }
 
 static uint64_t sum(const struct status *r, enum counter which)
@@ -272,7 +283,7 @@ uint64_t status_work(const struct status *r)
 
 void status_line(struct status *r, char *buf, size_t size)
 {
-    struct generation *g = take_generation(r);
+    struct generation *g = status_take_generation(r);
     size_t usable = 0;
     size_t all = g != NULL ? g->config->n_upstreams : 0;
 

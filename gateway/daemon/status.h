@@ -11,6 +11,7 @@
 #include "gateway/admin/server.h"
 #include "gateway/cluster/cluster.h"
 #include "gateway/daemon/generation.h"
+#include "gateway/daemon/vms.h"
 
 struct status {
     pthread_mutex_t lock;          /**< guards generation */
@@ -18,6 +19,7 @@ struct status {
     struct worker *const *workers; /**< borrowed */
     unsigned n_workers;
     struct cluster *cluster; /**< borrowed */
+    struct vms *vms;         /**< borrowed */
     uint32_t draining;       /**< atomic */
     uint64_t reloads_ok;     /**< atomic */
     uint64_t reloads_failed; /**< atomic */
@@ -25,14 +27,16 @@ struct status {
     double started;          /**< seconds since 1970 */
 };
 
-/** Make it; workers and cluster are borrowed until status_fini(). */
+/** Make it; workers, cluster and vms are borrowed until status_fini(). */
 void status_init(struct status *r, struct worker *const *workers, unsigned n,
-                 struct cluster *cluster);
+                 struct cluster *cluster, struct vms *vms);
 /** Drop the generation. No admin page may be served any more. */
 void status_fini(struct status *r);
 
 /** The configuration that is in force now; a reference is taken. */
 void status_set_generation(struct status *r, struct generation *g);
+/** The configuration in force: an owned reference, or NULL. Any thread. */
+struct generation *status_take_generation(struct status *r);
 /** What the workers have done since the start, for trim_due(). */
 uint64_t status_work(const struct status *r);
 

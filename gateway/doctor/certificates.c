@@ -79,32 +79,81 @@ static enum rc has_name(const struct look *k, const char *name, bool *out)
     return RC_OK;
 }
 
-static enum rc look_at_name(const struct look *k, const char *name)
+/* Names that no certificate is for. */
+struct missing {
+    const char **list; /* owned; the names are borrowed */
+    size_t n;
+};
+
+static enum rc look_at_name(const struct look *k, const char *name, struct missing *m)
 {
     bool there = false;
 
-    TRY(has_name(k, name, &there));
+    for (size_t i = 0; i < m->n && !there; i++) {
+        there = strcmp(m->list[i], name) == 0;
+    }
     if (!there) {
-        doctor_find(k->r, DOCTOR_SERVING_NAME, k->l->name, name, NULL);
+        TRY(has_name(k, name, &there));
+    }
+    if (!there) {
+        const char **more = realloc(m->list, (m->n + 1) * sizeof(*more));
+        if (more == NULL) {
+            return RC_NO_MEMORY;
+        }
+        m->list = more;
+        m->list[m->n++] = name;
     }
     return RC_OK;
 }
 
 /* Exact names are asked for as they are; "*" stands for what agents call usually; "*.suffix" for
  * nobody knows what. */
-static enum rc look_at_names(const struct look *k)
+static enum rc gather_names(const struct look *k, struct missing *m)
 {
     for (size_t i = 0; i < k->l->n_routes; i++) {
         const struct config_route *route = &k->l->routes[i];
         for (char **sni = route->sni; route->mode == ROUTE_TERMINATE && *sni != NULL; sni++) {
             if (strcmp(*sni, "*") == 0) {
-                TRY(look_at_name(k, USUAL_NAME));
+                TRY(look_at_name(k, USUAL_NAME, m));
             } else if ((*sni)[0] != '*') {
-                TRY(look_at_name(k, *sni));
+                TRY(look_at_name(k, *sni, m));
             }
         }
     }
     return RC_OK;
+}
+
+/* All in one certificate: two of them would be written over each other. */
+static enum rc find_missing(const struct look *k, const struct missing *m)
+{
+    char *options = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&options, &size);
+
+    if (out == NULL) {
+        return RC_NO_MEMORY;
+    }
+    for (size_t i = 0; i < m->n; i++) {
+        (void)fprintf(out, " --name %s", m->list[i]);
+    }
+    bool good = fclose(out) == 0;
+    for (size_t i = 0; good && i < m->n; i++) {
+        doctor_find(k->r, DOCTOR_SERVING_NAME, k->l->name, m->list[i], options, NULL);
+    }
+    free(options);
+    return good ? RC_OK : RC_NO_MEMORY;
+}
+
+static enum rc look_at_names(const struct look *k)
+{
+    struct missing m = {.n = 0};
+    enum rc rc = gather_names(k, &m);
+
+    if (rc == RC_OK && m.n > 0) {
+        rc = find_missing(k, &m);
+    }
+    free(m.list);
+    return rc;
 }
 
 /* ---- roots ---- */

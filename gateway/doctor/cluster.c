@@ -24,7 +24,8 @@ static bool split_pattern(const char *pattern, struct cluster_account *out)
     return true;
 }
 
-static void add_account(struct cluster_accounts *out, const struct cluster_account *a)
+static void add_account(struct cluster_accounts *out, const struct cluster_account *a,
+                        struct doctor_report *r)
 {
     for (size_t i = 0; i < out->n; i++) {
         if (strcmp(out->list[i].ns, a->ns) == 0 && strcmp(out->list[i].name, a->name) == 0) {
@@ -33,6 +34,9 @@ static void add_account(struct cluster_accounts *out, const struct cluster_accou
     }
     if (out->n < CLUSTER_ACCOUNTS_MAX) {
         out->list[out->n++] = *a;
+    } else {
+        doctor_skipped(r, "service accounts of `vm_identities`: more than the first %d",
+                       CLUSTER_ACCOUNTS_MAX);
     }
 }
 
@@ -56,27 +60,54 @@ void cluster_accounts_read(const struct config *c, struct cluster_accounts *out,
                                *p);
                 continue;
             }
-            add_account(out, &a);
+            add_account(out, &a, r);
         }
     }
 }
 
 /* ---- questions ---- */
 
+bool cluster_may_ask(const struct doctor_client *who, const char *what, struct doctor_report *r)
+{
+    if (who->away) {
+        doctor_skipped(r, "%s: the API server of %s did not answer before", what, who->name);
+    }
+    return !who->away;
+}
+
+bool cluster_is_one(const struct doctor_cluster *c)
+{
+    return c->gate != NULL && c->look != NULL &&
+           strcmp(kube_access_server(kube_access_of(c->gate->kube)),
+                  kube_access_server(kube_access_of(c->look->kube))) == 0;
+}
+
+static void find_with_flags(struct doctor_report *r, enum doctor_cause cause, const char *text,
+                            const struct doctor_client *who)
+{
+    char *flags = doctor_kubectl_flags(who->kubeconfig, who->context);
+
+    r->short_of_memory = r->short_of_memory || flags == NULL;
+    doctor_find(r, cause, text, flags != NULL ? flags : "", NULL);
+    free(flags);
+}
+
 void cluster_say(enum kube_outcome outcome, int status, const char *text, const char *what,
-                 const char *who, struct doctor_report *r)
+                 struct doctor_client *who, struct doctor_report *r)
 {
     if (outcome == KUBE_NO_MEMORY) {
         r->short_of_memory = true;
     } else if (outcome == KUBE_REFUSED && status == 401) {
-        doctor_find(r, DOCTOR_KUBERNETES_REFUSES, text, who, NULL);
+        find_with_flags(r, DOCTOR_KUBERNETES_REFUSES, text, who);
     } else if (outcome == KUBE_REFUSED && status == 403) {
-        doctor_skipped(r, "%s: %s has no right to; --kubeconfig names somebody who has", what, who);
+        doctor_skipped(r, "%s: %s has no right to; --kubeconfig names somebody who has", what,
+                       who->name);
     } else if (outcome == KUBE_REFUSED || outcome == KUBE_INVALID) {
         doctor_skipped(r, "%s: %s", what, text);
     } else {
         r->unreachable = true;
-        doctor_find(r, DOCTOR_KUBERNETES_UNREACHABLE, text, who, NULL);
+        who->away = outcome != KUBE_BAD_ANSWER; /* another answer may be a better one */
+        find_with_flags(r, DOCTOR_KUBERNETES_UNREACHABLE, text, who);
     }
 }
 
@@ -87,20 +118,32 @@ enum cluster_got cluster_get(const struct doctor_cluster *c, enum kube_kind kind
     char what[KUBE_PATH_BYTES];
     enum cluster_got got = CLUSTER_NOT;
 
-    if (c->look == NULL || r->unreachable) {
+    if (c->look == NULL) {
         return CLUSTER_NOT;
     }
     (void)snprintf(what, sizeof(what), "%s%s%s%s%s", kube_kind_plural(kind),
                    name != NULL ? " " : "", name != NULL ? name : "",
                    ns != NULL ? " of namespace " : "", ns != NULL ? ns : "");
-    enum kube_outcome outcome = kube_ask_get(c->look, kind, ns, name, NULL, &reply);
+    if (!cluster_may_ask(c->look, what, r)) {
+        return CLUSTER_NOT;
+    }
+    enum kube_outcome outcome =
+        name != NULL ? kube_ask_get(c->look->kube, kind, ns, name, NULL, &reply)
+                     : kube_ask_list(c->look->kube, kind, ns, CLUSTER_ITEMS_MAX, &reply);
+    bool is_unknown = outcome == KUBE_REFUSED && reply.status == 404;
     if (outcome == KUBE_OK) {
         *out = json_incref(reply.body);
         got = CLUSTER_GOT;
-    } else if (outcome == KUBE_REFUSED && reply.status == 404) {
+        if (name == NULL && !kube_list_is_whole(reply.body, CLUSTER_ITEMS_MAX)) {
+            doctor_skipped(r, "%s: more than the first %d", what, CLUSTER_ITEMS_MAX);
+        }
+    } else if (name != NULL && (is_unknown || outcome == KUBE_INVALID)) {
         got = CLUSTER_ABSENT;
+    } else if (is_unknown) {
+        got = CLUSTER_ABSENT;
+        doctor_find(r, DOCTOR_KUBERNETES_NO_ISTIO, reply.error.text, NULL);
     } else {
-        cluster_say(outcome, reply.status, reply.error.text, what, c->look_name, r);
+        cluster_say(outcome, reply.status, reply.error.text, what, c->look, r);
     }
     kube_reply_fini(&reply);
     return got;
@@ -109,15 +152,17 @@ enum cluster_got cluster_get(const struct doctor_cluster *c, enum kube_kind kind
 char *cluster_get_text(const struct doctor_cluster *c, const char *name, bool of_revision,
                        const char *key, struct doctor_report *r)
 {
-    char full[300];
     json_t *map = NULL;
     char *copy = NULL;
-    bool has = of_revision && c->revision != NULL && strcmp(c->revision, "default") != 0;
+    char *full = doctor_of_revision(name, of_revision ? c->revision : NULL);
 
-    (void)snprintf(full, sizeof(full), "%s%s%.60s", name, has ? "-" : "", has ? c->revision : "");
-    if (cluster_get(c, KUBE_CONFIG_MAP, c->istio_namespace, full, r, &map) != CLUSTER_GOT) {
+    r->short_of_memory = r->short_of_memory || full == NULL;
+    if (full == NULL ||
+        cluster_get(c, KUBE_CONFIG_MAP, c->istio_namespace, full, r, &map) != CLUSTER_GOT) {
+        free(full);
         return NULL;
     }
+    free(full);
     const char *text = doc_text(map, "data", key, NULL);
     if (text != NULL) {
         copy = strdup(text);

@@ -29,12 +29,13 @@ void cluster_accounts_read(const struct config *c, struct cluster_accounts *out,
 /** How a question has ended. */
 enum cluster_got {
     CLUSTER_GOT,
-    CLUSTER_ABSENT, /**< 404: no such object */
+    CLUSTER_ABSENT, /**< no such object; for a list: no such kind, as the report says */
     CLUSTER_NOT,    /**< the report says why */
 };
 
 /**
- * Get an object or a list, as the one who looks.
+ * Get an object or a list, as the one who looks. Of a list that is longer than CLUSTER_ITEMS_MAX
+ * the report says that the rest is not looked at.
  *
  * ns, name  as kube_ask_get().
  * out       owned with CLUSTER_GOT: json_decref().
@@ -42,13 +43,16 @@ enum cluster_got {
 enum cluster_got cluster_get(const struct doctor_cluster *c, enum kube_kind kind, const char *ns,
                              const char *name, struct doctor_report *r, json_t **out);
 
-/**
- * What an outcome other than KUBE_OK and 404 means to the report.
- *
- * what  what was to be looked at; who: what --kubeconfig would be.
- */
+/** May this one be asked? If it did not answer before, the report says what is not looked at. */
+bool cluster_may_ask(const struct doctor_client *who, const char *what, struct doctor_report *r);
+
+/** What an outcome other than KUBE_OK and 404 means to the report. what was to be looked at. */
 void cluster_say(enum kube_outcome outcome, int status, const char *text, const char *what,
-                 const char *who, struct doctor_report *r);
+                 struct doctor_client *who, struct doctor_report *r);
+
+/** Does the daemon ask the same API server as the one who looks? Not if one of them is not there.
+ */
+bool cluster_is_one(const struct doctor_cluster *c);
 
 /** May a token of this account be had, by the daemon? As part of doctor_rights(). */
 enum rc cluster_try_token(const struct doctor_cluster *c, const struct cluster_account *a,

@@ -51,10 +51,19 @@ struct doctor_upstream {
     struct addr source_v6;   /**< ADDR_NONE: the kernel chooses */
     const char *server_name; /**< NULL, with roots: it is not known what is to answer there */
     struct root_set *roots;
-    bool asks;   /**< xdsgate opens streams there */
-    bool passes; /**< what VMs write goes there */
-    bool xfcc;   /**< identity: xfcc */
+    bool asks;      /**< xdsgate opens streams there */
+    bool passes;    /**< what VMs write goes there */
+    bool xfcc;      /**< identity: xfcc */
+    bool must_hold; /**< sources_must_hold, upstream_opts.h: no source, no connection */
 };
+
+/** Room for what doctor_own_entries() writes. */
+#define DOCTOR_ENTRIES_BYTES 400
+
+/** For people: which entries of TRUSTED_GATEWAY_CIDR are this gateway's, of the family of that
+ * address, " (this one: 10.77.0.2/32)"; "" when there are none. Returns buf. */
+const char *doctor_own_entries(const struct doctor_upstream *list, size_t n, int family,
+                               char buf[DOCTOR_ENTRIES_BYTES]);
 
 /** Connect to each address of each upstream, as it would be, and ask whom istiod believes there.
  * Those without roots are asked with the name and the roots of the first that has some.
@@ -64,12 +73,19 @@ enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n, double ti
 
 /* ---- the cluster ---- */
 
+/** Somebody who asks an API server. All borrowed. */
+struct doctor_client {
+    struct kube *kube;
+    const char *name;       /**< for people: a kubeconfig, and more */
+    const char *kubeconfig; /**< for commands; NULL: what kubectl takes by itself */
+    const char *context;    /**< the same */
+    bool away;              /**< it did not answer; it is asked no more */
+};
+
 /** Who looks at it, and at what. All borrowed. */
 struct doctor_cluster {
-    struct kube *gate;           /**< as the daemon does; NULL: it does not */
-    struct kube *look;           /**< may be the same; NULL: nobody looks */
-    const char *gate_name;       /**< what `--kubeconfig` would be, for commands */
-    const char *look_name;       /**< the same */
+    struct doctor_client *gate;  /**< as the daemon does; NULL: it does not */
+    struct doctor_client *look;  /**< NULL: nobody looks */
     const struct config *config; /**< NULL: none is there */
     const char *config_path;
     const char *istio_namespace;
@@ -92,6 +108,6 @@ enum rc doctor_members(const struct doctor_cluster *c, struct doctor_report *r) 
 enum rc doctor_istiod(const struct doctor_cluster *c, const struct doctor_upstream *list, size_t n,
                       struct doctor_report *r) MUST_USE;
 
-/** One VM: a WorkloadEntry or a WorkloadGroup. ns: borrowed; NULL: any that may come in. */
+/** One VM: a WorkloadEntry or a WorkloadGroup. */
 enum rc doctor_one_vm(const struct doctor_cluster *c, const char *ns, const char *name,
                       struct doctor_report *r) MUST_USE;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How istiod is deployed, and how it is reached from outside of the cluster. */
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "gateway/doctor/cluster_internal.h"
 
@@ -19,12 +18,13 @@ static bool source_matters(const struct doctor_upstream *list, size_t n)
 enum rc doctor_istiod(const struct doctor_cluster *c, const struct doctor_upstream *list, size_t n,
                       struct doctor_report *r)
 {
-    char name[300];
     json_t *deployment = NULL;
     json_t *services = NULL;
-    bool has = c->revision != NULL && strcmp(c->revision, "default") != 0;
+    char *name = doctor_of_revision("istiod", c->revision);
 
-    (void)snprintf(name, sizeof(name), "istiod%s%.60s", has ? "-" : "", has ? c->revision : "");
+    if (name == NULL) {
+        return RC_NO_MEMORY;
+    }
     switch (cluster_get(c, KUBE_DEPLOYMENT, c->istio_namespace, name, r, &deployment)) {
     case CLUSTER_GOT:
         istiod_check_deployment(deployment, c->istio_namespace, name, list, n, r);
@@ -36,6 +36,7 @@ enum rc doctor_istiod(const struct doctor_cluster *c, const struct doctor_upstre
     case CLUSTER_NOT:
         break;
     }
+    free(name);
     if (cluster_get(c, KUBE_SERVICE, c->istio_namespace, NULL, r, &services) == CLUSTER_GOT) {
         istiod_check_services(services, c->istio_namespace, c->before && n == 0,
                               c->before || source_matters(list, n), r);

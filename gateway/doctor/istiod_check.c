@@ -10,6 +10,9 @@
 
 #define ISTIOD_PORT 15012
 
+/** A Service that leads there. */
+#define DOOR "deploy/istiod-nodeport.yaml"
+
 /** A restart of a gateway or an istiod, and the VMs' way back, take less. */
 #define GRACE_ENOUGH_S 60
 #define GRACE_DEFAULT "10s"
@@ -101,55 +104,25 @@ static void check_grace(const struct look *k)
 
 /* ---- TRUSTED_GATEWAY_CIDR ---- */
 
-static void should_be(const struct look *k, char *out, size_t size)
-{
-    char text[ADDR_TEXT_BYTES];
-
-    (void)snprintf(out, size, "GATEWAY-ADDRESS/32");
-    for (size_t i = 0; i < k->n; i++) {
-        const struct doctor_upstream *u = &k->list[i];
-        if (u->xfcc && u->source_v4.family != ADDR_NONE) {
-            (void)snprintf(out, size, "%s/32", addr_format_ip(&u->source_v4, text));
-            return;
-        }
-        if (u->xfcc && u->source_v6.family != ADDR_NONE) {
-            (void)snprintf(out, size, "%s/128", addr_format_ip(&u->source_v6, text));
-            return;
-        }
-    }
-}
-
-static bool has_xfcc(const struct look *k)
-{
-    for (size_t i = 0; i < k->n; i++) {
-        if (k->list[i].xfcc) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void check_net(const struct look *k, const char *text)
 {
     struct addr_net net;
-    char should[ADDR_TEXT_BYTES + 8];
-    char set[ADDR_TEXT_BYTES + 16];
+    char entries[DOCTOR_ENTRIES_BYTES];
     char source[ADDR_TEXT_BYTES];
 
     if (addr_net_parse(text, &net) != RC_OK) {
         return; /* istiod refuses to start */
     }
-    should_be(k, should, sizeof(should));
+    (void)doctor_own_entries(k->list, k->n, net.base.family, entries);
     if (net.prefix < (net.base.family == ADDR_V6 ? 128 : 32)) {
-        doctor_find(k->r, DOCTOR_TRUSTED_TOO_WIDE, k->ns, k->name, text, should, NULL);
+        doctor_find(k->r, DOCTOR_TRUSTED_TOO_WIDE, k->ns, k->name, text, entries, NULL);
     }
-    (void)snprintf(set, sizeof(set), "%s%s", has_xfcc(k) ? "=" : "-", has_xfcc(k) ? should : "");
     for (size_t i = 0; i < k->n; i++) {
         const struct doctor_upstream *u = &k->list[i];
         const struct addr *a = net.base.family == ADDR_V6 ? &u->source_v6 : &u->source_v4;
         if (u->passes && a->family != ADDR_NONE && addr_in_net(a, &net)) {
             doctor_find(k->r, DOCTOR_TRUSTED_PASSTHROUGH, k->ns, k->name, addr_format_ip(a, source),
-                        u->name, set, NULL);
+                        u->name, text, entries, NULL);
         }
     }
 }
@@ -205,6 +178,18 @@ static bool is_from_outside(const json_t *service)
     return type != NULL && (strcmp(type, "NodePort") == 0 || strcmp(type, "LoadBalancer") == 0);
 }
 
+/* The file is for istio-system. */
+static void find_no_door(const char *ns, struct doctor_report *r)
+{
+    bool usual = strcmp(ns, "istio-system") == 0;
+    char edit[160] = "";
+
+    if (!usual) {
+        (void)snprintf(edit, sizeof(edit), "sed 's/: istio-system/: %.63s/' " DOOR " | ", ns);
+    }
+    doctor_find(r, DOCTOR_NO_DOOR, ns, edit, usual ? DOOR : "-", NULL);
+}
+
 void istiod_check_services(const json_t *list, const char *ns, bool must, bool source_matters,
                            struct doctor_report *r)
 {
@@ -224,7 +209,7 @@ void istiod_check_services(const json_t *list, const char *ns, bool must, bool s
         }
     }
     if (must && !found) {
-        doctor_find(r, DOCTOR_NO_DOOR, ns, NULL);
+        find_no_door(ns, r);
     }
     doctor_looked(r, "the Services of namespace %s", ns);
 }

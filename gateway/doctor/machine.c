@@ -43,14 +43,8 @@ static void look_at_source(const struct upstream_opts *o, struct addr a, struct 
     }
 }
 
-/* systemd holds the sockets that it gives to us. */
-static bool is_ours(const char *program)
-{
-    return strcmp(program, "xdsgate") == 0 || strcmp(program, "systemd") == 0;
-}
-
-static void look_at_user(const struct config_listener *l, const struct addr *a,
-                         struct doctor_report *r)
+/* what: listens there, for people. */
+static void look_at_user(const char *what, const struct addr *a, struct doctor_report *r)
 {
     struct proc_listener who;
     char text[ADDR_TEXT_BYTES];
@@ -58,7 +52,7 @@ static void look_at_user(const struct config_listener *l, const struct addr *a,
     char port[8];
 
     bool found = proc_find_listener(a->port, &who);
-    if (found && who.pid != 0 && is_ours(who.name)) {
+    if (found && who.pid != 0 && strcmp(who.name, "xdsgate") == 0) {
         return;
     }
     if (!found || who.pid == 0) {
@@ -67,20 +61,19 @@ static void look_at_user(const struct config_listener *l, const struct addr *a,
     }
     (void)snprintf(program, sizeof(program), "%s (process %d)", who.name, (int)who.pid);
     (void)snprintf(port, sizeof(port), "%u", a->port);
-    doctor_find(r, DOCTOR_PORT_IN_USE, l->name, addr_format(a, text), program, port, NULL);
+    doctor_find(r, DOCTOR_PORT_IN_USE, what, addr_format(a, text), program, port, NULL);
 }
 
-static void look_at_bind(const struct config_listener *l, const struct addr *a,
-                         struct doctor_report *r)
+static void look_at_bind(const char *what, const struct addr *a, struct doctor_report *r)
 {
     char text[ADDR_TEXT_BYTES];
 
     switch (try_bind(a, SOCK_STREAM)) {
     case EADDRNOTAVAIL:
-        doctor_find(r, DOCTOR_BIND_NOT_LOCAL, l->name, addr_format_ip(a, text), NULL);
+        doctor_find(r, DOCTOR_BIND_NOT_LOCAL, what, addr_format_ip(a, text), NULL);
         break;
     case EADDRINUSE:
-        look_at_user(l, a, r);
+        look_at_user(what, a, r);
         break;
     default:
         break;
@@ -95,9 +88,17 @@ void doctor_machine(const struct config *c, struct doctor_report *r)
     }
     for (size_t i = 0; i < c->n_listeners; i++) {
         const struct config_listener *l = &c->listeners[i];
+        char what[300];
+        (void)snprintf(what, sizeof(what), "listener %.200s", l->name);
         for (size_t k = 0; k < l->n_bind; k++) {
-            look_at_bind(l, &l->bind[k], r);
+            look_at_bind(what, &l->bind[k], r);
         }
+    }
+    if (c->admin.bind.family != ADDR_NONE) {
+        look_at_bind("`admin`", &c->admin.bind, r);
+    }
+    if (c->admin.metrics_bind.family != ADDR_NONE) {
+        look_at_bind("`metrics`", &c->admin.metrics_bind, r);
     }
     doctor_looked(r, "the addresses and ports of the configuration, on this machine");
 }

@@ -58,6 +58,15 @@ static enum rc look_at_cluster_id(const struct doctor_cluster *c, struct doctor_
     if (ours == NULL) {
         return RC_OK; /* none is sent, which istiod takes for its own */
     }
+    if (!cluster_is_one(c)) { /* a name is that of the cluster which makes the tokens */
+        if (c->look != NULL && c->gate != NULL) {
+            doctor_skipped(r,
+                           "cluster_id: %s is of another API server than %s, which makes the "
+                           "tokens",
+                           c->look->name, c->gate->name);
+        }
+        return RC_OK;
+    }
     char *text = cluster_get_text(c, "istio-sidecar-injector", true, "values", r);
     if (text == NULL) {
         return RC_OK;
@@ -245,17 +254,47 @@ static enum rc look_at_account(const struct doctor_cluster *c, const char *ns, c
     return RC_OK;
 }
 
+/* One of a list, or the one that stands behind what is looked at of the list: it joins it then.
+ * *list: owned; may be NULL, and is a list then. *known: false when nobody can say whether there is
+ * one. Borrowed; NULL: there is none. */
+static const json_t *find_named(const struct doctor_cluster *c, enum kube_kind kind, const char *ns,
+                                const char *name, struct doctor_report *r, json_t **list,
+                                bool *known)
+{
+    json_t *item = NULL;
+    enum cluster_got got = cluster_get(c, kind, ns, NULL, r, list);
+    const json_t *found = find_item(*list, name);
+    bool is_whole = got == CLUSTER_GOT && kube_list_is_whole(*list, CLUSTER_ITEMS_MAX);
+
+    *known = *known && got != CLUSTER_ABSENT;
+    if (found != NULL || is_whole || got == CLUSTER_ABSENT) {
+        return found;
+    }
+    got = cluster_get(c, kind, ns, name, r, &item);
+    *known = *known && got != CLUSTER_NOT;
+    if (got != CLUSTER_GOT) {
+        return NULL;
+    }
+    if (*list == NULL) {
+        *list = json_pack("{s:[]}", "items");
+    }
+    if (json_array_insert_new(json_object_get(*list, "items"), 0, item) != 0) {
+        r->short_of_memory = true;
+        return NULL;
+    }
+    return find_item(*list, name);
+}
+
 enum rc doctor_one_vm(const struct doctor_cluster *c, const char *ns, const char *name,
                       struct doctor_report *r)
 {
     json_t *entries = NULL;
     json_t *groups = NULL;
     enum rc rc = RC_OK;
-    bool known = cluster_get(c, KUBE_WORKLOAD_ENTRY, ns, NULL, r, &entries) == CLUSTER_GOT;
+    bool known = true;
 
-    known = cluster_get(c, KUBE_WORKLOAD_GROUP, ns, NULL, r, &groups) == CLUSTER_GOT && known;
-    const json_t *entry = find_item(entries, name);
-    const json_t *group = find_item(groups, name);
+    const json_t *entry = find_named(c, KUBE_WORKLOAD_ENTRY, ns, name, r, &entries, &known);
+    const json_t *group = find_named(c, KUBE_WORKLOAD_GROUP, ns, name, r, &groups, &known);
     if (entry != NULL) {
         members_check_entries(entries, ns, name, clock_wall(), r);
         doctor_looked(r, "WorkloadEntry %s of namespace %s", name, ns);

@@ -6,11 +6,16 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/doc/doc.h"
 
 #define REPORT_MAGIC 0xd0c7012eu
 
-/** Of what is put into one place. */
+#define ISTIO_SYSTEM "istio-system"
+
+/** Of what is put into one place of a sentence, and of a command, which is worth nothing when it is
+ * cut. */
 #define PLACE_MAX_BYTES 400
+#define CURE_PLACE_MAX_BYTES 8000
 
 struct row {
     const char *id;
@@ -59,15 +64,100 @@ void doctor_report_fini(struct doctor_report *r)
     for (size_t i = 0; i < r->n_skipped; i++) {
         free(r->skipped[i]);
     }
+    free(r->cluster);
+    free(r->istio_option);
+    free(r->system);
+    free(r->istiod);
     doctor_report_init(r);
 }
 
-/* ---- texts ---- */
+/* ---- whom commands are for ---- */
 
-static char printable(char c)
+char *doctor_quote(const char *word)
 {
-    return (unsigned char)c < 0x20 || c == 0x7f ? '?' : c;
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./:@%+,=";
+
+    if (*word != '\0' && word[strspn(word, plain)] == '\0') {
+        return strdup(word);
+    }
+    char *out = calloc(1, 4 * strlen(word) + 3);
+    char *p = out;
+    if (out == NULL) {
+        return NULL;
+    }
+    *p++ = '\'';
+    for (const char *c = word; *c != '\0'; c++) {
+        if (*c == '\'') {
+            p = stpcpy(p, "'\\'");
+        }
+        *p++ = *c;
+    }
+    *p = '\'';
+    return out;
 }
+
+char *doctor_kubectl_flags(const char *kubeconfig, const char *context)
+{
+    char *file = doctor_quote(kubeconfig != NULL ? kubeconfig : "");
+    char *name = doctor_quote(context != NULL ? context : "");
+    char *out = NULL;
+
+    if (file != NULL && name != NULL &&
+        asprintf(&out, "%s%s%s%s", kubeconfig != NULL ? " --kubeconfig " : "",
+                 kubeconfig != NULL ? file : "", context != NULL ? " --context " : "",
+                 context != NULL ? name : "") < 0) {
+        out = NULL;
+    }
+    free(file);
+    free(name);
+    return out;
+}
+
+char *doctor_of_revision(const char *name, const char *revision)
+{
+    bool has = revision != NULL && strcmp(revision, "default") != 0;
+    char *out = NULL;
+
+    return asprintf(&out, "%s%s%s", name, has ? "-" : "", has ? revision : "") < 0 ? NULL : out;
+}
+
+/* A copy of what is formatted; NULL: out of memory, which the report notes. */
+static char *format(struct doctor_report *r, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static char *format(struct doctor_report *r, const char *fmt, ...)
+{
+    va_list args;
+    char *out = NULL;
+
+    va_start(args, fmt);
+    if (vasprintf(&out, fmt, args) < 0) {
+        out = NULL;
+        r->short_of_memory = true;
+    }
+    va_end(args);
+    return out;
+}
+
+void doctor_report_aim(struct doctor_report *r, const char *kubeconfig, const char *context,
+                       const char *istio_namespace, const char *revision)
+{
+    CHECK_MAGIC(r, REPORT_MAGIC);
+    CHECK(r->cluster == NULL && r->system == NULL);
+    r->cluster = doctor_kubectl_flags(kubeconfig, context);
+    r->short_of_memory = r->short_of_memory || r->cluster == NULL;
+    if (istio_namespace != NULL) {
+        r->system = format(r, "%s", istio_namespace);
+        r->istio_option = strcmp(istio_namespace, ISTIO_SYSTEM) != 0
+                              ? format(r, " -i %s", istio_namespace)
+                              : NULL;
+    }
+    r->istiod = doctor_of_revision("istiod", revision);
+    r->short_of_memory = r->short_of_memory || r->istiod == NULL;
+}
+
+/* ---- texts ---- */
 
 /* The place that begins at p, "{1}", or -1. */
 static int place_at(const char *p)
@@ -77,28 +167,63 @@ static int place_at(const char *p)
     return is_place ? p[1] - '1' : -1;
 }
 
-/* A text of the table with its places filled in; owned by the caller. NULL: out of memory. */
-static char *fill(const char *text, const char *const *places)
+/* What "{cluster}" and the like at p stand for; NULL: no such place. *n: its length. */
+static const char *named_at(const struct doctor_report *r, const char *p, size_t *n)
 {
-    char *out = calloc(1, strlen(text) + DOCTOR_PLACES_MAX * 2 * PLACE_MAX_BYTES + 1);
-    size_t n = 0;
+    const struct {
+        const char *place;
+        const char *value;
+    } names[] = {{"{cluster}", r->cluster != NULL ? r->cluster : ""},
+                 {"{istio}", r->istio_option != NULL ? r->istio_option : ""},
+                 {"{system}", r->system != NULL ? r->system : ISTIO_SYSTEM},
+                 {"{istiod}", r->istiod != NULL ? r->istiod : "istiod"}};
 
-    if (out == NULL) {
-        return NULL;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        *n = strlen(names[i].place);
+        if (strncmp(p, names[i].place, *n) == 0) {
+            return names[i].value;
+        }
     }
-    for (const char *p = text; *p != '\0'; p++) {
+    return NULL;
+}
+
+/* At most max bytes, and no part of a character of UTF-8. */
+static void put(FILE *out, const char *text, size_t max)
+{
+    size_t n = strnlen(text, max);
+
+    while (n > 0 && text[n] != '\0' && ((unsigned char)text[n] & 0xc0) == 0x80) {
+        n--;
+    }
+    (void)fwrite(text, 1, n, out);
+}
+
+/* A text of the table with its places filled in; owned by the caller. NULL: out of memory. */
+static char *fill(const struct doctor_report *r, const char *text, const char *const *places,
+                  size_t max)
+{
+    char *filled = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&filled, &size);
+
+    for (const char *p = text; out != NULL && *p != '\0';) {
+        size_t n = 3;
         int i = place_at(p);
-        if (i < 0) {
-            out[n++] = *p;
+        CHECK(i < 0 || places[i] != NULL);
+        const char *value = i < 0 ? named_at(r, p, &n) : places[i];
+        if (value == NULL) {
+            (void)fputc(*p++, out);
             continue;
         }
-        CHECK(places[i] != NULL);
-        for (size_t k = 0; places[i][k] != '\0' && k < PLACE_MAX_BYTES; k++) {
-            out[n++] = printable(places[i][k]);
-        }
-        p += 2;
+        put(out, value, max);
+        p += n;
     }
-    return out;
+    if (out == NULL || fclose(out) != 0) {
+        free(filled);
+        return NULL;
+    }
+    doc_make_printable(filled);
+    return filled;
 }
 
 static bool is_there(const struct doctor_report *r, enum doctor_cause cause, const char *text)
@@ -126,8 +251,8 @@ static void add(struct doctor_report *r, enum doctor_level level, enum doctor_ca
     }
     struct doctor_finding f = {.cause = cause,
                                .level = level,
-                               .text = fill(rows[cause].text, places),
-                               .cure = fill(rows[cause].cure, places)};
+                               .text = fill(r, rows[cause].text, places, PLACE_MAX_BYTES),
+                               .cure = fill(r, rows[cause].cure, places, CURE_PLACE_MAX_BYTES)};
     bool whole = f.text != NULL && f.cure != NULL;
     r->short_of_memory = r->short_of_memory || !whole;
     bool is_new = whole && !is_there(r, cause, f.text);
@@ -158,6 +283,16 @@ void doctor_find_at(struct doctor_report *r, enum doctor_level level, enum docto
     va_end(args);
 }
 
+bool doctor_has(const struct doctor_report *r, enum doctor_cause cause)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->findings[i].cause == cause) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- notes ---- */
 
 static void note(struct doctor_report *r, char **list, size_t *n, const char *fmt, va_list args)
@@ -172,9 +307,7 @@ static void note(struct doctor_report *r, char **list, size_t *n, const char *fm
         r->short_of_memory = true;
         return;
     }
-    for (char *c = text; *c != '\0'; c++) {
-        *c = printable(*c);
-    }
+    doc_make_printable(text);
     for (size_t i = 0; i < *n; i++) {
         if (strcmp(list[i], text) == 0) {
             free(text);

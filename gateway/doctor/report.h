@@ -41,6 +41,10 @@ struct doctor_finding {
 /** Embedded or allocated; one thread. */
 struct doctor_report {
     uint32_t magic;
+    char *cluster;      /**< owned; {cluster}: " --kubeconfig FILE --context NAME"; NULL: "" */
+    char *istio_option; /**< owned; {istio}: " -i NAMESPACE"; NULL: "" */
+    char *system;       /**< owned; {system}: istiod's namespace; NULL: istio-system */
+    char *istiod;       /**< owned; {istiod}: its Deployment; NULL: istiod */
     struct doctor_finding findings[DOCTOR_FINDINGS_MAX];
     size_t n;
     char *looked[DOCTOR_NOTES_MAX]; /**< owned */
@@ -55,7 +59,7 @@ struct doctor_report {
 /** "port-in-use". Static. */
 const char *doctor_id(enum doctor_cause cause);
 
-/** What stands in the table, with its {1} to {6}. Static. */
+/** What stands in the table, with its places. Static. */
 const char *doctor_cause_text(enum doctor_cause cause);
 const char *doctor_cause_cure(enum doctor_cause cause);
 
@@ -64,6 +68,24 @@ void doctor_report_init(struct doctor_report *r);
 
 /** Free what it holds. */
 void doctor_report_fini(struct doctor_report *r);
+
+/**
+ * Whom the commands of later findings are for. All borrowed during the call; NULL: what kubectl
+ * takes by itself, istio-system, the default revision.
+ */
+void doctor_report_aim(struct doctor_report *r, const char *kubeconfig, const char *context,
+                       const char *istio_namespace, const char *revision);
+
+/** " --kubeconfig FILE --context NAME" for a shell, without what is NULL. Owned; NULL: out of
+ * memory. */
+char *doctor_kubectl_flags(const char *kubeconfig, const char *context);
+
+/** "istiod", or of a revision that is not the default one "istiod-REVISION". Owned; NULL: out of
+ * memory. */
+char *doctor_of_revision(const char *name, const char *revision);
+
+/** A word for a shell, in quotes where it needs some. Owned; NULL: out of memory. */
+char *doctor_quote(const char *word);
 
 /**
  * Add a finding; one that is there already is not added again. What is put into the places is made
@@ -76,6 +98,9 @@ void doctor_find(struct doctor_report *r, enum doctor_cause cause, ...) __attrib
 /** The same with another level than the table's. */
 void doctor_find_at(struct doctor_report *r, enum doctor_level level, enum doctor_cause cause, ...)
     __attribute__((sentinel));
+
+/** Was this found? */
+bool doctor_has(const struct doctor_report *r, enum doctor_cause cause);
 
 /** Say what was looked at. */
 void doctor_looked(struct doctor_report *r, const char *fmt, ...)

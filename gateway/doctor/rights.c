@@ -74,18 +74,35 @@ static void look_at_clock(const struct kube_token *token, struct doctor_report *
     doctor_looked(r, "the clock, by that of the Kubernetes API server");
 }
 
+/* For commands about what the daemon asks for: as the one who looks, who has more rights, unless
+ * that one looks at another cluster. Owned; NULL: out of memory, which the report notes. */
+static char *gate_flags(const struct doctor_cluster *c, struct doctor_report *r)
+{
+    const struct doctor_client *who = c->look == NULL || cluster_is_one(c) ? c->look : c->gate;
+    char *flags = doctor_kubectl_flags(who != NULL ? who->kubeconfig : NULL,
+                                       who != NULL ? who->context : NULL);
+
+    r->short_of_memory = r->short_of_memory || flags == NULL;
+    return flags;
+}
+
 static void say_token(const struct doctor_cluster *c, const struct cluster_account *a,
                       const struct kube_reply *reply, const char *audience, struct doctor_report *r)
 {
-    if (reply->outcome == KUBE_REFUSED && reply->status == 403) {
-        doctor_find_at(r, level_of(c->config), DOCTOR_TOKEN_FORBIDDEN, a->ns, a->name, NULL);
-    } else if (reply->outcome == KUBE_REFUSED && reply->status == 404) {
-        doctor_find(r, DOCTOR_ACCOUNT_MISSING, a->ns, a->name, NULL);
-    } else if (reply->outcome == KUBE_REFUSED && reply->status != 401) {
-        doctor_find(r, DOCTOR_TOKEN_FAILED, a->ns, a->name, reply->error.text, audience, NULL);
-    } else {
-        cluster_say(reply->outcome, reply->status, reply->error.text, "tokens", c->gate_name, r);
+    bool refused = reply->outcome == KUBE_REFUSED && reply->status != 401;
+    char *flags = refused ? gate_flags(c, r) : NULL;
+
+    if (!refused) {
+        cluster_say(reply->outcome, reply->status, reply->error.text, "tokens", c->gate, r);
+    } else if (flags != NULL && reply->status == 403) {
+        doctor_find_at(r, level_of(c->config), DOCTOR_TOKEN_FORBIDDEN, a->ns, a->name, flags, NULL);
+    } else if (flags != NULL && reply->status == 404) {
+        doctor_find(r, DOCTOR_ACCOUNT_MISSING, a->ns, a->name, flags, NULL);
+    } else if (flags != NULL) {
+        doctor_find(r, DOCTOR_TOKEN_FAILED, a->ns, a->name, reply->error.text, audience, flags,
+                    NULL);
     }
+    free(flags);
 }
 
 /* One question, by its own answer, because its status matters. */
@@ -103,7 +120,7 @@ static enum rc request_token(const struct doctor_cluster *c, const struct cluste
     }
     TRY(kube_token_ask(audiences, TOKEN_LIFE_S, &body));
     const struct kube_request request = {.path = path, .body = body, .repeatable = true};
-    enum kube_outcome outcome = kube_call_wait(c->gate, &request, &reply);
+    enum kube_outcome outcome = kube_call_wait(c->gate->kube, &request, &reply);
     free(body);
     enum rc rc = RC_OK;
     if (outcome != KUBE_OK) {
@@ -125,7 +142,7 @@ enum rc cluster_try_token(const struct doctor_cluster *c, const struct cluster_a
 {
     const struct upstream_opts *u = token_upstream(c->config);
 
-    if (c->gate == NULL || u == NULL || r->unreachable) {
+    if (c->gate == NULL || u == NULL || !cluster_may_ask(c->gate, "tokens", r)) {
         return RC_OK;
     }
     return request_token(c, a, (const char *const *)u->token_audiences, r);
@@ -137,19 +154,21 @@ static void look_at_width(const struct doctor_cluster *c, const char *ns, struct
 {
     const struct kube_right right = {
         .verb = "create", .resource = "serviceaccounts", .sub = "token", .ns = ns};
+    static const char what[] = "how many accounts' tokens the gateway may make";
     bool allowed = false;
     struct kube_error err;
 
-    if (r->unreachable) {
+    if (!cluster_may_ask(c->gate, what, r)) {
         return;
     }
-    enum kube_outcome outcome = kube_ask_right(c->gate, &right, &allowed, &err);
+    enum kube_outcome outcome = kube_ask_right(c->gate->kube, &right, &allowed, &err);
+    char *flags = outcome == KUBE_OK && allowed ? gate_flags(c, r) : NULL;
     if (outcome != KUBE_OK) {
-        cluster_say(outcome, 0, err.text, "how many accounts' tokens the gateway may make",
-                    c->gate_name, r);
-    } else if (allowed) {
-        doctor_find(r, DOCTOR_TOKEN_TOO_WIDE, ns, NULL);
+        cluster_say(outcome, 0, err.text, what, c->gate, r);
+    } else if (flags != NULL) {
+        doctor_find(r, DOCTOR_TOKEN_TOO_WIDE, ns, flags, NULL);
     }
+    free(flags);
 }
 
 /* ---- rights of the accounts ---- */

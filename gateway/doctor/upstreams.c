@@ -18,7 +18,8 @@
 struct target {
     const struct doctor_upstream *u;
     const struct doctor_upstream *like; /* whose name and roots are asked with */
-    const struct doctor_upstream *xfcc; /* the upstream that istiod should believe; NULL: none */
+    const struct doctor_upstream *list; /* all of them */
+    size_t n;
     struct addr peer;
     struct addr source;
     char where[ADDR_TEXT_BYTES];
@@ -28,6 +29,32 @@ struct target {
 };
 
 /* ---- whom it believes ---- */
+
+static int bits_of(int family)
+{
+    return family == ADDR_V6 ? 128 : 32;
+}
+
+const char *doctor_own_entries(const struct doctor_upstream *list, size_t n, int family,
+                               char buf[DOCTOR_ENTRIES_BYTES])
+{
+    size_t len = 0;
+
+    buf[0] = '\0';
+    for (size_t i = 0; i < n && len + ADDR_TEXT_BYTES + 32 < DOCTOR_ENTRIES_BYTES; i++) {
+        const struct addr *a = family == ADDR_V6 ? &list[i].source_v6 : &list[i].source_v4;
+        char text[ADDR_TEXT_BYTES];
+        if (list[i].xfcc && a->family != ADDR_NONE) {
+            len += (size_t)snprintf(buf + len, DOCTOR_ENTRIES_BYTES - len, "%s%s/%d",
+                                    len > 0 ? "," : " (this one: ", addr_format_ip(a, text),
+                                    bits_of(family));
+        }
+    }
+    if (len > 0) {
+        (void)snprintf(buf + len, DOCTOR_ENTRIES_BYTES - len, ")");
+    }
+    return buf;
+}
 
 static enum rc ask(const struct target *t, bool nameless, struct probe_ads_result *out)
 {
@@ -45,26 +72,6 @@ static enum rc ask(const struct target *t, bool nameless, struct probe_ads_resul
         }
     }
     return RC_OK;
-}
-
-/* "=10.77.0.2/32", or "-" which takes the variable away: what should be instead. */
-static void should_trust(const struct doctor_upstream *xfcc, char *out, size_t size)
-{
-    char v4[ADDR_TEXT_BYTES] = "";
-    char v6[ADDR_TEXT_BYTES] = "";
-
-    if (xfcc == NULL) {
-        (void)snprintf(out, size, "-");
-        return;
-    }
-    if (xfcc->source_v4.family != ADDR_NONE) {
-        (void)addr_format_ip(&xfcc->source_v4, v4);
-    }
-    if (xfcc->source_v6.family != ADDR_NONE) {
-        (void)addr_format_ip(&xfcc->source_v6, v6);
-    }
-    (void)snprintf(out, size, "=%s%s%s%s%s", v4, v4[0] != '\0' ? "/32" : "",
-                   v4[0] != '\0' && v6[0] != '\0' ? "," : "", v6, v6[0] != '\0' ? "/128" : "");
 }
 
 static void find_with_why(const struct target *t, enum doctor_cause cause,
@@ -109,7 +116,8 @@ static enum rc look_at_trust(const struct target *t)
 {
     struct probe_ads_result named;
     struct probe_ads_result nameless;
-    char should[2 * ADDR_TEXT_BYTES];
+    char entries[DOCTOR_ENTRIES_BYTES];
+    char entry[ADDR_TEXT_BYTES + 8];
 
     TRY(ask(t, true, &nameless));
     if (!is_known(t, &nameless)) {
@@ -127,12 +135,12 @@ static enum rc look_at_trust(const struct target *t)
                   t->where, t->u->name,
                   named.end == PROBE_ADS_TAKEN ? "believes" : "does not believe", t->from);
     if (named.end == PROBE_ADS_TAKEN && t->u->passes) {
-        should_trust(t->xfcc, should, sizeof(should));
-        doctor_find(t->r, DOCTOR_XFCC_BELIEVED, t->u->name, t->where, t->from, should, NULL);
+        doctor_find(t->r, DOCTOR_XFCC_BELIEVED, t->u->name, t->where, t->from,
+                    doctor_own_entries(t->list, t->n, t->peer.family, entries), NULL);
     }
     if (named.end == PROBE_ADS_REFUSED && t->u->xfcc) {
-        should_trust(t->u, should, sizeof(should));
-        doctor_find(t->r, DOCTOR_XFCC_NOT_TRUSTED, t->u->name, t->where, t->from, should + 1, NULL);
+        (void)snprintf(entry, sizeof(entry), "%s/%d", t->from, bits_of(t->peer.family));
+        doctor_find(t->r, DOCTOR_XFCC_NOT_TRUSTED, t->u->name, t->where, t->from, entry, NULL);
     }
     return RC_OK;
 }
@@ -199,30 +207,59 @@ static enum rc look_at_address(const struct target *t)
 
 /* ---- all of them ---- */
 
-static enum rc look_at_peer(struct target *t)
+/* As upstream_may_connect() says: the daemon connects nowhere else. One that no route needs is
+ * tried, too. */
+static bool keep_what_connects(struct doctor_upstream *u, const struct addr *peer,
+                               const struct addr *source)
 {
-    const struct doctor_upstream *u = t->u;
+    bool has = source->family != ADDR_NONE;
+    bool is_used = u->asks || u->passes;
 
-    t->source = t->peer.family == ADDR_V6 ? u->source_v6 : u->source_v4;
-    (void)addr_format(&t->peer, t->where);
-    if (t->source.family == ADDR_NONE) {
-        (void)snprintf(t->from, sizeof(t->from), "the address that the kernel chooses");
-    } else {
-        (void)addr_format_ip(&t->source, t->from);
+    if (!u->must_hold) {
+        return true;
     }
-    return look_at_address(t);
+    u->asks = u->asks && (has || !u->xfcc);
+    u->passes = u->passes && has && !addr_is_loopback(peer);
+    return u->asks || u->passes || !is_used;
 }
 
-static enum rc look_at_endpoint(struct target *t, const struct upstream_endpoint_name *e)
+static enum rc look_at_peer(const struct target *any, const struct addr *peer)
+{
+    struct doctor_upstream u = *any->u;
+    struct target t = *any;
+    bool v6 = peer->family == ADDR_V6;
+
+    t.u = &u;
+    t.peer = *peer;
+    t.source = v6 ? u.source_v6 : u.source_v4;
+    (void)addr_format(&t.peer, t.where);
+    if (!keep_what_connects(&u, &t.peer, &t.source)) {
+        doctor_skipped(t.r, "upstream %s at %s: the daemon does not connect there: %s", u.name,
+                       t.where,
+                       t.source.family != ADDR_NONE ? "it is loopback"
+                       : v6                         ? "`source_address` has no IPv6 address"
+                                                    : "`source_address` has no IPv4 address");
+        return RC_OK;
+    }
+    if (t.source.family == ADDR_NONE) {
+        (void)snprintf(t.from, sizeof(t.from), "the address that the kernel chooses");
+    } else {
+        (void)addr_format_ip(&t.source, t.from);
+    }
+    return look_at_address(&t);
+}
+
+static enum rc look_at_endpoint(const struct target *t, const struct upstream_endpoint_name *e)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *found = NULL;
+    struct addr peer;
     size_t n = 0;
     enum rc rc = RC_OK;
 
-    if (addr_parse_ip(e->host, &t->peer) == RC_OK) {
-        t->peer.port = e->port;
-        return look_at_peer(t);
+    if (addr_parse_ip(e->host, &peer) == RC_OK) {
+        peer.port = e->port;
+        return look_at_peer(t, &peer);
     }
     int error = getaddrinfo(e->host, NULL, &hints, &found);
     if (error != 0) {
@@ -231,10 +268,10 @@ static enum rc look_at_endpoint(struct target *t, const struct upstream_endpoint
     }
     for (struct addrinfo *i = found; i != NULL && rc == RC_OK && n < ADDRESSES_MAX;
          i = i->ai_next) {
-        addr_from_sockaddr(i->ai_addr, &t->peer);
-        t->peer.port = e->port;
-        if (t->peer.family != ADDR_NONE) {
-            rc = look_at_peer(t);
+        addr_from_sockaddr(i->ai_addr, &peer);
+        peer.port = e->port;
+        if (peer.family != ADDR_NONE) {
+            rc = look_at_peer(t, &peer);
             n++;
         }
     }
@@ -246,19 +283,18 @@ enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n, double ti
                          struct doctor_report *r)
 {
     const struct doctor_upstream *known = NULL;
-    const struct doctor_upstream *xfcc = NULL;
 
     for (size_t i = 0; i < n; i++) {
         known = known == NULL && list[i].roots != NULL ? &list[i] : known;
-        xfcc = xfcc == NULL && list[i].xfcc ? &list[i] : xfcc;
     }
     for (size_t i = 0; i < n; i++) {
         const struct doctor_upstream *u = &list[i];
-        struct target t = {.u = u,
-                           .like = u->roots != NULL ? u : known,
-                           .xfcc = xfcc,
-                           .timeout_s = timeout_s,
-                           .r = r};
+        const struct target t = {.u = u,
+                                 .like = u->roots != NULL ? u : known,
+                                 .list = list,
+                                 .n = n,
+                                 .timeout_s = timeout_s,
+                                 .r = r};
         if (u->n_endpoints == 0) {
             doctor_skipped(r,
                            "upstream %s from here: the daemon discovers its endpoints; "

@@ -27,6 +27,7 @@ static const struct {
     {"/etc/certs", DOCTOR_VM_CERTS_FOLDER},
     {"/etc/hosts", DOCTOR_VM_HOSTS},
     {"/var/lib/istio/envoy/cluster.env", DOCTOR_VM_CLUSTER_ENV},
+    {"/var/lib/istio/envoy/sidecar.env", DOCTOR_VM_CLUSTER_ENV},
     {"/etc/istio/config/mesh", DOCTOR_VM_MESH},
     {"agent", DOCTOR_VM_CREDENTIALS},
     {"istio-proxy", DOCTOR_VM_USER},
@@ -75,7 +76,8 @@ static void take_over(struct doctor_report *r, const struct verify_finding *f)
                    f->cure[0] != '\0' ? f->cure : "xdsgate bundle verify --installed", NULL);
 }
 
-static enum rc verify(const struct doctor_vm_opts *o, const struct verify_opts *v,
+/* connects: try the control planes. */
+static enum rc verify(const struct doctor_vm_opts *o, const struct verify_opts *v, bool connects,
                       struct doctor_report *r)
 {
     struct verify_report *files = calloc(1, sizeof(*files));
@@ -85,7 +87,7 @@ static enum rc verify(const struct doctor_vm_opts *o, const struct verify_opts *
     }
     verify_init(files);
     enum rc rc = verify_files(v, files);
-    if (rc == RC_OK && !o->without_network) {
+    if (rc == RC_OK && connects) {
         rc = vm_network_try(files, v, o->timeout_s);
     }
     for (size_t i = 0; i < files->n; i++) {
@@ -96,25 +98,54 @@ static enum rc verify(const struct doctor_vm_opts *o, const struct verify_opts *
     return rc;
 }
 
+/* The user's numbers are those of the image, where there is one. */
+static void find_agent(const char *root, struct verify_opts *v)
+{
+    char path[VERIFY_PATH_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/etc/passwd", root);
+    FILE *f = *root != '\0' ? fopen(path, "re") : NULL;
+    const struct passwd *p = *root == '\0' ? getpwnam(AGENT) : NULL;
+    while (f != NULL && (p = fgetpwent(f)) != NULL && strcmp(p->pw_name, AGENT) != 0) {
+    }
+    v->agent_uid = p != NULL ? p->pw_uid : VERIFY_NO_USER;
+    v->agent_gid = p != NULL ? p->pw_gid : (gid_t)-1;
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+}
+
+static bool may_connect(const struct doctor_vm_opts *o, const struct verify_opts *v,
+                        struct doctor_report *r)
+{
+    if (o->without_network || o->root[0] != '\0') {
+        return false;
+    }
+    if (!vm_network_is_free(v)) {
+        doctor_skipped(r, "the way to xdsgate and to the pods: run this as root, because Istio's "
+                          "iptables lead what others connect to into Envoy");
+        return false;
+    }
+    return true;
+}
+
 enum rc doctor_vm(const struct doctor_vm_opts *o, struct doctor_report *r)
 {
-    const struct passwd *agent = getpwnam(AGENT);
-    const struct verify_opts v = {.root = o->root,
-                                  .agent_uid = agent != NULL ? agent->pw_uid : VERIFY_NO_USER,
-                                  .agent_gid = agent != NULL ? agent->pw_gid : (gid_t)-1,
-                                  .now_s = clock_wall()};
+    struct verify_opts v = {.root = o->root, .now_s = clock_wall()};
 
+    find_agent(o->root, &v);
     doctor_looked(r, "the files of the bundle%s%s", o->root[0] != '\0' ? " under " : "", o->root);
-    TRY(verify(o, &v, r));
+    bool connects = may_connect(o, &v, r);
+    TRY(verify(o, &v, connects, r));
     vm_look_at_address(o, r);
     vm_look_at_folders(o, r);
-    vm_look_at_sockets(o, r);
     if (o->root[0] != '\0') {
-        doctor_skipped(r, "processes: --root is an image");
+        doctor_skipped(r, "processes, sockets and the network: --root is an image");
         return RC_OK;
     }
+    vm_look_at_sockets(r);
     vm_look_at_processes(r);
-    if (!o->without_network) {
+    if (connects) {
         gid_t before = vm_network_enter(&v);
         vm_look_at_pods(o, r);
         vm_network_leave(before);

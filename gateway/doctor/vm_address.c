@@ -75,7 +75,9 @@ static bool find_local(const struct addr *wanted, char *buf)
     return found;
 }
 
-static void check(struct doctor_report *r, const char *where, const char *text, bool may_be_foreign)
+/* file: what istio-start.sh takes the address from, when it says one. */
+static void check(struct doctor_report *r, const char *where, const char *file, const char *text,
+                  bool may_be_foreign)
 {
     char usual[INET6_ADDRSTRLEN];
     char reason[200];
@@ -83,7 +85,7 @@ static void check(struct doctor_report *r, const char *where, const char *text, 
     struct addr a;
 
     if (address_read("the address", text, &w, usual) == RC_INVALID) {
-        doctor_find(r, DOCTOR_VM_ADDRESS, where, text, NULL);
+        doctor_find(r, DOCTOR_VM_ADDRESS, where, text, file, NULL);
     } else if (!may_be_foreign && addr_parse_ip(text, &a) == RC_OK && !find_local(&a, NULL)) {
         doctor_find(r, DOCTOR_VM_ADDRESS_MOVED, where, text, NULL);
     }
@@ -101,11 +103,11 @@ void vm_look_at_address(const struct doctor_vm_opts *o, struct doctor_report *r)
     char first[ADDR_TEXT_BYTES];
 
     if (in_cluster != NULL && *in_cluster != '\0') {
-        check(r, CLUSTER_ENV, in_cluster, foreign);
+        check(r, CLUSTER_ENV, CLUSTER_ENV, in_cluster, foreign);
     } else if (in_sidecar != NULL && *in_sidecar != '\0') {
-        check(r, SIDECAR_ENV, in_sidecar, foreign);
+        check(r, SIDECAR_ENV, SIDECAR_ENV, in_sidecar, foreign);
     } else if (o->root[0] == '\0' && cluster != NULL && find_local(NULL, first)) {
-        check(r, "hostname --all-ip-addresses", first, true);
+        check(r, "hostname --all-ip-addresses", SIDECAR_ENV, first, true);
     }
     doctor_looked(r, "the address that this VM announces");
     json_decref(cluster);

@@ -7,9 +7,10 @@
 /** The address that the VM announces: vm_address.c. */
 void vm_look_at_address(const struct doctor_vm_opts *o, struct doctor_report *r);
 
-/** Folders that a reboot empties, sockets without a listener, processes: vm_left.c. */
+/** Folders that a reboot empties, after all that says who the VM is; sockets without a listener,
+ * processes: vm_left.c. */
 void vm_look_at_folders(const struct doctor_vm_opts *o, struct doctor_report *r);
-void vm_look_at_sockets(const struct doctor_vm_opts *o, struct doctor_report *r);
+void vm_look_at_sockets(struct doctor_report *r);
 void vm_look_at_processes(struct doctor_report *r);
 
 /** Where Envoy sends requests to: vm_pods.c. */

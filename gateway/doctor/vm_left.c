@@ -3,31 +3,51 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "bootstrap/verify.h"
 #include "gateway/doctor/proc.h"
 #include "gateway/doctor/vm_internal.h"
 
 /* ---- folders ---- */
 
+/* When it matters that a folder is missing. */
+enum when {
+    ALWAYS,
+    RUNNING,      /* a reboot empties it: of no meaning in an image */
+    WITHOUT_NAME, /* the same, and the agent's certificate is as good as what was there */
+};
+
+static bool matters(enum when when, const struct doctor_vm_opts *o, const struct doctor_report *r)
+{
+    return when == ALWAYS ||
+           (o->root[0] == '\0' && (when == RUNNING || doctor_has(r, DOCTOR_VM_CREDENTIALS)));
+}
+
 void vm_look_at_folders(const struct doctor_vm_opts *o, struct doctor_report *r)
 {
-    static const char *const folders[] = {"/var/run/secrets", "/var/run/secrets/tokens",
-                                          "/etc/istio/proxy", "/etc/certs"};
-    char path[4096];
+    static const struct {
+        const char *path;
+        enum when when;
+    } folders[] = {{"/var/run/secrets", RUNNING},
+                   {"/var/run/secrets/tokens", WITHOUT_NAME},
+                   {"/etc/istio/proxy", ALWAYS},
+                   {"/etc/certs", ALWAYS}};
+    char path[VERIFY_PATH_BYTES];
     struct stat st;
 
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-        (void)snprintf(path, sizeof(path), "%s%s", o->root, folders[i]);
-        if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-            doctor_find(r, DOCTOR_VM_FOLDER, folders[i], NULL);
+        if (matters(folders[i].when, o, r) && verify_find_path(o->root, folders[i].path, path) &&
+            (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))) {
+            doctor_find(r, DOCTOR_VM_FOLDER, folders[i].path, NULL);
         }
     }
-    doctor_looked(r, "the folders that a reboot may empty");
+    doctor_looked(r, "the agent's folders");
 }
 
 /* ---- sockets ---- */
@@ -50,34 +70,36 @@ static bool nobody_listens(const char *path)
     return refused;
 }
 
-static void look_at_socket(const struct doctor_vm_opts *o, struct doctor_report *r,
-                           const char *path)
+/* Its name is what another user has chosen. */
+static void look_at_socket(struct doctor_report *r, const char *path)
 {
-    char full[4096];
     struct stat st;
 
-    int n = snprintf(full, sizeof(full), "%s%s", o->root, path);
-    if (n > 0 && (size_t)n < sizeof(full) && lstat(full, &st) == 0 && S_ISSOCK(st.st_mode) &&
-        nobody_listens(full)) {
-        doctor_find(r, DOCTOR_VM_SOCKET, path, NULL);
+    if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode) || !nobody_listens(path)) {
+        return;
     }
+    char *quoted = doctor_quote(path);
+    if (quoted != NULL) {
+        doctor_find(r, DOCTOR_VM_SOCKET, path, quoted, NULL);
+    }
+    r->short_of_memory = r->short_of_memory || quoted == NULL;
+    free(quoted);
 }
 
-void vm_look_at_sockets(const struct doctor_vm_opts *o, struct doctor_report *r)
+void vm_look_at_sockets(struct doctor_report *r)
 {
     static const char folder[] = "/etc/istio/proxy";
     char path[4096];
+    DIR *d = opendir(folder);
 
-    (void)snprintf(path, sizeof(path), "%s%s", o->root, folder);
-    DIR *d = opendir(path);
     for (struct dirent *e = NULL; d != NULL && (e = readdir(d)) != NULL;) {
         (void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-        look_at_socket(o, r, path);
+        look_at_socket(r, path);
     }
     if (d != NULL) {
         (void)closedir(d);
     }
-    look_at_socket(o, r, "/var/run/secrets/workload-spiffe-uds/socket");
+    look_at_socket(r, "/var/run/secrets/workload-spiffe-uds/socket");
     doctor_looked(r, "the agent's sockets");
 }
 

@@ -199,6 +199,14 @@ enum rc vm_network_try(struct verify_report *r, const struct verify_opts *instal
         return RC_OK;
     }
     TRY(rc);
+    if (!vm_network_is_free(installed)) {
+        verify_add(
+            r, VERIFY_WARN, "network", "run this as root",
+            "was not tried: Istio's iptables lead what others than the agent connect to into "
+            "Envoy");
+        root_set_unref(&roots);
+        return RC_OK;
+    }
     gid_t before = vm_network_enter(installed);
     rc = try_servers(r, roots, installed != NULL, timeout);
     vm_network_leave(before);
@@ -212,6 +220,18 @@ gid_t vm_network_enter(const struct verify_opts *installed)
         return (gid_t)-1;
     }
     return (gid_t)setfsgid(installed->agent_gid);
+}
+
+bool vm_network_is_free(const struct verify_opts *installed)
+{
+    gid_t before = vm_network_enter(installed);
+
+    if (before == (gid_t)-1) {
+        return true;
+    }
+    bool is_free = (gid_t)setfsgid((gid_t)-1) == installed->agent_gid; /* changes nothing */
+    vm_network_leave(before);
+    return is_free;
 }
 
 void vm_network_leave(gid_t before)

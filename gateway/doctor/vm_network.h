@@ -20,7 +20,7 @@ enum rc vm_network_try(struct verify_report *r, const struct verify_opts *instal
                        double timeout) MUST_USE;
 
 /**
- * From now on connect as the agent does: what root connects to on a VM is redirected into Envoy,
+ * From now on connect as the agent does: what others connect to on a VM is redirected into Envoy,
  * and only what the agent's group connects to is not (Istio: tools/istio-iptables). Needs root;
  * otherwise nothing changes.
  *
@@ -28,6 +28,9 @@ enum rc vm_network_try(struct verify_report *r, const struct verify_opts *instal
  * Returns    what vm_network_leave() has to be given.
  */
 gid_t vm_network_enter(const struct verify_opts *installed);
+
+/** Does that work, or is it not needed, so that what is connected to is what it seems to be? */
+bool vm_network_is_free(const struct verify_opts *installed);
 
 /** The end of that. */
 void vm_network_leave(gid_t before);

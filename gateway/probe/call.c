@@ -27,7 +27,8 @@ struct attempt {
     struct h2_session *h2;    /* ours until it is bound, then its connection's; NULL: over */
     struct h2_stream *stream; /* borrowed; NULL: none, or over */
     bool answered;
-    uint8_t *frame; /* owned: what came of the first message, with its head */
+    bool was_closed; /* the stream, before an answer: its connection says why if it is over, too */
+    uint8_t *frame;  /* owned: what came of the first message, with its head */
     size_t n_frame;
 };
 
@@ -162,7 +163,7 @@ static void on_closed(struct h2_stream *st, uint32_t error)
 
     (void)error;
     a->stream = NULL;
-    answer(a, CALL_NO_ANSWER, "it reset the stream");
+    a->was_closed = true;
 }
 
 static const struct h2_stream_ops stream_ops = {
@@ -246,9 +247,11 @@ static void on_dead(struct h2_session *s, enum end_reason why)
 {
     struct attempt *a = s->user;
     const char *detail = conn_detail(s->conn);
+    /* The reason speaks of VMs; the peer is none here. */
+    const char *text = why == END_DOWN_CLOSED ? "it closed the connection" : end_text(why);
 
     answer(a, why == END_HANDSHAKE ? CALL_NO_TLS : CALL_NO_ANSWER,
-           detail[0] != '\0' ? detail : end_text(why));
+           detail[0] != '\0' ? detail : text);
     a->h2 = NULL;
 }
 
@@ -298,7 +301,7 @@ static void turn_until(struct attempt *a, double seconds, bool (*done)(const str
 
 static bool is_answered(const struct attempt *a)
 {
-    return a->answered;
+    return a->answered || a->was_closed;
 }
 
 static bool is_gone(const struct attempt *a)
@@ -310,7 +313,7 @@ static bool is_gone(const struct attempt *a)
 static void run(struct attempt *a)
 {
     turn_until(a, a->way->timeout_s, is_answered);
-    answer(a, CALL_NO_ANSWER, "no answer in time");
+    answer(a, CALL_NO_ANSWER, a->was_closed ? "it reset the stream" : "no answer in time");
     if (a->stream != NULL) {
         h2_stream_reset(a->stream, H2_CANCEL);
     }

@@ -87,6 +87,7 @@ void relay_set_over(struct relay *r, enum end_reason why)
     ev_timer_stop(r->worker->loop, &r->timer);
     pool_unblocked(r->vm->route->pool, &r->blocked);
     relay_drop_up(r);
+    relay_tap_end(r);
     bufq_clear(&r->open_message);
     bufq_clear(&r->replay);
     relay_count_held(r);

@@ -25,6 +25,8 @@
 #include "gateway/upstream/bucket.h"
 #include "gateway/upstream/pool.h"
 
+struct relay_tap_env;
+
 /** What the VMs of a listener share on one worker. */
 struct relay_shared {
     struct bucket anonymous; /**< streams without a certificate */
@@ -40,6 +42,7 @@ struct relay_route {
     struct pool *pool;                    /**< borrowed */
     struct relay_shared *shared;          /**< borrowed */
     struct token_clerk *tokens;           /**< borrowed; there when the upstream wants tokens */
+    const struct relay_tap_env *tap;      /**< borrowed; NULL: nobody looks at what passes */
     struct list *sessions;                /**< vm_session list of the worker; borrowed */
     void *owner;
     void (*hold)(void *owner);

@@ -51,21 +51,53 @@ void relay_credit_open(struct relay *r)
     }
 }
 
+/* The open message, of which n bytes more came, does not go up. */
+static void drop_message(struct relay *r, size_t n)
+{
+    bufq_clear(&r->open_message);
+    n += r->open_uncredited;
+    r->open_uncredited = 0;
+    if (r->down != NULL) {
+        h2_stream_credit(r->down, n);
+    }
+}
+
+/* n bytes that end a message. */
+static enum rc take_message(struct relay *r, const uint8_t *data, size_t n)
+{
+    switch (relay_tap_message(r, data, n)) {
+    case RELAY_TAP_PASS:
+        break;
+    case RELAY_TAP_DROP:
+        drop_message(r, n);
+        return RC_OK;
+    case RELAY_TAP_OVER:
+        return RC_OK;
+    }
+    TRY(push_open_message(r));
+    TRY(push_up(r, data, n));
+    if (!relay_has_asked(r)) {
+        relay_ask(r, 0);
+    }
+    return RC_OK;
+}
+
 /* The agent's methods: only whole messages go up, and are credited when they did. */
 static enum rc take_framed(struct relay *r, const uint8_t *data, size_t n)
 {
-    size_t complete = 0;
-
-    TRY(grpc_frame_feed(&r->scan, data, n, &complete));
-    if (complete > 0) {
-        TRY(push_open_message(r));
-        TRY(push_up(r, data, complete));
-    }
-    TRY(bufq_append(&r->open_message, data + complete, n - complete));
-    r->open_uncredited += n - complete;
-    relay_credit_open(r);
-    if (complete > 0 && !relay_has_asked(r)) {
-        relay_ask(r, 0);
+    while (n > 0 && !r->over) {
+        size_t used = 0;
+        bool complete = false;
+        TRY(grpc_frame_step(&r->scan, data, n, &used, &complete));
+        if (complete) {
+            TRY(take_message(r, data, used));
+        } else {
+            TRY(bufq_append(&r->open_message, data, used));
+            r->open_uncredited += used;
+            relay_credit_open(r);
+        }
+        data += used;
+        n -= used;
     }
     return RC_OK;
 }

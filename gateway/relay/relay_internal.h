@@ -2,8 +2,10 @@
 /* What the files of gateway/relay share. Included inside this folder only. */
 #pragma once
 
+#include "certs/spiffe.h"
 #include "gateway/relay/grpc_status.h"
 #include "gateway/relay/relay.h"
+#include "gateway/relay/relay_tap.h"
 #include "xds/grpc_frame.h"
 
 /** Of methods that are not the agent's, at most this much is kept to be offered again. */
@@ -32,7 +34,9 @@ struct relay {
     ev_timer timer;            /**< the first message, then stalls */
     struct h2_headers request; /**< for the upstream; kept until committed */
     struct h2_headers
-        response; /**< held back until the first message or the end (agent's methods) */
+        response;          /**< held back until the first message or the end (agent's methods) */
+    struct relay_csr *csr; /**< owned; of a CSR, from its message on */
+    struct relay_tap tap;  /**< of an ADS stream */
     struct grpc_frame_scan scan; /**< VM to istiod, agent's methods */
     struct bufq open_message;    /**< the message that is not complete */
     struct bufq replay;          /**< complete bytes, kept until committed */
@@ -50,6 +54,8 @@ struct relay {
     uint8_t why;   /**< enum end_reason */
     bool is_agent; /**< one of the agent's three methods */
     bool is_ads;
+    bool is_delta;       /**< of an ADS stream */
+    bool tap_is_blind;   /**< it had no memory: where responses begin is not known any more */
     bool has_token;      /**< request has a token of ours */
     bool committed;      /**< the upstream answered, or too much was sent to offer it again */
     bool answered;       /**< the first answer came */
@@ -148,6 +154,33 @@ void relay_drop_token(struct relay *r);
 
 /** istiod answers "unauthenticated": the token, if it was ours, is given to nobody any more. */
 void relay_reject_token(struct relay *r);
+
+/* ---- who asks (relay_speaker.c) ---- */
+
+/** Who asks, as the upstream will see it. */
+struct relay_speaker {
+    struct spiffe_id id;
+    char uri[SPIFFE_URI_BYTES]; /**< "": nobody */
+    bool verified;              /**< by a certificate; a token is the upstream's to verify */
+    int64_t token_expiry_s;     /**< 0: no token speaks */
+};
+
+/** Before the request has gone up; its route has a tap. */
+void relay_find_speaker(const struct relay *r, struct relay_speaker *s);
+
+/** NULL: nobody. */
+const struct spiffe_id *relay_speaker_id(const struct relay_speaker *s);
+
+/* ---- CSRs (relay_csr.c); their route has a tap ---- */
+
+/** The CSR is complete. */
+enum relay_tap_fate relay_csr_message(struct relay *r);
+
+/** n bytes of the answer pass. */
+void relay_csr_response(struct relay *r, const uint8_t *data, size_t n);
+
+/** Let go of it. */
+void relay_csr_end(struct relay *r);
 
 /* ---- tries (relay_try.c) ---- */
 

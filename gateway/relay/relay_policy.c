@@ -56,7 +56,8 @@ static struct relay_verdict judge_method(struct relay *r, const struct h2_header
     if (path == NULL || !method_allowed(r, path, n)) {
         return no(GRPC_UNIMPLEMENTED, "xdsgate does not relay this method", COUNTER_COUNT);
     }
-    r->is_ads = is_text(path, n, ADS_SOTW) || is_text(path, n, ADS_DELTA);
+    r->is_delta = is_text(path, n, ADS_DELTA);
+    r->is_ads = r->is_delta || is_text(path, n, ADS_SOTW);
     r->is_agent = r->is_ads || is_text(path, n, CA);
     return pass;
 }

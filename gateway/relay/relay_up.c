@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* istiod to VM: what the upstream answers. */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/base/check.h"
 #include "gateway/relay/relay_internal.h"
@@ -59,6 +60,16 @@ static void on_up_headers(struct h2_stream *st, struct h2_headers *h, bool end)
     }
 }
 
+/* Does istiod believe who asks? Headers alone do not say so: a status may follow. Nor does a page
+ * of a proxy before it. */
+static bool is_welcome(const struct relay *r)
+{
+    size_t n = 0;
+    const char *status = h2_headers_find(&r->response, ":status", &n);
+
+    return status != NULL && n == 3 && memcmp(status, "200", 3) == 0;
+}
+
 static void on_up_data(struct h2_stream *st, const uint8_t *data, size_t n)
 {
     struct relay *r = st->user;
@@ -68,7 +79,11 @@ static void on_up_data(struct h2_stream *st, const uint8_t *data, size_t n)
         h2_stream_credit(st, n);
         return;
     }
+    if (!r->answered && is_welcome(r)) {
+        relay_tap_admitted(r);
+    }
     relay_admit(r);
+    relay_tap_response(r, data, n);
     relay_will_send(r, r->down);
     enum rc rc = h2_stream_send(r->down, data, n);
     if (rc != RC_OK) {

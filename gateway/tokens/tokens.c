@@ -6,21 +6,13 @@
 
 #include "core/base/check.h"
 #include "core/base/hash.h"
+#include "core/base/wipe.h"
 #include "gateway/tokens/tokens_internal.h"
 
 /* A token is not asked for again because istiod did not take it, before it is so old. */
 #define REJECT_AFTER_S 5.0
 
 /* ---- accounts ---- */
-
-void tokens_wipe(struct token_account *a)
-{
-    if (a->token != NULL) {
-        explicit_bzero(a->token, strlen(a->token));
-        free(a->token);
-        a->token = NULL;
-    }
-}
 
 static bool same_texts(char *const *a, char *const *b)
 {
@@ -74,7 +66,7 @@ static bool copy_whose(const struct tokens_whose *from, struct tokens_whose *to)
 
 static void free_account(struct token_account *a)
 {
-    tokens_wipe(a);
+    wipe_text(&a->token);
     free_whose(&a->whose);
     free(a);
 }
@@ -176,11 +168,7 @@ static void answer(const struct token_account *account, double now, struct token
 
 void tokens_answer_fini(struct tokens_answer *a)
 {
-    if (a->token != NULL) {
-        explicit_bzero(a->token, strlen(a->token));
-        free(a->token);
-        a->token = NULL;
-    }
+    wipe_text(&a->token);
 }
 
 static void release(struct token_wait *w)
@@ -314,7 +302,7 @@ void tokens_reject(struct token_clerk *c, const struct tokens_whose *whose, uint
     pthread_mutex_lock(&t->lock);
     struct token_account *a = *find(t, whose);
     if (a != NULL && a->token != NULL && a->serial == serial && now - a->got_at >= REJECT_AFTER_S) {
-        tokens_wipe(a);
+        wipe_text(&a->token);
     }
     pthread_mutex_unlock(&t->lock);
 }

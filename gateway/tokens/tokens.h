@@ -8,7 +8,8 @@
  * fails is remembered for a moment: VMs that ask meanwhile hear why at once.
  *
  * No Kubernetes and no clock in here: callers say what time it is (monotonic seconds). Any thread,
- * one lock, held for a look-up. Tokens are wiped when they go, and are in no text.
+ * one lock, held for a look-up, and once a second for a look at all accounts. Tokens are wiped when
+ * they go, and are in no text.
  */
 #pragma once
 
@@ -61,9 +62,9 @@ struct token_wait {
 
 struct tokens_answer {
     enum tokens_outcome outcome;
-    char *token;     /**< owned, TOKENS_READY; tokens_answer_fini() */
-    uint64_t serial; /**< of the token, for tokens_reject() */
-    char why[TOKENS_WHY_BYTES];
+    char *token;                /**< owned, TOKENS_READY; tokens_answer_fini() */
+    uint64_t serial;            /**< of the token, for tokens_reject() */
+    char why[TOKENS_WHY_BYTES]; /**< for the VM */
 };
 
 /** Whose token. Strings are borrowed; audiences ends with NULL. */
@@ -114,7 +115,7 @@ void tokens_reject(struct token_clerk *c, const struct tokens_whose *whose, uint
 /* ---- for the thread that gets them ---- */
 
 /** The next account for which a token is to be requested; its request is in flight until
- * tokens_put() or tokens_put_failure(). NULL: none now. */
+ * tokens_put(), tokens_put_failure() or tokens_put_back(). NULL: none now. */
 struct token_account *tokens_take(struct tokens *t, double now);
 
 /** Whose token is requested; borrowed while the request is in flight. */
@@ -124,10 +125,14 @@ const struct tokens_whose *tokens_whose(const struct token_account *account);
 void tokens_put(struct tokens *t, struct token_account *account, const char *token, size_t n,
                 double life_s, double now);
 
-/** The request failed. outcome: TOKENS_REFUSED or TOKENS_UNAVAILABLE. why: for people, no secrets.
- * Returns true when this is new: the one before had not failed, or in another way. */
+/** The request failed. outcome: TOKENS_REFUSED or TOKENS_UNAVAILABLE. why: VMs are told, so it
+ * names no address, no file and no account. Returns true when this is new: the one before had not
+ * failed, or in another way. */
 bool tokens_put_failure(struct tokens *t, struct token_account *account,
                         enum tokens_outcome outcome, const char *why, double now);
+
+/** The request was given up before there was an answer: the token is wanted again. */
+void tokens_put_back(struct tokens *t, struct token_account *account, double now);
 
 /**
  * Look at the clock: what is to be renewed is wanted, who has waited too long gets an answer, what

@@ -66,9 +66,6 @@ bool tokens_is_usable(const struct token_account *a, double now);
 /** Put it in the queue if it is in nobody's hands and no failure is fresh. Returns true: wake. */
 bool tokens_want(struct tokens *t, struct token_account *a, double now);
 
-/** Wipe and forget its token; NULL is fine. */
-void tokens_wipe(struct token_account *a);
-
 /** Forget the accounts that nobody has asked for since then. */
 void tokens_forget_unused(struct tokens *t, double since);
 

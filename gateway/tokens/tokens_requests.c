@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/wipe.h"
 #include "gateway/tokens/tokens_internal.h"
 
 /* How long an answer of Kubernetes that is no token counts. */
@@ -86,7 +87,7 @@ void tokens_put(struct tokens *t, struct token_account *account, const char *tok
     if (copy == NULL) {
         (void)note_failure(t, account, TOKENS_UNAVAILABLE, "out of memory", now);
     } else {
-        tokens_wipe(account);
+        wipe_text(&account->token);
         account->token = copy;
         t->n_received++;
         account->serial = ++t->serial;
@@ -112,6 +113,15 @@ bool tokens_put_failure(struct tokens *t, struct token_account *account,
     return fresh;
 }
 
+void tokens_put_back(struct tokens *t, struct token_account *account, double now)
+{
+    CHECK_MAGIC(t, TOKENS_MAGIC);
+    pthread_mutex_lock(&t->lock);
+    land(t, account);
+    (void)tokens_want(t, account, now);
+    pthread_mutex_unlock(&t->lock);
+}
+
 /* ---- time ---- */
 
 /* Its token has to be renewed before somebody needs it: it was used in this one's life. */
@@ -121,7 +131,7 @@ static void renew(struct tokens *t, struct token_account *a, double now)
         (void)tokens_want(t, a, now);
     }
     if (a->token != NULL && now >= a->expires_at) {
-        tokens_wipe(a);
+        wipe_text(&a->token);
     }
 }
 
@@ -167,7 +177,7 @@ void tokens_reset(struct tokens *t)
     pthread_mutex_lock(&t->lock);
     for (size_t i = 0; i < TOKENS_BUCKETS; i++) {
         for (struct token_account *a = t->buckets[i]; a != NULL; a = a->next) {
-            tokens_wipe(a);
+            wipe_text(&a->token);
             a->failure = TOKENS_READY;
             a->failed_until = 0;
         }

@@ -79,16 +79,6 @@ static bool add(struct balancer *b, const struct addr *a)
     return true;
 }
 
-static bool set_has(const struct address_set *s, const struct addr *a)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        if (addr_same_ip(&s->addrs[i], a) && s->addrs[i].port == a->port) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool balancer_refresh(struct balancer *b)
 {
     struct address_set *fresh = upstream_addresses(b->upstream);
@@ -110,7 +100,7 @@ bool balancer_refresh(struct balancer *b)
     LIST_FOREACH_SAFE(n, spare, &b->endpoints)
     {
         struct endpoint *e = LIST_ENTRY(n, struct endpoint, node);
-        if (!set_has(fresh, &e->addr)) {
+        if (address_set_find(fresh, &e->addr) == fresh->n) {
             drop(e);
         }
     }

@@ -114,7 +114,7 @@ static void resolve(struct row *row, struct addr *list, double now)
     }
     bool keep = address_set_has_all(old, list, n);
     address_set_unref(&old);
-    if (keep || upstream_set_addresses(u, list, n) != RC_OK) {
+    if (keep || upstream_set_addresses(u, list, NULL, n) != RC_OK) {
         return;
     }
     log_event(LOG_INFO, "upstream addresses changed", LOG_S("upstream", u->opts.name),

@@ -10,17 +10,49 @@
 
 #define UPSTREAM_MAGIC 0x0b57ea33u
 
-static enum rc new_set(const struct addr *addrs, size_t n, struct address_set **out)
+static void free_set(struct address_set *s)
+{
+    for (size_t i = 0; s->pods != NULL && i < s->n; i++) {
+        free(s->pods[i]);
+    }
+    free(s->pods);
+    free(s);
+}
+
+static enum rc copy_pods(struct address_set *s, const char *const *pods)
+{
+    s->pods = calloc(s->n + 1, sizeof(*s->pods));
+    if (s->pods == NULL) {
+        return RC_NO_MEMORY;
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        if (pods[i] == NULL) {
+            continue;
+        }
+        s->pods[i] = strdup(pods[i]);
+        if (s->pods[i] == NULL) {
+            return RC_NO_MEMORY;
+        }
+    }
+    return RC_OK;
+}
+
+/* pods: NULL: of none a name is known. */
+static enum rc new_set(const struct addr *addrs, const char *const *pods, size_t n,
+                       struct address_set **out)
 {
     struct address_set *s = malloc(sizeof(*s) + n * sizeof(s->addrs[0]));
 
     if (s == NULL) {
         return RC_NO_MEMORY;
     }
-    s->refs = 1;
-    s->n = n;
+    *s = (struct address_set){.refs = 1, .n = n};
     for (size_t i = 0; i < n; i++) {
         s->addrs[i] = addrs[i];
+    }
+    if (pods != NULL && copy_pods(s, pods) != RC_OK) {
+        free_set(s);
+        return RC_NO_MEMORY;
     }
     *out = s;
     return RC_OK;
@@ -32,7 +64,7 @@ void address_set_unref(struct address_set **ps)
 
     *ps = NULL;
     if (s != NULL && __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0) {
-        free(s);
+        free_set(s);
     }
 }
 
@@ -53,7 +85,7 @@ static enum rc literal_addresses(struct upstream *u)
             u->has_names = true;
         }
     }
-    enum rc rc = new_set(list, n, &u->addresses);
+    enum rc rc = new_set(list, NULL, n, &u->addresses);
     free(list);
     return rc;
 }
@@ -196,17 +228,38 @@ bool upstream_same(const struct upstream *u, const struct upstream_opts *b,
            same_list(a->token_audiences, b->token_audiences) && same_roots(u->roots, roots);
 }
 
-bool address_set_has_all(const struct address_set *s, const struct addr *list, size_t n)
+size_t address_set_find(const struct address_set *s, const struct addr *a)
 {
-    if (s->n != n) {
-        return false;
+    size_t i = 0;
+
+    while (i < s->n && !(addr_same_ip(&s->addrs[i], a) && s->addrs[i].port == a->port)) {
+        i++;
     }
+    return i;
+}
+
+bool address_set_has_all(const struct address_set *s, const struct addr *addrs, size_t n)
+{
+    bool all = s->n == n;
+
+    for (size_t i = 0; all && i < n; i++) {
+        all = address_set_find(s, &addrs[i]) < s->n;
+    }
+    return all;
+}
+
+const char *address_set_pod(const struct address_set *s, const struct addr *a)
+{
+    size_t i = s->pods != NULL ? address_set_find(s, a) : s->n;
+
+    return i < s->n && s->pods[i] != NULL ? s->pods[i] : "";
+}
+
+bool address_set_has_pods(const struct address_set *s, const struct addr *addrs,
+                          const char *const *pods, size_t n)
+{
     for (size_t i = 0; i < n; i++) {
-        bool found = false;
-        for (size_t k = 0; k < n && !found; k++) {
-            found = addr_same_ip(&s->addrs[k], &list[i]) && s->addrs[k].port == list[i].port;
-        }
-        if (!found) {
+        if (strcmp(address_set_pod(s, &addrs[i]), pods[i] != NULL ? pods[i] : "") != 0) {
             return false;
         }
     }
@@ -223,12 +276,13 @@ struct address_set *upstream_addresses(struct upstream *u)
     return s;
 }
 
-enum rc upstream_set_addresses(struct upstream *u, const struct addr *addrs, size_t n)
+enum rc upstream_set_addresses(struct upstream *u, const struct addr *addrs,
+                               const char *const *pods, size_t n)
 {
     struct address_set *fresh;
 
     CHECK_MAGIC(u, UPSTREAM_MAGIC);
-    TRY(new_set(addrs, n, &fresh));
+    TRY(new_set(addrs, pods, n, &fresh));
     pthread_mutex_lock(&u->lock);
     struct address_set *old = u->addresses;
     u->addresses = fresh;

@@ -25,6 +25,7 @@ enum upstream_health { UPSTREAM_UNKNOWN, UPSTREAM_USABLE, UPSTREAM_UNUSABLE };
 struct address_set {
     uint32_t refs; /**< atomic */
     size_t n;
+    char **pods; /**< owned strings: whose each address is, NULL where nobody knows */
     struct addr addrs[];
 };
 
@@ -71,11 +72,23 @@ struct address_set *upstream_addresses(struct upstream *u);
 /** Drop a reference and null the pointer; NULL is allowed. */
 void address_set_unref(struct address_set **s);
 
+/** The place of an address in the set; s->n: it is not there. */
+size_t address_set_find(const struct address_set *s, const struct addr *a);
+
 /** Are these the addresses of the set, in any order? addrs has each once. */
 bool address_set_has_all(const struct address_set *s, const struct addr *addrs, size_t n);
 
-/** Publish n addresses, copied. RC_NO_MEMORY (the old ones stay). */
-enum rc upstream_set_addresses(struct upstream *u, const struct addr *addrs, size_t n) MUST_USE;
+/** Are these the pods of the addresses of the set? pods: as of upstream_set_addresses(). */
+bool address_set_has_pods(const struct address_set *s, const struct addr *addrs,
+                          const char *const *pods, size_t n);
+
+/** Whose this address is; "" when nobody knows. Borrowed from the set. */
+const char *address_set_pod(const struct address_set *s, const struct addr *a);
+
+/** Publish n addresses, copied. pods: names of the pods whose they are, each NULL where nobody
+ * knows; NULL: nobody knows any. RC_NO_MEMORY (the old ones stay). */
+enum rc upstream_set_addresses(struct upstream *u, const struct addr *addrs,
+                               const char *const *pods, size_t n) MUST_USE;
 
 /** The configured source for connections to peer; ADDR_NONE: the kernel chooses. */
 struct addr upstream_source(const struct upstream *u, const struct addr *peer);

@@ -4,83 +4,22 @@ makes the same of them; with files it asks nobody. What is missing is named with
 
 from __future__ import annotations
 
-import os
-import ssl
 import stat
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from rig.gateway import BINARY
-from rig.pki import NEW_KEY, Pair, openssl
+from rig.golden import (GOLDEN, GROUP, MAPS, ROOT, ROOT_CERT, TOKEN, Cluster, bundle, case_of,
+                        flags_of, kubeconfig)
+from rig.pki import Pair
 from rig.process import free_port
-
-GOLDEN = Path(__file__).resolve().parents[2] / "tests/bootstrap/golden"
-sys.path.insert(0, str(GOLDEN))
-
-from api import ROOT_CERT, TOKEN, Api  # noqa: E402
-from regenerate import flags_of, kubeconfig  # noqa: E402
 
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/case.yaml"))
 MODES = {"mesh.yaml": 0o644, "cluster.env": 0o644, "root-cert.pem": 0o644, "istio-token": 0o600,
          "hosts": 0o644}
-GROUP = "/apis/networking.istio.io/v1/namespaces/vms/workloadgroups/vm"
-MAPS = "/api/v1/namespaces/istio-system/configmaps"
-ROOT = "/api/v1/namespaces/vms/configmaps/istio-ca-root-cert"
-
-
-def case_of(name: str) -> dict:
-    return yaml.safe_load((GOLDEN / name / "case.yaml").read_text())
-
-
-def bundle(*arguments: object, code: int = 0, env: dict[str, str] | None = None) -> str:
-    """What is said; the token never is."""
-    clean = {key: value for key, value in os.environ.items()
-             if key not in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HOME")}
-    done = subprocess.run([BINARY, "bundle", "create", *map(str, arguments)], capture_output=True,
-                          text=True, timeout=60, stdin=subprocess.DEVNULL,
-                          env=clean | {"HOME": "/nonexistent"} | (env or {}))
-    assert done.returncode == code, done.stdout + done.stderr
-    assert TOKEN not in done.stderr and "of-the-administrator" not in done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="session")
-def server_key(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    folder = tmp_path_factory.mktemp("api")
-    pair = Pair(folder / "api.pem", folder / "api.key")
-    openssl("req", "-x509", *NEW_KEY, "-subj", "/CN=api", "-days", "2", "-addext",
-            "subjectAltName=IP:127.0.0.1", "-keyout", pair.private_key, "-out", pair.certificate)
-    return pair
-
-
-class Cluster:
-    """An API server for one case, and the flags that lead to it."""
-
-    def __init__(self, name: str, folder: Path, key: Pair) -> None:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(key.certificate, key.private_key)
-        self.case = case_of(name)
-        self.api = Api(self.case, tls)
-        self.folder = folder
-        self.config = folder / "kubeconfig"
-        self.config.write_text(kubeconfig(f"https://127.0.0.1:{self.api.server_port}",
-                                          **{"certificate-authority": str(key.certificate)}))
-
-    def create(self, *more: object, code: int = 0) -> str:
-        return bundle("vm", "-n", "vms", "--kubeconfig", self.config, "-o", self.folder / "out",
-                      *flags_of(self.case), *more, code=code)
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, server_key: Pair) -> Iterator[Cluster]:
-    one = Cluster("single_network", tmp_path, server_key)
-    yield one
-    one.api.close()
 
 
 def assert_equal(out: Path, name: str) -> None:
@@ -129,14 +68,31 @@ def test_with_cluster__what_files_say__not_asked(cluster: Cluster, tmp_path: Pat
     (tmp_path / "mesh.yaml").write_text(cluster.case["mesh"])
     (tmp_path / "root.pem").write_text(ROOT_CERT)
 
-    bundle("--kubeconfig", cluster.config, "-f", tmp_path / "group.yaml", "--meshConfig",
+    bundle("create", "--kubeconfig", cluster.config, "-f", tmp_path / "group.yaml", "--meshConfig",
            tmp_path / "mesh.yaml", "--rootCert", tmp_path / "root.pem", "-o", tmp_path / "out",
            "--clusterID=", "--gateway", "192.0.2.1", code=2)
-    bundle("--kubeconfig", cluster.config, "-f", tmp_path / "group.yaml", "--meshConfig",
+    bundle("create", "--kubeconfig", cluster.config, "-f", tmp_path / "group.yaml", "--meshConfig",
            tmp_path / "mesh.yaml", "--rootCert", tmp_path / "root.pem", "-o", tmp_path / "out",
            "--clusterID=c", "--gateway", "192.0.2.1")
 
     assert cluster.api.asked == ["POST /api/v1/namespaces/vms/serviceaccounts/orders/token"]
+
+
+def test_with_cluster__only_its_name_is_missing__asked_for(cluster: Cluster,
+                                                           tmp_path: Path) -> None:
+    """An empty one would be that of the control plane, whatever cluster the VM is of."""
+    (tmp_path / "group.yaml").write_text(cluster.case["group"])
+    (tmp_path / "mesh.yaml").write_text(cluster.case["mesh"])
+    (tmp_path / "root.pem").write_text(ROOT_CERT)
+    files = ["-f", tmp_path / "group.yaml", "--meshConfig", tmp_path / "mesh.yaml", "--rootCert",
+             tmp_path / "root.pem", "--no-token", "-o", tmp_path / "out", "-g", "192.0.2.1"]
+
+    said = bundle("create", *files, code=2)
+    bundle("create", "--kubeconfig", cluster.config, *files)
+
+    assert "there is no kubeconfig" in said
+    assert "needed without --clusterID" in said
+    assert cluster.api.asked == [f"GET {MAPS}/istio-sidecar-injector"]
 
 
 def test_with_cluster__older_istio__older_version_asked(cluster: Cluster) -> None:
@@ -212,8 +168,8 @@ def test_with_cluster__another_authority__unreachable(cluster: Cluster, tmp_path
 
 
 def test_without_kubeconfig__said() -> None:
-    assert "kubeconfig" in bundle("vm", "-n", "vms", "-g", "192.0.2.1", "-o", "/nonexistent/x",
-                                  code=2)
+    assert "kubeconfig" in bundle("create", "vm", "-n", "vms", "-g", "192.0.2.1", "-o",
+                                  "/nonexistent/x", code=2)
 
 
 # ---- from files ----
@@ -233,8 +189,8 @@ class Files:
         (self.folder / name).write_text(text)
 
     def create(self, *more: object, code: int = 0) -> str:
-        return bundle("-f", self.folder / "group.yaml", "--meshConfig", self.folder / "istio.yaml",
-                      "--injectorValues", self.folder / "values.yaml", "--rootCert",
+        return bundle("create", "-f", self.folder / "group.yaml", "--meshConfig",
+                      self.folder / "istio.yaml", "--injectorValues", self.folder / "values.yaml", "--rootCert",
                       self.folder / "root.pem", "-o", self.folder / "out", *flags_of(self.case),
                       *more, code=code)
 
@@ -266,8 +222,8 @@ def test_from_files__two_gateways__a_line_each(files: Files) -> None:
 
 def test_from_files__tar_to_standard_output__only_that(files: Files) -> None:
     command = [BINARY, "bundle", "create", "-f", "group.yaml", "--meshConfig", "istio.yaml",
-               "--rootCert", "root.pem", "--no-token", "-g", "192.0.2.1", "--format", "tar",
-               "-o", "-"]
+               "--clusterID", "c", "--rootCert", "root.pem", "--no-token", "-g", "192.0.2.1",
+               "--format", "tar", "-o", "-"]
     done = subprocess.run(command, cwd=files.folder, capture_output=True, timeout=60, check=True)
 
     listed = subprocess.run(["tar", "t"], input=done.stdout, capture_output=True, check=True)
@@ -306,7 +262,7 @@ def test_from_files__bad_file__named(files: Files, file: str, text: str, sentenc
     (["-f", "/nonexistent/group", "-o", "x", "-g", "1.1.1.1"], "/nonexistent/group"),
 ])
 def test_wrong_usage__said(arguments: list[str], sentence: str) -> None:
-    assert sentence in bundle(*arguments, code=2)
+    assert sentence in bundle("create", *arguments, code=2)
 
 
 def test_wrong_options__named(files: Files) -> None:

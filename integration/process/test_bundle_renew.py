@@ -4,35 +4,27 @@ a VM is in test_bundle_script.py."""
 
 from __future__ import annotations
 
-import os
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from rig.gateway import BINARY
-from test_bundle_create import (GROUP, ROOT, ROOT_CERT, TOKEN, Cluster, cluster,  # noqa: F401
-                                server_key)
+from rig.golden import GROUP, ROOT, ROOT_CERT, TOKEN, Cluster, bundle
 
 POST = "POST /api/v1/namespaces/vms/serviceaccounts/orders/token"
 
 
 def renew(*arguments: object, code: int = 0) -> str:
     """What is said; the token never is."""
-    clean = {key: value for key, value in os.environ.items()
-             if key not in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HOME")}
-    done = subprocess.run([BINARY, "bundle", "renew", *map(str, arguments)], capture_output=True,
-                          text=True, timeout=60, stdin=subprocess.DEVNULL,
-                          env=clean | {"HOME": "/nonexistent"})
-    assert done.returncode == code, done.stdout + done.stderr
-    assert TOKEN not in done.stdout + done.stderr
-    return done.stdout + done.stderr
+    said = bundle("renew", *arguments, code=code)
+    assert TOKEN not in said
+    return said
 
 
 def of_cluster(one: Cluster, *more: object, code: int = 0) -> str:
-    return renew("vm", "-n", "vms", "--kubeconfig", one.config, "-o", one.folder / "out", *more,
-                 code=code)
+    said = one.bundle("renew", *more, code=code)
+    assert TOKEN not in said
+    return said
 
 
 def test_group_named_twice__refused(tmp_path: Path) -> None:
@@ -41,7 +33,7 @@ def test_group_named_twice__refused(tmp_path: Path) -> None:
     assert "the WorkloadGroup is named twice: 'vm' and --name" in said
 
 
-def test_with_cluster__folder__only_two_files(cluster: Cluster) -> None:  # noqa: F811
+def test_with_cluster__folder__only_two_files(cluster: Cluster) -> None:
     said = of_cluster(cluster, "--tokenDuration", "2h")
 
     files = {path.name: (path.read_text(), stat.S_IMODE(path.stat().st_mode))
@@ -51,7 +43,7 @@ def test_with_cluster__folder__only_two_files(cluster: Cluster) -> None:  # noqa
     assert cluster.api.bodies[0]["spec"] == {"audiences": ["istio-ca"], "expirationSeconds": 7200}
 
 
-def test_with_cluster__asked_for_no_more_than_that(cluster: Cluster) -> None:  # noqa: F811
+def test_with_cluster__asked_for_no_more_than_that(cluster: Cluster) -> None:
     of_cluster(cluster)
 
     asked = [one for i, one in enumerate(cluster.api.asked) if one not in cluster.api.asked[:i]]
@@ -59,7 +51,7 @@ def test_with_cluster__asked_for_no_more_than_that(cluster: Cluster) -> None:  #
 
 
 def test_with_cluster__folder_of_a_bundle__the_rest_of_it_stays(
-        cluster: Cluster) -> None:  # noqa: F811
+        cluster: Cluster) -> None:
     cluster.create()
     out = cluster.folder / "out"
     before = {path.name: path.stat().st_ino for path in out.iterdir()}
@@ -73,7 +65,7 @@ def test_with_cluster__folder_of_a_bundle__the_rest_of_it_stays(
                                                                        "root-cert.pem"}
 
 
-def test_with_cluster__script__names_the_account(cluster: Cluster) -> None:  # noqa: F811
+def test_with_cluster__script__names_the_account(cluster: Cluster) -> None:
     of_cluster(cluster, "--format", "script")
 
     text = (cluster.folder / "out").read_text()
@@ -81,7 +73,7 @@ def test_with_cluster__script__names_the_account(cluster: Cluster) -> None:  # n
     assert "\nbundle_renews='/ns/vms/sa/orders'\n" in text
 
 
-def test_with_cluster__no_right_to_make_tokens__said(cluster: Cluster) -> None:  # noqa: F811
+def test_with_cluster__no_right_to_make_tokens__said(cluster: Cluster) -> None:
     cluster.api.refused = {"orders/token": 403}
 
     said = of_cluster(cluster, code=1)

@@ -5,10 +5,10 @@ the other forms of a bundle. build/*/tests/pack_bundle writes them. Needs root."
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tarfile
@@ -18,21 +18,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rig.gateway import BINARY
+from rig.gateway import ROOT
+from rig.jwt import vm_token
 from rig.pki import NEW_KEY, openssl, request
-from rig.vm_image import GID, HOSTS, UID, VmImage
+from rig.vm_image import GID, HOSTS, OLD_ENVOY, UID, VmImage
+from rig.vm_side import PACK
 
-PACK = BINARY.parent / "tests/pack_bundle"
-TEMPLATE = Path(__file__).resolve().parents[2] / "bootstrap/install.sh"
+TEMPLATE = ROOT / "bootstrap/install.sh"
 
 HOSTS_LINES = "10.0.0.5 istiod.istio-system.svc\n"
 TOKEN_AT = "run/secrets/tokens/istio-token"
 STATE = "var/lib/xdsgate-bundle"
-
-
-def token(until: float) -> str:
-    parts = [json.dumps(part).encode() for part in ({"alg": "RS256"}, {"exp": int(until)})]
-    return ".".join([base64.urlsafe_b64encode(p).decode().rstrip("=") for p in parts] + ["c2ln"])
 
 
 class Bundle:
@@ -46,7 +42,7 @@ class Bundle:
         self.write("mesh.yaml", "defaultConfig:\n  meshId: one\n")
         self.write("cluster.env", "ISTIO_NAMESPACE=vms\nSERVICE_ACCOUNT=web\n")
         self.write("root-cert.pem", root_cert.read_text())
-        self.write("istio-token", token(self.now + 3600))
+        self.write("istio-token", vm_token(self.now + 3600))
         self.write("hosts", HOSTS_LINES)
 
     def write(self, name: str, text: str) -> None:
@@ -138,6 +134,15 @@ def broken_tool(folder: Path, name: str, arguments: str, code: int = 1) -> Path:
     return tools
 
 
+def tool_that(folder: Path, name: str, first: str) -> Path:
+    """A folder for the front of PATH: somebody else gets a turn before the tool does its work."""
+    tools = folder / "turn"
+    tools.mkdir(exist_ok=True)
+    (tools / name).write_text(f'#!/bin/sh\n{first}\nexec /usr/bin/{name} "$@"\n')
+    (tools / name).chmod(0o755)
+    return tools
+
+
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1]
 
@@ -215,6 +220,41 @@ def test_script__agent_has_replaced_the_root__it_stays(bundle: Bundle, vm: VmIma
     assert vm.text("etc/certs/root-cert.pem") == newer
 
 
+def test_script__root_was_installed_by_hand_and_then_replaced_by_the_agent__it_stays(
+        bundle: Bundle, vm: VmImage, shell: Shell) -> None:
+    root_cert = vm.root / "etc/certs/root-cert.pem"
+    root_cert.write_text(bundle.text("root-cert.pem"))
+    os.chown(root_cert, UID, GID)
+    before = vm.snapshot()
+    script = bundle.form("script")
+    assert "root-cert.pem" not in shell.run(script, "--root", vm.root).stdout
+    newer = root_cert.read_text() * 2
+    root_cert.write_text(newer)
+
+    done = shell.run(script, "--root", vm.root)
+
+    assert last_line(done) == "unchanged"
+    assert root_cert.read_text() == newer
+    root_cert.write_text(bundle.text("root-cert.pem"))
+    shell.run(script, "--root", vm.root, "--undo")
+    assert vm.snapshot() == before
+
+
+def test_undo__everything_was_there_already__nothing_is_left(bundle: Bundle, vm: VmImage,
+                                                             dash: Shell) -> None:
+    script = bundle.form("script")
+    dash.run(script, "--root", vm.root)
+    shutil.rmtree(vm.root / STATE)
+    (bundle.files / "istio-token").unlink()
+    script = bundle.form("script")
+    before = vm.snapshot()
+    assert last_line(dash.run(script, "--root", vm.root)) == "unchanged"
+
+    assert last_line(dash.run(script, "--root", vm.root, "--undo")) == "unchanged"
+
+    assert vm.snapshot() == before
+
+
 def test_script__no_token_in_the_bundle__the_rest_is_installed(bundle: Bundle, vm: VmImage,
                                                                dash: Shell) -> None:
     (bundle.files / "istio-token").unlink()
@@ -235,8 +275,24 @@ def test_script__folders_missing_and_owned_by_root__made_and_given_to_the_agent(
 
     assert vm.entry("etc/istio").content == b"/var/lib/istio"
     assert vm.text("var/lib/istio/config/mesh") == bundle.text("mesh.yaml")
-    for path in ["etc/certs", "var/lib/istio/proxy", "var/lib/istio/envoy"]:
+    for path in ["etc/certs", "var/lib/istio/proxy", "var/lib/istio/config"]:
         assert vm.entry(path).owner == (UID, GID)
+
+
+def test_script__what_root_runs_is_the_agents__given_to_root_and_back(bundle: Bundle, vm: VmImage,
+                                                                      shell: Shell) -> None:
+    folder = vm.root / "var/lib/istio/envoy"
+    (folder / "sidecar.env").touch()
+    os.chown(folder / "sidecar.env", UID, GID)
+    before = vm.snapshot()
+    script = bundle.form("script")
+
+    shell.run(script, "--root", vm.root)
+
+    for path in [folder, folder / "sidecar.env", folder / "cluster.env"]:
+        assert (path.stat().st_uid, path.stat().st_gid) == (0, 0)
+    shell.run(script, "--root", vm.root, "--undo")
+    assert vm.snapshot() == before
 
 
 def test_script__reboot__token_and_folders_are_back(bundle: Bundle, vm: VmImage,
@@ -406,6 +462,22 @@ def test_undo__certificates_in_a_linked_folder__it_is_as_before(bundle: Bundle, 
     assert vm.snapshot() == before
 
 
+@pytest.mark.parametrize("target", ["mesh.real", "nowhere"])
+def test_undo__a_file_was_a_link__it_is_one_again(bundle: Bundle, vm: VmImage, shell: Shell,
+                                                  target: str) -> None:
+    config = vm.root / "var/lib/istio/config"
+    (config / "mesh").rename(config / "mesh.real")
+    (config / "mesh").symlink_to(target)
+    before = vm.snapshot()
+    script = bundle.form("script")
+    shell.run(script, "--root", vm.root)
+    assert not (config / "mesh").is_symlink()
+
+    shell.run(script, "--root", vm.root, "--undo")
+
+    assert vm.snapshot() == before
+
+
 def test_undo__dry_run__changes_nothing(bundle: Bundle, vm: VmImage, dash: Shell) -> None:
     script = bundle.form("script")
     dash.run(script, "--root", vm.root)
@@ -567,7 +639,7 @@ def test_script__root_certificate_not_valid__refused(bundle: Bundle, vm: VmImage
 def test_script__token_has_run_out__refused_on_a_new_vm_and_kept_out_of_an_old_one(
         bundle: Bundle, vm: VmImage, shell: Shell) -> None:
     good = bundle.form("script").rename(bundle.folder / "good.sh")
-    old_token = token(time.time() - 7200)
+    old_token = vm_token(time.time() - 7200)
     bundle.write("istio-token", old_token)
     old = bundle.form("script")
     before = vm.snapshot()
@@ -602,6 +674,65 @@ def test_script__link_out_of_the_image__refused(bundle: Bundle, vm: VmImage, das
     assert not list(outside.iterdir())
 
 
+def test_script__agents_folder_is_a_link_elsewhere__nothing_is_written_there(
+        bundle: Bundle, vm: VmImage, shell: Shell) -> None:
+    """The agent's user owns /run/secrets, so it can put anything in the token folder's place."""
+    before = vm.snapshot()
+    script = bundle.form("script")
+    secrets = vm.root / "run/secrets"
+    apt = vm.root / "etc/apt"
+    apt.mkdir()
+    secrets.mkdir()
+    os.chown(secrets, UID, GID)
+    (secrets / "tokens").symlink_to("../../etc/apt")
+    os.chown(secrets / "tokens", UID, GID, follow_symlinks=False)
+
+    done = shell.run(script, "--root", vm.root, code=3)
+
+    assert "secrets/tokens is a link that somebody else than root may have made" in done.stderr
+    assert not list(apt.iterdir())
+    assert (apt.stat().st_uid, apt.stat().st_gid) == (0, 0)
+    shell.run(script, "--root", vm.root, "--undo")
+    shutil.rmtree(secrets)
+    apt.rmdir()
+    assert vm.snapshot() == before
+
+
+@pytest.mark.parametrize("tool", ["chmod", "mv"])
+def test_script__agent_puts_a_link_in_the_files_place_meanwhile__it_is_replaced(
+        bundle: Bundle, vm: VmImage, dash: Shell, tool: str) -> None:
+    apt = vm.root / "etc/apt"
+    apt.mkdir()
+    path = vm.root / "etc/certs/root-cert.pem"
+    turn = tool_that(bundle.folder, tool,
+                     f'case "$PWD $*" in *{path.parent}*) ln -sfn {apt} {path} ;; esac')
+
+    Shell(dash.name, f"{turn}:{dash.path}").run(bundle.form("script"), "--root", vm.root)
+
+    assert not list(apt.iterdir())
+    assert not path.is_symlink()
+    assert path.read_text() == bundle.text("root-cert.pem")
+
+
+def test_script__agent_takes_away_what_is_being_made__nothing_is_written_elsewhere(
+        bundle: Bundle, vm: VmImage, dash: Shell) -> None:
+    """It owns the folder, and may put a link in the place of what it cannot enter."""
+    apt = vm.root / "etc/apt"
+    apt.mkdir(mode=0o700)
+    certs = vm.root / "etc/certs"
+    turn = tool_that(bundle.folder, "mktemp", f"""
+        case $PWD in
+        {certs}) mkdir .xdsgate.moved; ln -s {apt} .xdsgate.theirs; echo .xdsgate.theirs; exit ;;
+        esac""")
+
+    done = Shell(dash.name, f"{turn}:{dash.path}").run(bundle.form("script"), "--root", vm.root,
+                                                       code=3)
+
+    assert "somebody changes" in done.stderr
+    assert not list(apt.iterdir())
+    assert not list(certs.iterdir())
+
+
 def test_script__something_fails_half_way__exit_3_and_the_next_run_goes_on(
         bundle: Bundle, vm: VmImage, shell: Shell) -> None:
     (vm.root / "etc/tmpfiles.d").rmdir()
@@ -631,15 +762,64 @@ def test_script__killed_run_left_its_lock__next_one_goes_on(bundle: Bundle, vm: 
                                                             shell: Shell) -> None:
     lock = vm.root / STATE / "lock"
     lock.mkdir(parents=True)
-    (lock / "pid").write_text(f"{os.getpid()}\n")
+    started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    (lock / "pid").write_text(f"{os.getpid()} {started}\n")
     script = bundle.form("script")
     done = shell.run(script, "--root", vm.root, code=1)
     assert "another run is not over yet" in done.stderr
-    (lock / "pid").write_text("4194305\n")  # there is no such process
+    (lock / "pid").write_text("4194305 1\n")  # there is no such process
 
     shell.run(script, "--root", vm.root)
 
     assert not lock.exists()
+
+
+def test_script__another_process_has_the_number_in_the_lock__next_one_goes_on(
+        bundle: Bundle, vm: VmImage, shell: Shell) -> None:
+    """As after a reboot that the run did not survive."""
+    lock = vm.root / STATE / "lock"
+    lock.mkdir(parents=True)
+    (lock / "pid").write_text(f"{os.getpid()} 1\n")
+
+    shell.run(bundle.form("script"), "--root", vm.root)
+
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--undo",)])
+def test_script__killed_run_left_files__next_one_takes_them_away(
+        bundle: Bundle, vm: VmImage, dash: Shell, options: tuple[str]) -> None:
+    before = vm.snapshot()
+    script = bundle.form("script")
+    turn = tool_that(bundle.folder, "mv", f"""
+        case $PWD in
+        {vm.root}/etc/certs*) kill -9 $(ps -o ppid= $PPID) $PPID; exit ;;  # a part of it runs this
+        esac""")
+    Shell(dash.name, f"{turn}:{dash.path}").run(script, "--root", vm.root, code=-signal.SIGKILL)
+    assert list((vm.root / "etc/certs").glob(".xdsgate.*/new"))
+    (vm.root / STATE / "work.killed").mkdir()
+    (vm.root / STATE / "work.killed/istio-token").write_text("secret")
+
+    dash.run(script, "--root", vm.root, *options)
+
+    assert not [path for path in vm.root.rglob("*") if path.name.startswith((".xdsgate", "work."))]
+    dash.run(script, "--root", vm.root, "--undo")
+    assert vm.snapshot() == before
+
+
+def test_script__killed_while_it_makes_a_folder__its_mode_is_right(bundle: Bundle, vm: VmImage,
+                                                                   dash: Shell) -> None:
+    shutil.rmtree(vm.root / "var/lib/istio")
+    script = bundle.form("script")
+    for name in ["chmod", "chown"]:
+        turn = tool_that(bundle.folder, name,
+                         f'case "$*" in *{vm.root}/var/lib/istio) kill -9 $PPID ;; esac')
+
+    Shell(dash.name, f"{turn}:{dash.path}").run(script, "--root", vm.root, code=-signal.SIGKILL)
+
+    assert vm.entry("var/lib/istio").mode == 0o755
+    dash.run(script, "--root", vm.root)
+    assert vm.text("var/lib/istio/config/mesh") == bundle.text("mesh.yaml")
 
 
 # ---- certificates of an older life ----
@@ -685,7 +865,7 @@ def test_renewal__token_ran_out__only_it_is_replaced(bundle: Bundle, vm: VmImage
     shell.run(bundle.form("script"), "--root", vm.root)
     agent_certificate(vm, mesh_root, "web", -1)
     before = vm.snapshot()
-    bundle.write("istio-token", token(bundle.now + 7200))
+    bundle.write("istio-token", vm_token(bundle.now + 7200))
     script = bundle.renewal()
 
     done = shell.run(script, "--root", vm.root)
@@ -745,9 +925,15 @@ def test_renewal__another_machine__refused(bundle: Bundle, vm: VmImage, shell: S
     assert why in refused(done, vm, before)
 
 
-def test_renewal__its_token_has_run_out__refused(bundle: Bundle, vm: VmImage, shell: Shell) -> None:
+@pytest.mark.parametrize("days", [None, 1, -1])
+def test_renewal__its_token_has_run_out__refused(
+        bundle: Bundle, vm: VmImage, shell: Shell, mesh_root: tuple[Path, Path],
+        days: int | None) -> None:
+    """Whatever certificate the VM has."""
     shell.run(bundle.form("script"), "--root", vm.root)
-    bundle.write("istio-token", token(time.time() - 7200))
+    if days is not None:
+        agent_certificate(vm, mesh_root, "web", days)
+    bundle.write("istio-token", vm_token(time.time() - 7200))
     script = bundle.renewal()
     before = vm.snapshot()
 
@@ -760,7 +946,7 @@ def test_renewal__undo__as_before_the_first_bundle(bundle: Bundle, vm: VmImage,
                                                    dash: Shell) -> None:
     before = vm.snapshot()
     dash.run(bundle.form("script"), "--root", vm.root)
-    bundle.write("istio-token", token(bundle.now + 7200))
+    bundle.write("istio-token", vm_token(bundle.now + 7200))
     script = bundle.renewal()
     dash.run(script, "--root", vm.root)
 
@@ -771,20 +957,7 @@ def test_renewal__undo__as_before_the_first_bundle(bundle: Bundle, vm: VmImage,
 
 # ---- a VM that runs: processes, sockets, the service ----
 
-# Only in its own mount namespace is an old Envoy of the VM; the script looks at that.
-LEFTOVER = """
-set -e
-mkfifo /tmp/never
-sleep 60 >/tmp/never 2>&1 &
-trap "kill $!" EXIT
-mkdir -p /opt && cp /bin/dash /opt/envoy && cp /bin/dash /opt/pilot-agent
-/opt/envoy -c 'read x' -c /etc/istio/proxy/envoy-rev.json </tmp/never &
-old=$!
-/opt/envoy -c 'read x' -c /etc/my/own.yaml </tmp/never &
-mine=$!
-/opt/pilot-agent -c '/opt/envoy -c "read x" -c istio/proxy/envoy-rev.json; :' </tmp/never &
-agent=$!
-while ! grep -qs '[0-9]' /proc/$agent/task/$agent/children; do :; done
+LEFTOVER = OLD_ENVOY + """
 sh /tmp/bundle.sh --no-start
 kill -0 $mine && echo "mine runs"
 grep -q '[0-9]' /proc/$agent/task/$agent/children && echo "the agent has its Envoy"
@@ -796,8 +969,11 @@ def put_script(bundle: Bundle, vm: VmImage) -> None:
     shutil.copy(bundle.form("script"), vm.root / "tmp/bundle.sh")
 
 
+@pytest.mark.parametrize("systemd", [False, True])
 def test_leftovers__envoy_without_its_agent__ended_and_other_envoys_run_on(
-        bundle: Bundle, vm: VmImage) -> None:
+        bundle: Bundle, vm: VmImage, systemd: bool) -> None:
+    if systemd:
+        systemd_vm(vm)
     put_script(bundle, vm)
 
     done = vm.enter("sh", "-c", LEFTOVER)
@@ -830,6 +1006,25 @@ def test_leftovers__stale_socket__removed_and_one_in_use_stays(bundle: Bundle, v
 
         assert "remove /var/lib/istio/proxy/SDS: nobody listens" in done.stdout
         assert sorted(path.name for path in proxy.iterdir()) == ["XDS"]
+
+
+def test_leftovers__link_to_a_socket_elsewhere__stays(bundle: Bundle, vm: VmImage,
+                                                      shell: Shell) -> None:
+    """As SPIRE's agent is given to Istio's; the kernel knows the socket by its own name."""
+    link = vm.root / "run/secrets/workload-spiffe-uds/socket"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("../../spire.sock")
+    before = os.getcwd()
+    os.chdir(vm.root / "run")
+    with socket.socket(socket.AF_UNIX) as used:
+        try:
+            used.bind("spire.sock")
+        finally:
+            os.chdir(before)
+
+        shell.run(bundle.form("script"), "--root", vm.root)
+
+    assert link.is_socket()
 
 
 SYSTEMCTL = """#!/bin/sh
@@ -871,13 +1066,26 @@ def test_service__first_and_second_run_new_token_and_undo(bundle: Bundle, vm: Vm
     assert last_line(vm.enter("sh", "/tmp/bundle.sh")) == "unchanged"
     assert actions(vm) == []
 
-    bundle.write("istio-token", token(time.time() + 7200))
+    bundle.write("istio-token", vm_token(time.time() + 7200))
     put_script(bundle, vm)
     assert last_line(vm.enter("sh", "/tmp/bundle.sh")) == "changed"
     assert actions(vm) == []  # the agent reads it at its next call
 
     assert vm.enter("sh", "/tmp/bundle.sh", "--undo").returncode == 0
     assert actions(vm) == ["disable", "stop"]
+
+
+def test_service__runs_and_dry_run__says_that_it_would_be_restarted(bundle: Bundle,
+                                                                    vm: VmImage) -> None:
+    systemd_vm(vm)
+    (vm.root / "var/log/active").touch()
+    (vm.root / "var/log/enabled").touch()
+    put_script(bundle, vm)
+
+    done = vm.enter("sh", "/tmp/bundle.sh", "--dry-run")
+
+    assert done.stdout.splitlines()[-2:] == ["would restart the service istio", "would be changed"]
+    assert actions(vm) == []
 
 
 def test_service__no_start__not_asked_and_a_later_run_restarts(bundle: Bundle,
@@ -1015,6 +1223,27 @@ def test_pack__bad_file__refused_by_name(bundle: Bundle, tmp_path: Path, name: s
 
     assert bundle.refused("script", tmp_path / "x").startswith(said)
     assert not (tmp_path / "x").exists()
+
+
+def test_pack__file_of_somebody_else_in_the_way__becomes_ours(bundle: Bundle) -> None:
+    """Who made it before must not read the token, nor change what root is to run."""
+    older = bundle.folder / "bundle.script"
+    older.write_text("theirs\n")
+    os.chown(older, UID, GID)
+
+    script = bundle.form("script")
+
+    assert (script.stat().st_uid, script.stat().st_gid) == (os.geteuid(), os.getegid())
+    assert script.stat().st_mode & 0o777 == 0o700
+
+
+def test_pack__folder_of_somebody_else__refused(bundle: Bundle, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, UID, GID)
+
+    assert "belongs to somebody else" in bundle.refused("dir", theirs)
+    assert not list(theirs.iterdir())
 
 
 def test_pack__link_or_folder_in_the_way__refused(bundle: Bundle, tmp_path: Path) -> None:

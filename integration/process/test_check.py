@@ -23,8 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
 EXAMPLES = ROOT / "tests/gateway/config"
 REFERENCE = ROOT / "docs/configuration.md"
+REGISTRATION = ROOT / "docs/registration.md"
 SOURCES = ROOT / "gateway/config"
 COUNTERS = ROOT / "core/base/counter.def"
+RULES = ROOT / "gateway/registry/rule.def"
 
 LEAF = """
 basicConstraints = critical,CA:false
@@ -113,6 +115,25 @@ def test_example_of_the_reference_passes(folder: Path, index: int) -> None:
     assert check(folder, text) == Answer(0, "", [])
 
 
+def registration_examples() -> list[str]:
+    """What the pages write below a listener."""
+    text = REFERENCE.read_text() + REGISTRATION.read_text()
+    return re.findall(r"```yaml\n(registration:.*?)```", text, re.S)
+
+
+def test_registration_has_its_examples() -> None:
+    assert len(registration_examples()) == 3
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_example_of_registration_passes(folder: Path, index: int) -> None:
+    example = registration_examples()[index]
+    lines = "".join(f"  {line}\n" for line in example.splitlines())
+    text = (EXAMPLES / "small.yaml").read_text().replace("  routes:\n", lines + "  routes:\n")
+    assert "registration" in text
+    assert check(folder, text) == Answer(0, "", [])
+
+
 def test_example_of_the_reference_without_its_files_fails(folder: Path) -> None:
     text = reference_examples()[1].replace("/etc/xdsgate/tls", str(folder / "none"))
     answer = check(folder, text)
@@ -168,8 +189,15 @@ def misspellings(word: str) -> list[str]:
     return [word + "x", word[:middle] + word[middle + 1:] + "_", word.upper(), "zzzzzz"]
 
 
+def is_of_the_user(path: str) -> bool:
+    """Labels have whatever keys the user gives them."""
+    return ".labels." in path
+
+
 def misspelt_keys(text: str) -> Iterator[Mistake]:
     for path, key, _ in pairs(yaml.compose(text)):
+        if is_of_the_user(path):
+            continue
         line, column = at(key.start_mark)
         for word in misspellings(key.value):
             changed = text[:key.start_mark.index] + word + text[key.end_mark.index:]
@@ -218,11 +246,17 @@ def replaced(text: str, node: yaml.Node, word: str) -> str:
     return text[:start.index] + word + text[end.index:]
 
 
+# No network, and a label without a value.
+MAY_BE_EMPTY = re.compile(r"\.(networks|labels\.\w+)\[\d+\]$")
+MAY_BE_SEVEN = re.compile(r"\.keep_config$")  # bytes
+
+
 def wrong_types(text: str) -> Iterator[Mistake]:
     for path, node in values(yaml.compose(text)):
         line, column = at(node.start_mark)
         for word in wrong_words(node):
-            if path:
+            if path and not (word == '""' and MAY_BE_EMPTY.search(path)
+                             or word == "7" and MAY_BE_SEVEN.search(path)):
                 changed = replaced(text, node, word)
                 yield Mistake(f"{path} = {word}", changed, line, column + is_block(node))
 
@@ -231,13 +265,15 @@ def missing_keys(text: str) -> Iterator[Mistake]:
     """A required key that is left out is an error at its mapping."""
     required = {"version", "listeners", "upstreams", "name", "bind", "routes", "sni", "mode",
                 "upstream", "endpoints", "certificates", "client_roots", "certificate",
-                "private_key", "server_name", "roots"}
+                "private_key", "server_name", "roots", "identity"}
     root = yaml.compose(text)
     maps = [node for _, node in values(root) if isinstance(node, yaml.MappingNode)]
     for node in maps:
         for key, _ in node.value:
-            in_admin = key.value == "bind" and any(k.value == "socket" for k, _ in node.value)
-            if key.value in required and not in_admin:
+            others = {k.value for k, _ in node.value}
+            optional = (key.value == "bind" and "socket" in others
+                        or key.value == "identity" and "endpoints" in others)
+            if key.value in required and not optional:
                 line, column = at(node.start_mark)
                 changed = text[:key.start_mark.index] + "qqqqqqqqqqqq" + text[key.end_mark.index:]
                 yield Mistake(f"no {key.value} at {line}:{column}", changed, line, column,
@@ -272,7 +308,9 @@ def test_every_mistake_is_named_at_its_place(folder: Path, make) -> None:
 def test_full_file_has_every_key() -> None:
     """Else the mistakes above are not made with all keys."""
     known = keys_of_the_code() | set(re.findall(r"^PARAM_\w+\((\w+),", source("params.def"), re.M))
-    used = {key.value for _, key, _ in pairs(yaml.compose(full_text(Path("x"))))}
+    known |= rules().keys()
+    used = {key.value for path, key, _ in pairs(yaml.compose(full_text(Path("x"))))
+            if not is_of_the_user(path)}
     assert len(known) > 40
     assert known == used
 
@@ -285,6 +323,13 @@ def keys_of_the_code() -> set[str]:
     """The rows of the tables, but for those that come from params.def."""
     row = r'\{"([a-z0-9_]+)",\s+(?:schema|keys|read)_'
     return set(re.findall(row, source("keys*.c")))
+
+
+def rules() -> dict[str, str]:
+    """Those that can be switched off, and what they say."""
+    rows = re.findall(r'^RULE\(\w+, "(\w+)", "(.*)"\)', RULES.read_text(), re.M)
+    labels = [label for label, _ in rows]
+    return dict(rows[:labels.index("revoked")])
 
 
 # ---- the command ----
@@ -323,7 +368,7 @@ def test_version_as_json() -> None:
 
 NUMBER = r"([\d.]+)"
 PARAM = re.compile(
-    rf'PARAM_(TOP|UPSTREAM|LIMIT)\((\w+), (\w+), {NUMBER}, {NUMBER}, {NUMBER}, "(.*)"\)')
+    rf'PARAM_(TOP|UPSTREAM|REGISTRY|LIMIT)\((\w+), (\w+), {NUMBER}, {NUMBER}, {NUMBER}, "(.*)"\)')
 
 
 def written(kind: str, value: str) -> str:
@@ -335,8 +380,8 @@ def written(kind: str, value: str) -> str:
                 return f"{number / seconds:.0f}{unit}"
         return f"{number * 1000:.0f}ms"
     if kind == "BYTES":
-        for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
-            if number % size == 0:
+        for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+            if number and number % size == 0:
                 return f"{number / size:.0f}{unit}"
     return f"{number:.0f}"
 
@@ -350,6 +395,8 @@ def test_reference_has_every_number() -> None:
         value, least, most = (written(kind, number) for number in (default, low, high))
         row = f"| `{name}` | {value} | {least} to {most} |"
         assert row in reference, row
+        if section == "REGISTRY":
+            assert f"{row} {text} |" in reference, name
         if section == "LIMIT":
             assert f'{row} {text} | `{{limit="{name}"}}` |' in reference, name
             assert f'"limit=\\"{name}\\""' in COUNTERS.read_text(), name
@@ -359,3 +406,10 @@ def test_reference_has_every_key() -> None:
     reference = REFERENCE.read_text()
     for name in keys_of_the_code():
         assert f"| `{name}` |" in reference, name
+
+
+def test_reference_has_every_rule() -> None:
+    reference = REFERENCE.read_text().replace("`address_networks`", "address_networks")
+    assert len(rules()) == 11
+    for name, text in rules().items():
+        assert f"| `{name}` | {text} |" in reference, name

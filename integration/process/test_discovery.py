@@ -312,11 +312,13 @@ def test_410__listed_anew(rig: Rig, site: Site) -> None:
     gateway.await_ready()
     until(lambda: site.objects.watching == 1, "it is watched")
 
-    site.place(second)
-    site.objects.expire()
-    site.objects.cut()
+    with site.objects.changed:  # no watch sees one of these without the others
+        site.place(second)
+        site.objects.expire()
+        site.objects.cut()
 
     until(lambda: second_gets_it(rig, second), "a connection to where it is now")
+    assert len(site.objects.lists) == 2
 
 
 # ---- reload and handover ----
@@ -349,6 +351,29 @@ def test_reload_while_kubernetes_is_away__addresses_stay(rig: Rig, site: Site) -
 
     site.arrives(gateway, upstream)
     gateway.await_ready()
+
+
+def test_reload__another_cluster__not_ready_until_it_has_spoken(rig: Rig, site: Site) -> None:
+    upstream, moved = rig.upstream(), rig.upstream()
+    site.place(upstream)
+    gateway = site.gateway()
+    gateway.await_ready()
+    folder = rig.folder / "other-cluster"
+    folder.mkdir()
+    other = KubeApi(folder, folder / "unused")
+    other.fail(403, "Forbidden")
+    try:
+        gateway.reload({**site.config(), "kubernetes": {"kubeconfig": str(other.kubeconfig())}})
+        await_reason(gateway, "made to fail with 403")
+        site.arrives(gateway, upstream)  # nothing better is known
+        other.objects.put("endpointslices", slice_of("a", "istiod", moved.port, "127.0.0.1"))
+        other.succeed()
+
+        gateway.await_ready()
+        until(lambda: second_gets_it(rig, moved), "a connection to the other cluster")
+    finally:
+        rig.leave()
+        other.stop()
 
 
 def test_reload__another_service_and_none(rig: Rig, site: Site) -> None:

@@ -6,28 +6,19 @@ root."""
 from __future__ import annotations
 
 import re
-import shutil
+import shlex
 import socket
-import ssl
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from conftest import Rig
-from rig.doctor import (CAUSES, ISTIO, RBAC, SYSTEM, Cluster, Said, binding, doctor, entry, group)
+from rig.doctor import (CAUSES, ISTIO, RBAC, SILENCE, SYSTEM, Said, binding, doctor, entry, group,
+                        said_by)
 from rig.gateway import BINARY, ROOT
-from rig.http2 import ACK, END_HEADERS, END_STREAM, HEADERS, SETTINGS, frame, header_block
-from rig.netns import few_ports
-from rig.pki import SERVER_NAME, Pair, issue, openssl
-from rig.sandbox import PROGRAMS, Istiod
-from rig.process import Process
-
-ISTIOD, TRUSTED, OTHER, EDGE = "10.77.0.1", "10.77.0.2", "10.77.0.3", "10.77.0.4"
-PORT = 15012
+from rig.pki import SERVER_NAME, issue
+from rig.site import EDGE, ISTIOD, OTHER, PORT, TRUSTED, Site
 
 
 # ---- the table ----
@@ -41,167 +32,6 @@ def test_causes__each__is_made_by_a_test_and_has_its_row_in_the_manual() -> None
     for cause in CAUSES:
         assert any(re.search(rf'\.has\(\s*"{cause}"', text) for text in tests), f"no test: {cause}"
         assert re.search(rf"^\|.*`{cause}`.*\|.+\|$", manual, re.M), f"no row: {cause}"
-
-
-# ---- a site ----
-
-class Remote(Istiod):
-    """A sandbox istiod at an address that is not loopback."""
-
-    def __init__(self, folder: Path, *options: object) -> None:
-        self.dir = folder
-        self.control = folder / "istiod.sock"
-        self.endpoint = f"{ISTIOD}:{PORT}"
-        self.process = Process(
-            "sandbox istiod",
-            [PROGRAMS / "xdsgate-sandbox-istiod", "--dir", folder, "--listen", self.endpoint,
-             "--control", self.control, *map(str, options)], folder / "istiod.log")
-        self.process.await_control(self.control)
-
-
-class Site:
-    """What a gateway has: an istiod, addresses, a configuration, a cluster."""
-
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
-        self.home = rig.folder / "site"
-        shutil.copytree(rig.authority, self.home)
-        self.root = self.home / "root-cert.pem"
-        self.file = rig.folder / "xdsgate.yaml"
-        self.fakes: list[FakeIstiod] = []
-        self.api: Cluster | None = None
-        self.config = self.base()
-
-    def base(self) -> dict:
-        """xfcc for terminated VMs, passthrough for the others."""
-        tls = {"server_name": SERVER_NAME, "roots": [str(self.root)]}
-        return {
-            "version": 1, "trust_domain": "cluster.local",
-            "listeners": [{
-                "name": "istiod", "bind": [f"{EDGE}:{PORT}"],
-                "tls": {"certificates": [{"certificate": str(self.home / "xdsgate.crt"),
-                                          "private_key": str(self.home / "xdsgate.key")}],
-                        "client_roots": [str(self.root)]},
-                "vm_identities": ["ns/vms/sa/vm"],
-                "routes": [{"sni": [SERVER_NAME], "mode": "terminate", "upstream": "istiod"},
-                           {"sni": ["*"], "mode": "passthrough", "upstream": "raw"}]}],
-            "upstreams": [
-                {"name": "istiod", "endpoints": [f"{ISTIOD}:{PORT}"], "tls": tls,
-                 "identity": "xfcc", "source_address": [TRUSTED]},
-                {"name": "raw", "endpoints": [f"{ISTIOD}:{PORT}"], "source_address": [OTHER]}]}
-
-    def upstream(self, i: int = 0) -> dict:
-        return self.config["upstreams"][i]
-
-    def istiod(self, *cidrs: str) -> Remote:
-        options = [part for cidr in cidrs for part in ("--trusted-gateway-cidr", cidr)]
-        istiod = Remote(self.home, *options)
-        self.rig.istiods.append(istiod)
-        return istiod
-
-    def fake(self, fields: dict[str, str] | None, **tls: object) -> None:
-        self.fakes.append(FakeIstiod(self.serving(), fields, **tls))
-
-    def serving(self) -> Pair:
-        return Pair(self.home / "istiod.crt", self.home / "istiod.key")
-
-    def pair(self, name: str, **how: object) -> Pair:
-        return issue(self.home, name, self.root, self.home / "root-key.pem", **how)
-
-    def serve_with(self, pair: Pair) -> None:
-        self.config["listeners"][0]["tls"]["certificates"] = [
-            {"certificate": str(pair.certificate), "private_key": str(pair.private_key)}]
-
-    def token(self) -> "Site":
-        """identity: token instead, and no second way."""
-        del self.config["upstreams"][1], self.config["listeners"][0]["routes"][1]
-        del self.upstream()["source_address"]
-        self.upstream()["identity"] = "token"
-        self.config["kubernetes"] = {"kubeconfig": str(self.cluster().kubeconfig())}
-        return self
-
-    def cluster(self) -> Cluster:
-        if self.api is None:
-            self.api = Cluster(self.rig.folder, self.home / "token-key.pem")
-        return self.api
-
-    def doctor(self, *options: object) -> Said:
-        self.file.write_text(yaml.safe_dump(self.config))
-        return doctor("--config", self.file, *options)
-
-    def look(self, *options: object) -> Said:
-        """By somebody who may read the cluster; nothing but that is connected to."""
-        return self.doctor("--no-network", "--kubeconfig", self.cluster().kubeconfig("admin"),
-                           *options)
-
-
-class FakeIstiod:
-    """Answers each call of HTTP/2 with these fields; with None never."""
-
-    def __init__(self, pair: Pair, fields: dict[str, str] | None, alpn: str = "h2",
-                 client_root: Path | None = None) -> None:
-        self.fields = fields
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(pair.certificate, pair.private_key)
-        self.context.set_alpn_protocols([alpn])
-        if client_root:
-            self.context.load_verify_locations(client_root)
-            self.context.verify_mode = ssl.CERT_REQUIRED
-        self.listener = socket.create_server((ISTIOD, PORT))
-        self.threads = [threading.Thread(target=self.serve, daemon=True)]
-        self.threads[0].start()
-
-    def serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.threads.append(threading.Thread(target=self.one, args=(connection,), daemon=True))
-            self.threads[-1].start()
-
-    def one(self, connection: socket.socket) -> None:
-        connection.settimeout(30)
-        try:
-            with self.context.wrap_socket(connection, server_side=True) as tls:
-                self.talk(tls)
-        except OSError:
-            pass
-
-    def talk(self, tls: ssl.SSLSocket) -> None:
-        buffer = b""
-        tls.sendall(frame(SETTINGS, 0, 0))
-        while part := tls.recv(65536):
-            buffer = (buffer + part).removeprefix(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            while len(buffer) >= 9 and len(buffer) >= 9 + int.from_bytes(buffer[:3], "big"):
-                kind, flags = buffer[3], buffer[4]
-                stream = int.from_bytes(buffer[5:9], "big")
-                buffer = buffer[9 + int.from_bytes(buffer[:3], "big"):]
-                if kind == SETTINGS and not flags & ACK:
-                    tls.sendall(frame(SETTINGS, ACK, 0))
-                if kind == HEADERS and self.fields is not None:
-                    tls.sendall(frame(HEADERS, END_HEADERS | END_STREAM, stream,
-                                      header_block(self.fields.items())))
-
-    def stop(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-
-@pytest.fixture
-def site(rig: Rig) -> Iterator[Site]:
-    with few_ports(20000, 30000):
-        for address in [ISTIOD, TRUSTED, OTHER, EDGE]:
-            subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
-        site = Site(rig)
-        yield site
-        for fake in site.fakes:
-            fake.stop()
-        if site.api:
-            site.api.stop()
-        rig.leave()
-        rig.kill_all()  # while their network is there
-        rig.gateways.clear()
 
 
 def grpc(status: int, text: str = "") -> dict[str, str]:
@@ -238,6 +68,8 @@ def test_doctor__for_people__nothing_found(site: Site) -> None:
 
 @pytest.mark.parametrize(("options", "text"), [
     (["web"], "which namespace"),
+    (["web."], "which namespace"),
+    (["web-10.0.0.7"], "which namespace? Say web-10.0.0.7.NAMESPACE, or -n NAMESPACE"),
     (["--vm", "--before"], "--vm is about this machine"),
     (["--endpoints", "a:1"], "--endpoints goes with --before"),
     (["--before", "--endpoints", "a"], "'a' is no HOST:PORT"),
@@ -245,6 +77,10 @@ def test_doctor__for_people__nothing_found(site: Site) -> None:
     (["--before", "--endpoints", "a:99999"], "is no HOST:PORT"),
     (["--before", "--endpoints", "a:1", "--source", "x"], "'x' is no IP address"),
     (["--before", "--endpoints", "a:1", "--roots", "/nowhere"], "--roots: /nowhere"),
+    (["--before", "--source", "10.0.0.1"], "go with --endpoints"),
+    (["--before", "--server-name", "a"], "go with --endpoints"),
+    (["--config", "/nowhere", "--roots", "/nowhere"], "go with --endpoints"),
+    (["--before", "--timeout", "0"], "is out of range: 1 to 300 seconds"),
     (["--config", "/nowhere", "--kubeconfig", "/nowhere"], "/nowhere"),
 ])
 def test_doctor__usage(options: list[str], text: str) -> None:
@@ -289,6 +125,30 @@ def test_port__of_another_program__said(site: Site) -> None:
              f"ss -ltnp 'sport = :{PORT}'")
 
 
+@pytest.mark.parametrize("key", ["admin", "metrics"])
+def test_port__of_a_page__taken_or_of_another_machine__said(site: Site, key: str) -> None:
+    site.config[key] = {"bind": "127.0.0.1:15095"}
+    with socket.create_server(("127.0.0.1", 15095)):
+        said = site.doctor("--no-network")
+    said.has("port-in-use", f"`{key}` cannot listen on 127.0.0.1:15095: ")
+
+    site.config[key] = {"bind": "10.77.9.9:15095", **({"allow_remote": True} if key == "admin"
+                                                      else {})}
+    site.doctor("--no-network").has("bind-not-local", f"`{key}` is to listen on 10.77.9.9")
+
+
+def test_port__of_systemd__is_none_of_ours(site: Site) -> None:
+    code = (f"import socket; s = socket.create_server(('{EDGE}', {PORT})); "
+            "open('/proc/self/comm', 'w').write('systemd'); print('here', flush=True); input()")
+    with subprocess.Popen(["/usr/bin/python3", "-c", code], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "here\n"
+        said = site.doctor("--no-network")
+        process.communicate("\n")
+
+    said.has("port-in-use", f"{EDGE}:{PORT}: systemd (process {process.pid}) has that port")
+
+
 def test_port__of_xdsgate__fine(site: Site) -> None:
     site.istiod(f"{TRUSTED}/32")
     config = {key: value for key, value in site.config.items() if key != "version"}
@@ -296,20 +156,37 @@ def test_port__of_xdsgate__fine(site: Site) -> None:
 
     said = site.doctor()
 
-    site.rig.leave()
-    assert site.rig.gateways[0].stop() == 0
-    site.rig.gateways.clear()
     assert said.findings == []
 
 
 def test_serving__not_for_the_name_of_a_route__said(site: Site) -> None:
-    site.config["listeners"][0]["routes"][0]["sni"] = ["istiod-canary.istio-system.svc", "*.svc"]
+    names = ["istiod-canary.istio-system.svc", "istiod-old.istio-system.svc"]
+    site.config["listeners"][0]["routes"][0]["sni"] = [*names, SERVER_NAME, "*.svc"]
 
     said = site.doctor("--no-network")
 
-    said.has("serving-name", "asked for istiod-canary.istio-system.svc",
-             "--name istiod-canary.istio-system.svc")
-    assert len(said.findings) == 1
+    for name in names:
+        row = said.has("serving-name", f"asked for {name}",
+                       "# and add it to `certificates` of listener istiod")
+        assert f"--names-only --name {names[0]} --name {names[1]} --output DIR" in row["command"]
+        assert "--force" not in row["command"]
+    assert len(said.findings) == 2
+
+
+def test_serving__not_for_two_names__the_command_makes_one_for_both(site: Site) -> None:
+    names = ["istiod-canary.istio-system.svc", "istiod-old.istio-system.svc"]
+    site.config["listeners"][0]["routes"][0]["sni"] = [*names, SERVER_NAME]
+    row = site.doctor("--no-network").has("serving-name", names[0])
+    command = row["command"].replace("--from-cluster", (
+        f"--ca-cert {site.root} --ca-key {site.home / 'root-key.pem'}"))
+    words = shlex.split(command.replace("DIR", str(site.home / "second")), comments=True)
+
+    subprocess.run([BINARY, *words[1:]], check=True, capture_output=True)
+
+    site.config["listeners"][0]["tls"]["certificates"].append(
+        {"certificate": str(site.home / "second/tls.crt"),
+         "private_key": str(site.home / "second/tls.key")})
+    assert site.doctor("--no-network").findings == []
 
 
 def test_serving__any_name__istiods_usual_one_counts(site: Site) -> None:
@@ -417,8 +294,26 @@ def test_upstream__not_ready_or_overloaded__warned(site: Site, status: int) -> N
 def test_upstream__says_nothing__warned(site: Site) -> None:
     site.fake(None)
 
-    site.doctor("--timeout", "1s").has(
+    site.doctor(patience=SILENCE).has(
         "upstream-silent", "does TLS and does not answer then: no answer in time", level="warning")
+
+
+def test_upstream__one_of_many__is_looked_at(site: Site) -> None:
+    site.istiod(f"{TRUSTED}/32")
+    site.config["upstreams"] += [
+        {"name": f"more{i}", "endpoints": [f"{ISTIOD}:{PORT + 1}"]} for i in range(70)]
+
+    site.doctor().has("upstream-unreachable", "more69")
+
+
+@pytest.mark.parametrize(("how", "text"), [("reset", "it reset the stream"),
+                                           ("hang up", "it closed the connection")])
+def test_upstream__ends_the_stream_or_the_connection__said_which(site: Site, how: str,
+                                                                 text: str) -> None:
+    site.fake(how)
+
+    site.doctor().has("upstream-silent", f"does TLS and does not answer then: {text}",
+                      level="warning")
 
 
 def test_upstream__authenticates_nobody__said(site: Site) -> None:
@@ -436,13 +331,34 @@ def test_upstream__demands_a_certificate__said(site: Site) -> None:
     site.doctor().has("upstream-wants-certificate", "would become the identity of every VM")
 
 
+def test_upstream__of_another_revision_and_cluster__the_commands_are_for_those(site: Site) -> None:
+    config = site.cluster().kubeconfig("an admin's")
+
+    said = site.doctor("--kubeconfig", config, "--context", "here", "-i", "mesh", "-r", "canary")
+
+    row = said.has("upstream-unreachable", "upstream istiod")
+    quoted = str(config).replace("'", "'\\''")
+    assert row["command"] == (f"kubectl --kubeconfig '{quoted}' --context here -n mesh get "
+                              "services,endpointslices")
+    assert shlex.split(row["command"])[2] == str(config)
+
+
+def test_xds_open__of_another_revision__the_command_is_for_that(site: Site) -> None:
+    site.fake(grpc(7))
+
+    site.doctor("-i", "mesh", "-r", "canary").has(
+        "xds-open", "lets in", "kubectl -n mesh set env deployment/istiod-canary XDS_AUTH-")
+
+
 def test_xfcc__not_trusted__said_with_the_setting(site: Site) -> None:
     site.istiod()
 
     said = site.doctor()
 
-    said.has("xfcc-not-trusted", f"does not believe x-forwarded-client-cert from {TRUSTED}",
-             f"TRUSTED_GATEWAY_CIDR={TRUSTED}/32")
+    row = said.has("xfcc-not-trusted", f"does not believe x-forwarded-client-cert from {TRUSTED}",
+                   "kubectl -n istio-system edit deployment/istiod")
+    assert shlex.split(row["command"], comments=True)[-1] == "deployment/istiod"
+    assert f"# add {TRUSTED}/32 to TRUSTED_GATEWAY_CIDR" in row["command"]
     assert "xfcc-believed" not in said.ids()
 
 
@@ -452,8 +368,30 @@ def test_xfcc__believed_from_where_vms_leave__said(site: Site) -> None:
     said = site.doctor()
 
     said.has("xfcc-believed", f"from {OTHER}, from which upstream raw passes on what VMs write",
-             f"TRUSTED_GATEWAY_CIDR={TRUSTED}/32")
+             f"instead of what covers {OTHER}, name each gateway (this one: {TRUSTED}/32)")
     assert said.ids() == {"xfcc-believed"}
+
+
+def test_xfcc__family_without_a_source__is_not_connected_to_as_the_daemon_does_not(
+        site: Site) -> None:
+    site.istiod(f"{TRUSTED}/32")
+    subprocess.run(["ip", "addr", "add", "fd00:77::1/128", "dev", "lo"], check=True)
+    hosts = site.home / "hosts"
+    hosts.write_text(f"{ISTIOD} istiod.example\nfd00:77::1 istiod.example\n")
+    for i in (0, 1):
+        site.upstream(i)["endpoints"] = [f"istiod.example:{PORT}"]
+    site.file.write_text(yaml.safe_dump(site.config))
+
+    said = said_by(subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+         'mount --bind "$0" /etc/hosts && exec "$@"', hosts, BINARY, "doctor", "-o", "json",
+         "--config", site.file], text=True, capture_output=True, timeout=60, check=False))
+
+    assert said.findings == []
+    for name in ("istiod", "raw"):
+        assert said.skips(f"upstream {name} at [fd00:77::1]:{PORT}: the daemon does not connect "
+                          "there: `source_address` has no IPv6 address")
+        assert said.looks(f"istiod at {ISTIOD}:{PORT}, upstream {name}")
 
 
 def test_xfcc__passthrough_to_something_else__only_noted(site: Site) -> None:
@@ -486,8 +424,25 @@ def test_kubernetes__away__said_and_exit_3(site: Site) -> None:
 
     said = site.doctor("--no-network")
 
-    said.has("kubernetes-unreachable", "not reachable", "get --raw /readyz")
+    said.has("kubernetes-unreachable", "not reachable",
+             f"kubectl --kubeconfig {site.cluster().kubeconfig()} get --raw /readyz")
     assert said.code == 3
+
+
+def test_kubernetes__of_the_daemon_away__the_other_one_is_asked_all_the_same(
+        site: Site) -> None:
+    other = site.token().other_cluster()
+    away = other.kubeconfig("away")
+    other.stop()
+    site.config["kubernetes"] = {"kubeconfig": str(away), "context": "here"}
+
+    said = site.look()
+
+    said.has("kubernetes-unreachable", "not reachable",
+             f"kubectl --kubeconfig '{away}' --context here get --raw /readyz")
+    assert said.code == 3
+    assert said.skips(f"tokens: the API server of {away} did not answer before")
+    assert said.looks("the WorkloadEntries of namespace vms")
 
 
 def test_kubernetes__credentials_refused__said(site: Site) -> None:
@@ -499,6 +454,29 @@ def test_kubernetes__credentials_refused__said(site: Site) -> None:
 
     said.has("kubernetes-refuses", "401", "auth whoami")
     assert "gone" not in str(said.findings)
+
+
+@pytest.mark.parametrize("name", [[], ["web.vms"]])
+def test_kubernetes__that_knows_nothing_of_istio__said(site: Site, name: list[str]) -> None:
+    for path in [f"{ISTIO}/workloadgroups", f"{ISTIO}/workloadentries"]:
+        del site.cluster().lists[path]
+
+    said = site.look(*name)
+
+    said.has("kubernetes-no-istio", "knows no workloadgroups.networking.istio.io: is it the right "
+             "cluster?", "config get-contexts")
+    assert said.ids() == {"kubernetes-no-istio"}
+
+
+def test_kubernetes__answer_that_is_too_large__the_others_are_looked_at(site: Site) -> None:
+    site.cluster().lists[f"{ISTIO}/workloadgroups"] = [
+        group("web", "vm", padding="x" * 5_000_000)]
+
+    said = site.look()
+
+    said.has("kubernetes-unreachable", "bad answer", "get --raw /readyz")
+    assert said.code == 3
+    assert said.looks("the WorkloadEntries of namespace vms")
 
 
 @pytest.mark.parametrize(("ahead", "text"), [(-7300, "2 h ahead of"), (600, "9 min behind")])
@@ -520,6 +498,19 @@ def test_token__forbidden__said(site: Site) -> None:
     site.token().cluster().forbidden.add("vms/vm")
 
     site.doctor("--no-network").has("token-forbidden", "vm in namespace vms", "--resource-name=vm")
+
+
+def test_token__of_another_cluster_than_that_looked_at__the_command_is_for_that(
+        site: Site) -> None:
+    other = site.token().other_cluster()
+    other.accounts.clear()
+    site.config["kubernetes"] = {"kubeconfig": str(other.kubeconfig())}
+
+    said = site.look()
+
+    assert said.looks("the WorkloadEntries of namespace vms")
+    said.has("account-missing", "no service account vm in namespace vms",
+             f"kubectl --kubeconfig '{other.kubeconfig()}' -n vms create serviceaccount vm")
 
 
 def test_token__refused_otherwise__said(site: Site) -> None:
@@ -558,6 +549,17 @@ def test_account__pattern__is_said_to_be_left_out(site: Site) -> None:
     assert said.skips("ns/*/sa/web: it names no namespace")
 
 
+def test_accounts__very_many__what_is_left_out_is_said(site: Site) -> None:
+    site.token().cluster().accounts |= {f"vms/a{i}" for i in range(70)}
+    identities = [f"ns/vms/sa/a{i}" for i in range(70)]
+    site.config["listeners"][0]["vm_identities"] = identities
+
+    said = site.doctor("--no-network")
+
+    assert said.looks("a token of service account a63 in namespace vms")
+    assert said.skips("service accounts of `vm_identities`: more than the first 64")
+
+
 def test_group__of_no_such_account__warned(site: Site) -> None:
     site.cluster().lists[f"{ISTIO}/workloadgroups"] = [group("web", "other")]
 
@@ -572,9 +574,19 @@ def test_group__impatient_probe__warned(site: Site) -> None:
 
     said = site.look()
 
-    said.has("probe-impatient", "WorkloadGroup web of namespace vms", "patch workloadgroup web",
-             "warning")
+    row = said.has("probe-impatient", "WorkloadGroup web of namespace vms",
+                   "patch workloadgroup web", "warning")
+    assert "xdsgate bundle create web -n vms, and install it" in row["command"]
     assert len(said.findings) == 1
+
+
+def test_group__of_the_example__has_a_patient_probe(site: Site) -> None:
+    rows = list(yaml.safe_load_all((ROOT / "deploy/first-vm.yaml").read_text()))
+    groups = [row for row in rows if row["kind"] == "WorkloadGroup"]
+    site.config["listeners"][0]["vm_identities"] = ["ns/vms/sa/web"]
+    site.cluster().lists[f"{ISTIO}/workloadgroups"] = groups
+
+    assert groups and site.look().findings == []
 
 
 def test_cluster_id__not_the_meshs__said(site: Site) -> None:
@@ -586,6 +598,19 @@ def test_cluster_id__not_the_meshs__said(site: Site) -> None:
 
     site.config["kubernetes"]["cluster_id"] = "two"
     assert site.look().findings == []
+
+
+def test_cluster_id__tokens_of_another_cluster_than_that_looked_at__not_compared(
+        site: Site) -> None:
+    other = site.token().other_cluster()
+    site.config["kubernetes"] = {"kubeconfig": str(other.kubeconfig()), "cluster_id": "remote"}
+    site.cluster().config_map("istio-sidecar-injector", "values",
+                              '{"global": {"multiCluster": {"clusterName": "primary"}}}')
+
+    said = site.look()
+
+    assert said.findings == []
+    assert said.skips("cluster_id: ")
 
 
 def test_roots__of_the_mesh_not_known_to_a_listener__said(site: Site,
@@ -627,6 +652,28 @@ def test_entries__one_address_twice__said(site: Site) -> None:
     assert len(said.findings) == 1
 
 
+def test_entries__very_many__looked_at_page_by_page(site: Site) -> None:
+    annotations = {"padding": "x" * 10_000}
+    entries(site, *[entry(f"web-{i:04}", f"10.1.{i // 250}.{i % 250}", annotations=annotations)
+                    for i in range(600)], entry("web-last", "169.254.3.3"))
+
+    said = site.look()
+
+    said.has("entry-address", "WorkloadEntry web-last", "ISTIO_SVC_IP")
+    assert said.ids() == {"entry-address"}
+
+
+def test_vm__behind_what_is_looked_at_of_a_list__found(site: Site) -> None:
+    entries(site, *[entry(f"web-{i:04}", f"10.1.{i // 250}.{i % 250}") for i in range(2100)],
+            entry("web-last", "169.254.3.3"))
+
+    said = site.look("web-last.vms")
+
+    said.has("entry-address", "WorkloadEntry web-last", "ISTIO_SVC_IP")
+    assert said.ids() == {"entry-address"}
+    assert said.skips("workloadentries of namespace vms: more than the first 2000")
+
+
 def test_entry__link_local_address__said(site: Site) -> None:
     entries(site, entry("web-1", "169.254.3.3"), entry("web-2", "fe80::1"),
             entry("web-3", "vm.example.com"))
@@ -634,7 +681,7 @@ def test_entry__link_local_address__said(site: Site) -> None:
     said = site.look()
 
     said.has("entry-address", "WorkloadEntry web-1 of namespace vms has the address 169.254.3.3",
-             "ISTIO_SVC_IP")
+             "set ISTIO_SVC_IP=ADDRESS in /var/lib/istio/envoy/cluster.env on the VM")
     assert len(said.findings) == 2
 
 
@@ -667,7 +714,15 @@ def test_vm__named_by_its_entry__only_that_one(site: Site) -> None:
 
 def test_vm__unknown__said(site: Site) -> None:
     site.look("web-9", "-n", "vms").has(
-        "vm-unknown", "no WorkloadEntry and no WorkloadGroup web-9 in namespace vms", "doctor")
+        "vm-unknown", "no WorkloadEntry and no WorkloadGroup web-9 in namespace vms",
+        "ssh VM sudo xdsgate doctor")
+
+
+def test_vm__of_a_namespace_that_is_a_number__by_the_option(site: Site) -> None:
+    there = "/apis/networking.istio.io/v1/namespaces/7"
+    site.cluster().lists |= {f"{there}/workloadgroups": [], f"{there}/workloadentries": []}
+
+    site.look("web", "-n", "7").has("vm-unknown", "web in namespace 7")
 
 
 def test_vm__that_no_listener_lets_in__said(site: Site) -> None:
@@ -687,7 +742,7 @@ def test_vm__named_by_its_group__its_account_is_tried(site: Site) -> None:
 
 def test_istiod__not_there__said(site: Site) -> None:
     site.look("-r", "canary").has("istiod-missing", "no Deployment istiod-canary in namespace "
-                                  "istio-system", "kubectl -n istio-system get deployments")
+                                  "istio-system", " -n istio-system get deployments")
 
 
 def test_istiod__every_switch__has_its_cause(site: Site) -> None:
@@ -713,9 +768,9 @@ def test_trusted__more_than_one_address__said(site: Site) -> None:
     said = site.look()
 
     said.has("trusted-too-wide", "from 10.77.0.0/24, which is more than one address",
-             f"TRUSTED_GATEWAY_CIDR={TRUSTED}/32")
+             f"instead of 10.77.0.0/24, name each gateway (this one: {TRUSTED}/32)")
     said.has("trusted-passthrough", f"covers {OTHER}, from which upstream raw",
-             f"TRUSTED_GATEWAY_CIDR={TRUSTED}/32")
+             f"instead of 10.77.0.0/24, name each gateway (this one: {TRUSTED}/32)")
 
 
 def test_door__hides_the_source__warned(site: Site) -> None:
@@ -748,12 +803,24 @@ def test_before__no_way_in__said(site: Site) -> None:
                      "warning")
 
 
+def test_before__no_way_into_another_namespace__the_file_is_edited(site: Site) -> None:
+    there = "/api/v1/namespaces/mesh/services"
+    site.cluster().lists[there] = []
+
+    row = before(site, "-i", "mesh").has("no-door", "of namespace mesh", level="warning")
+
+    edit, apply = row["command"].split(" | ")
+    done = subprocess.run(edit, shell=True, cwd=ROOT, text=True, capture_output=True, check=True)
+    assert yaml.safe_load(done.stdout)["metadata"]["namespace"] == "mesh"
+    assert apply.endswith(f"kubectl --kubeconfig {site.cluster().kubeconfig()} apply -f -")
+
+
 def test_before__xfcc_is_believed_from_there__said(site: Site) -> None:
     site.istiod("10.77.0.0/24")
 
     said = before(site, "--endpoints", f"{ISTIOD}:{PORT}", "--roots", site.root, "--source", OTHER)
 
-    said.has("xfcc-believed", f"from {OTHER}", "TRUSTED_GATEWAY_CIDR-")
+    said.has("xfcc-believed", f"from {OTHER}", f"what covers {OTHER}, name each gateway")
 
 
 def test_before__istiod_not_reachable__said(site: Site) -> None:

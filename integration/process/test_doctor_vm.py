@@ -8,22 +8,23 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from rig.doctor import Said, said_by
+from rig.doctor import PATIENCE, SILENCE, Said, said_by
 from rig.gateway import BINARY
+from rig.jwt import vm_token
 from rig.pki import SERVER_NAME, issue
-from rig.vm_image import GID, UID, VmImage
-from test_bundle_verify import (ADDRESS, PORT, Mesh, bundle, loses_large_packets, mesh, network,
-                                serve, tls, token, vm)
+from rig.vm_image import GID, OLD_ENVOY, UID, VmImage
+from rig.vm_side import ADDRESS, PORT, Mesh, loses_large_packets, tls
 
 
-def on_vm(vm: VmImage, *options: str) -> Said:
-    return said_by(vm.enter("xdsgate", "doctor", "-o", "json", "--timeout", "1s", *options))
+def on_vm(vm: VmImage, *options: str, patience: str = PATIENCE) -> Said:
+    return said_by(vm.enter("xdsgate", "doctor", "-o", "json", "--timeout", patience, *options))
 
 
 def test_vm__installed_by_the_script__only_the_agent_is_missing(
@@ -63,7 +64,7 @@ TOKEN = "run/secrets/tokens/istio-token"
 
 
 def test_vm_token__expired__said(vm: VmImage) -> None:
-    (vm.root / TOKEN).write_text(token(-7200))
+    (vm.root / TOKEN).write_text(vm_token(time.time() - 7200))
 
     said = on_vm(vm, "--no-network")
 
@@ -99,7 +100,7 @@ def agent_certificate(vm: VmImage, mesh: Mesh, days: int, account: str = "web") 
 def test_vm_certificate__expired_as_the_token__nothing_says_who_it_is(vm: VmImage,
                                                                       mesh: Mesh) -> None:
     agent_certificate(vm, mesh, -1)
-    (vm.root / TOKEN).write_text(token(-7200))
+    (vm.root / TOKEN).write_text(vm_token(time.time() - 7200))
 
     said = on_vm(vm, "--no-network")
 
@@ -175,6 +176,16 @@ def test_vm_network__nobody_answers__said(vm: VmImage, network: None) -> None:
                   "is xdsgate running there")
 
 
+def test_vm_network__not_root__not_tried_because_istio_redirects_it(
+        vm: VmImage, network: None) -> None:
+    said = said_by(vm.enter("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                            "xdsgate", "doctor", "-o", "json"))
+
+    assert not said.ids() & {"vm-network", "vm-name", "vm-pods"}
+    assert said.skips("the way to xdsgate and to the pods: run this as root")
+    assert not said.looks("answers with a certificate")
+
+
 def test_vm_network__certificate_of_another_name__said(vm: VmImage, mesh: Mesh, network: None,
                                                        serve: Callable[..., None]) -> None:
     pair = issue(mesh.folder, "canary", mesh.root, mesh.key,
@@ -189,7 +200,7 @@ def test_vm_mtu__large_packets_are_lost__said(vm: VmImage, mesh: Mesh, network: 
     pair = mesh.pair()
     serve(lambda connection: loses_large_packets(connection, pair))
 
-    on_vm(vm).has("vm-mtu", "large packets to", "ip link set dev")
+    on_vm(vm, patience=SILENCE).has("vm-mtu", "large packets to", "ip link set dev")
 
 
 def test_vm_clock__server_is_from_tomorrow__said(vm: VmImage, mesh: Mesh, network: None,
@@ -206,7 +217,16 @@ def test_vm_address__that_nobody_reaches__said(vm: VmImage, address: str) -> Non
 
     on_vm(vm, "--no-network").has(
         "vm-address", f"/var/lib/istio/envoy/sidecar.env tells the mesh the address {address}",
-        "ISTIO_SVC_IP=ADDRESS")
+        "set ISTIO_SVC_IP=ADDRESS in /var/lib/istio/envoy/sidecar.env; systemctl restart istio")
+
+
+def test_vm_address__of_cluster_env__which_is_read_last__there(vm: VmImage) -> None:
+    for name, address in [("cluster", "127.0.0.1"), ("sidecar", "192.0.2.7")]:
+        with (vm.root / f"var/lib/istio/envoy/{name}.env").open("a") as file:
+            file.write(f"ISTIO_SVC_IP={address}\n")
+
+    on_vm(vm, "--no-network").has("vm-address", "cluster.env tells the mesh the address 127.0.0.1",
+                                  "set ISTIO_SVC_IP=ADDRESS in /var/lib/istio/envoy/cluster.env;")
 
 
 def test_vm_address__first_of_the_machine_is_link_local__said(vm: VmImage, network: None) -> None:
@@ -234,41 +254,86 @@ def test_vm_folder__emptied_by_a_reboot__said(vm: VmImage) -> None:
 
     said = on_vm(vm, "--no-network")
 
-    said.has("vm-folder", "/var/run/secrets is not there", "systemd-tmpfiles --create")
+    row = said.has("vm-folder", "/var/run/secrets is not there", "sh SCRIPT")
+    assert row["command"].endswith("xdsgate bundle create --format script makes one")
     said.has("vm-folder", "/var/run/secrets/tokens is not there")
+
+
+def test_vm_folder__of_the_token_of_a_vm_with_a_certificate__is_not_missed(vm: VmImage,
+                                                                           mesh: Mesh) -> None:
+    agent_certificate(vm, mesh, 1)
+    shutil.rmtree(vm.root / "run/secrets/tokens")
+
+    assert on_vm(vm, "--no-network").ids() == {"vm-agent"}
+
+
+# ---- an image ----
+
+def on_image(vm: VmImage) -> Said:
+    return said_by(subprocess.run([BINARY, "doctor", "-o", "json", "--root", vm.root], text=True,
+                                  capture_output=True, timeout=60, check=False))
+
+
+def test_image__well__nothing_of_this_machine_is_looked_at(
+        vm: VmImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(vm.root / "var/lib/istio/proxy")
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind("XDS")
+
+    said = on_image(vm)
+
+    assert said.findings == []
+    assert said.skips("processes, sockets and the network: --root is an image")
+
+
+def test_image__links_that_are_usual__lead_into_it(vm: VmImage) -> None:
+    (vm.root / TOKEN).write_text(vm_token(time.time() - 7200))
+    (vm.root / "var/lib/istio/config/mesh").write_text("defaultConfig: [\n")
+    shutil.rmtree(vm.root / "var/lib/istio/proxy")
+
+    said = on_image(vm)
+
+    said.has("vm-token", "ran out 2 h ago")
+    said.has("vm-mesh", "line 2")
+    said.has("vm-folder", "/etc/istio/proxy is not there")
+    assert not said.looks("/var/run/secrets")
+
+
+def test_image__empty_run__a_boot_fills_it(vm: VmImage, mesh: Mesh) -> None:
+    agent_certificate(vm, mesh, 1)
+    shutil.rmtree(vm.root / "run/secrets")
+
+    assert on_image(vm).findings == []
+
+
+def test_image__without_the_user__said(vm: VmImage) -> None:
+    (vm.root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+
+    on_image(vm).has("vm-user", "there is no such user")
 
 
 def test_vm_socket__left_by_an_older_agent__said_and_one_in_use_not(
         vm: VmImage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(vm.root / "var/lib/istio/proxy")  # a socket's path is short
-    with socket.socket(socket.AF_UNIX) as stale, socket.socket(socket.AF_UNIX) as used:
+    with socket.socket(socket.AF_UNIX) as stale, socket.socket(socket.AF_UNIX) as odd, \
+            socket.socket(socket.AF_UNIX) as used:
         stale.bind("XDS")
+        odd.bind("a;b")
         used.bind("SDS")
         used.listen()
         stale.close()
         said = on_vm(vm, "--no-network")
 
-    said.has("vm-socket", "/etc/istio/proxy/XDS", "rm /etc/istio/proxy/XDS", "warning")
+    said.has("vm-socket", "/etc/istio/proxy/XDS", "rm /etc/istio/proxy/XDS;", "warning")
+    said.has("vm-socket", "/etc/istio/proxy/a;b", "rm '/etc/istio/proxy/a;b';", "warning")
     assert "proxy/SDS" not in json.dumps(said.findings)
 
 
-PROCESSES = """
-set -e
-mkfifo /tmp/never
-sleep 60 >/tmp/never 2>&1 &
-trap "kill $!" EXIT
-mkdir -p /opt && cp /bin/dash /opt/envoy && cp /bin/dash /opt/pilot-agent
-/opt/envoy -c 'read x' -c /etc/istio/proxy/envoy-rev.json </tmp/never &
-/opt/envoy -c 'read x' -c /etc/my/own.yaml </tmp/never &
-/opt/pilot-agent -c '/opt/envoy -c "read x" -c istio/proxy/envoy-rev.json; :' </tmp/never &
-agent=$!
-while ! grep -qs '[0-9]' /proc/$agent/task/$agent/children; do :; done
-xdsgate doctor --no-network -o json || [ $? = 1 ]
-"""
+LOOK = OLD_ENVOY + "xdsgate doctor --no-network -o json || [ $? = 1 ]\n"
 
 
 def test_vm_envoy__whose_agent_is_gone__said_and_no_other(vm: VmImage) -> None:
-    done = vm.enter("sh", "-c", PROCESSES)
+    done = vm.enter("sh", "-c", LOOK)
 
     answer = json.loads(done.stdout)
     [row] = answer["findings"]

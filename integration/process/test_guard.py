@@ -11,9 +11,8 @@ import yaml
 
 from rig.client_hello import client_hello
 from rig.gateway import BINARY, Gateway
-from rig.process import Process
+from rig.site import EDGE, ISTIOD, OTHER, PORT, TRUSTED, Site
 from rig.upstream import Upstream
-from test_doctor import EDGE, ISTIOD, OTHER, PORT, TRUSTED, Site, site
 
 UNSAFE = (f"istiod at {ISTIOD}:{PORT} believes x-forwarded-client-cert from {OTHER}, from which "
           "upstream raw passes on what VMs write")
@@ -41,13 +40,6 @@ def is_closed(vm: socket.socket) -> bool:
         return True
 
 
-def end(site: Site) -> None:
-    """While the network of the test is there."""
-    for one in site.rig.gateways:
-        assert one.stop() == 0
-    site.rig.gateways.clear()
-
-
 def test_guard__safe__starts_and_passes(site: Site) -> None:
     istiod = site.istiod(f"{TRUSTED}/32")
     gate = gateway(site)
@@ -56,7 +48,6 @@ def test_guard__safe__starts_and_passes(site: Site) -> None:
         assert vm.recv(1)  # istiod itself answers
     assert istiod.status()["vms"] == []
     gate.await_ready()
-    end(site)
 
 
 def test_guard__one_of_two_endpoints_away__is_known_by_the_other(site: Site) -> None:
@@ -69,7 +60,6 @@ def test_guard__one_of_two_endpoints_away__is_known_by_the_other(site: Site) -> 
     gate.reload(config_of(site))
 
     assert not gate.has_logged("it is not known yet whom istiod believes")
-    end(site)
 
 
 def test_guard__unsafe_at_the_start__refuses_and_says_why(site: Site) -> None:
@@ -77,8 +67,7 @@ def test_guard__unsafe_at_the_start__refuses_and_says_why(site: Site) -> None:
     site.file.write_text(yaml.safe_dump({**site.config, "admin": {
         "socket": str(site.rig.folder / "admin.sock")}, "log": {"format": "text"}}))
 
-    process = Process("xdsgate", [BINARY, "run", "--config", site.file],
-                      site.rig.folder / "refused.log")
+    process = site.rig.process([BINARY, "run", "--config", site.file], "refused.log")
 
     assert process.await_end() == 1
     assert UNSAFE in process.text()
@@ -104,7 +93,6 @@ def test_guard__istiod_away_at_the_start__doors_close_when_it_turns_out(site: Si
     gate.await_ready()
     with hello() as vm:
         assert vm.recv(1)
-    end(site)
 
 
 def test_guard__open_connections__end_with_the_safety(site: Site) -> None:
@@ -120,7 +108,41 @@ def test_guard__open_connections__end_with_the_safety(site: Site) -> None:
         assert is_closed(vm)
     gate.await_log("passthrough connection ended", reason="unsafe")
     other.stop()
-    end(site)
+
+
+def test_guard__unsafe_upstream_loses_its_route__is_ready_again(site: Site) -> None:
+    gate = gateway(site)
+    site.istiod("10.77.0.0/24")
+    gate.await_log("passthrough is closed", upstream="raw")
+
+    site.config["listeners"][0]["routes"].pop()
+    gate.reload(config_of(site))
+
+    gate.await_ready()
+
+
+def test_guard__reload_while_the_unsafe_one_is_away__doors_stay_closed(site: Site) -> None:
+    site.fake({":status": "200", "content-type": "application/grpc", "grpc-status": "16"},
+              port=15013)
+    site.upstream(1)["endpoints"] = [f"{ISTIOD}:{PORT}", f"{ISTIOD}:15013"]
+    gate = gateway(site)
+    istiod = site.istiod("10.77.0.0/24")
+    gate.await_log("passthrough is closed", upstream="raw")
+    istiod.stop()
+    site.rig.istiods.remove(istiod)
+
+    gate.reload()
+
+    with socket.create_server((ISTIOD, PORT)) as silent:
+        silent.settimeout(30)
+        asked = [silent.accept()[0] for _ in range(3)]  # again: a whole round is over
+    assert not gate.has_logged("passthrough is open again")
+    with hello() as vm:
+        assert is_closed(vm)
+    for connection in asked:
+        connection.close()
+    site.istiod(f"{TRUSTED}/32")
+    gate.await_log("passthrough is open again", upstream="raw")
 
 
 def test_guard__unsafe_after_a_reload__the_old_file_stays(site: Site) -> None:
@@ -134,7 +156,6 @@ def test_guard__unsafe_after_a_reload__the_old_file_stays(site: Site) -> None:
     assert f"believes x-forwarded-client-cert from {TRUSTED}" in line["error"]
     with hello() as vm:
         assert vm.recv(1)
-    end(site)
 
 
 def test_guard__unsafe_at_a_handover__the_old_process_goes_on(site: Site) -> None:
@@ -148,21 +169,20 @@ def test_guard__unsafe_at_a_handover__the_old_process_goes_on(site: Site) -> Non
 
     gate.await_log("the new program did not take over; this one goes on")
     assert gate.process.running()
-    end(site)
 
 
 def test_guard__istiod_that_lets_everybody_in__is_no_proof(site: Site) -> None:
-    site.fake({":status": "200", "content-type": "application/grpc", "grpc-status": "7"})
+    fake = site.fake({":status": "200", "content-type": "application/grpc", "grpc-status": "7"})
     gate = gateway(site)
 
     gate.await_log("it is not known yet whom istiod believes", upstream="raw")
-    end(site)
+    assert {"x-forwarded-client-cert" in call for call in fake.calls} == {True, False}
 
 
-def test_guard__stop__does_not_wait_for_a_probe(site: Site) -> None:
-    site.fake(None)
+def test_guard__istiod_says_nothing__it_is_not_known_and_the_end_comes(site: Site) -> None:
+    fake = site.fake(None)
     gate = gateway(site)
-    gate.await_log("it is not known yet whom istiod believes", upstream="raw")
 
+    gate.await_log("it is not known yet whom istiod believes", upstream="raw")
+    assert fake.calls
     assert gate.stop() == 0
-    site.rig.gateways.clear()

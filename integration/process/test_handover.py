@@ -14,7 +14,6 @@ from conftest import Rig
 from rig.client_hello import client_hello
 from rig.gateway import BINARY, Gateway
 from rig.notify import Notify
-from rig.process import Process
 from rig.sandbox import Istiod, Vms
 from rig.upstream import connect
 from rig.wait import until
@@ -214,7 +213,7 @@ def test_unknown_version_of_the_handover__refused(rig: Rig) -> None:
     gateway = rig.gateway(rig.passthrough("127.0.0.1:1"))
     program = [BINARY, "run", "--config", gateway.file]
     env = {**gateway.env, "XDSGATE_HANDOVER": "999 5"}
-    process = Process("xdsgate", program, gateway.folder / "second.log", env)
+    process = rig.process(program, "second.log", env)
 
     assert process.await_end() == 1
     assert "XDSGATE_HANDOVER" in process.text()

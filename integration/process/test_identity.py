@@ -98,7 +98,9 @@ def test_forged_xfcc__without_certificate_and_token__refused_here(rig: Rig) -> N
 
 def test_forged_xfcc__anonymous_allowed__still_stripped(rig: Rig) -> None:
     istiod = rig.istiod()
-    rig.gateway(rig.terminate(istiod, route={"anonymous": "allow"}))
+    rules = {"namespace": "off", "service_account": "off", "address": "off"}
+    rig.gateway(rig.terminate(istiod, route={"anonymous": "allow"},
+                              listener={"registration": {"rules": rules}}))
 
     vms = rig.vms("--no-csr", "--header", f"x-forwarded-client-cert={FORGED}", no_token=True)
 

@@ -11,7 +11,8 @@ import pytest
 
 from conftest import Rig
 from rig.gateway import Gateway
-from rig.http2 import ADS, CSR, RST_STREAM, Http2, frame, header_block, integer, message
+from rig.http2 import (ADS, CSR, RST_STREAM, Http2, first_request, frame, header_block, integer,
+                       message)
 from rig.upstream import connect, end_of
 from rig.wait import until
 
@@ -161,16 +162,6 @@ def test_zero_window_forever__stream_ends_after_stall_timeout(rig: Rig) -> None:
 
     site.await_counted("stall_timeout")
     site.assert_others_unharmed()
-
-
-def first_request() -> bytes:
-    """A DiscoveryRequest for clusters with a Node that the sandbox knows."""
-    def text(number: int, value: str) -> bytes:
-        return bytes([number << 3 | 2, len(value.encode())]) + value.encode()
-
-    node = text(1, "sidecar~10.99.7.7~bad-1.vms~vms.svc.cluster.local")
-    return (b"\x12" + bytes([len(node)]) + node
-            + text(4, "type.googleapis.com/envoy.config.cluster.v3.Cluster"))
 
 
 def test_handshake_timeout__tls_without_http2__ended(rig: Rig) -> None:

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
 README = ROOT / "README.md"
-DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / f"{name}.md" for name in ("internals", "networks", "operating", "threat-model", "xfcc"))]
+DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / f"{name}.md" for name in ("internals", "networks", "operating", "status-page", "threat-model", "xfcc"))]
 CODE_READERS = ("internals", "threat-model")
 SERVER_NAME = "istiod.istio-system.svc"
 
@@ -236,8 +236,8 @@ def test_functions_and_constants_exist(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_metrics_exist(document: Path) -> None:
-    code = (ROOT / "core/base/counter.def").read_text() + (
-        ROOT / "gateway/admin/metrics.c").read_text()
+    code = (ROOT / "core/base/counter.def").read_text() + "".join(
+        path.read_text() for path in (ROOT / "gateway/admin").glob("metrics*.c"))
     named = re.findall(r"\bxdsgate_([a-z_]+)\b", document.read_text())
     assert [name for name in named if f'"{name}"' not in code] == []
 

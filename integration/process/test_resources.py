@@ -12,11 +12,10 @@ import pytest
 
 from conftest import Rig
 from rig.gateway import Gateway
-from rig.http2 import ADS, Http2, message
+from rig.http2 import ADS, Http2, first_request, message
 from rig.netns import few_ports, take_all_ports
 from rig.sandbox import GATEWAY_IP
 from rig.wait import until
-from test_limits import first_request
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace needs root")
 

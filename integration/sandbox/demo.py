@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +34,8 @@ listeners:
       private_key: {dir}/xdsgate.key
     client_roots: [{dir}/root-cert.pem]
   vm_identities: ["ns/vms/sa/*"]
+  registration:
+    address_networks: ["10.99.0.0/16"] # what the VMs say; all of them come from this machine
   routes:
   - sni: ["istiod.istio-system.svc"]
     mode: terminate
@@ -91,11 +94,11 @@ class Demo:
         print(f"{self.count} sandbox VMs (not agents) connect to 127.0.0.1:{self.port}")
 
     def start_gate(self) -> None:
-        self.port, admin, self.metrics = free_port(), free_port(), free_port()
+        self.port, self.admin, self.metrics = free_port(), free_port(), free_port()
         config = self.work / "xdsgate.yaml"
         config.write_text(CONFIG.format(
             port=self.port, dir=self.istiod.dir, istiod_port=self.istiod.port, source=SOURCE,
-            work=self.work, admin_port=admin, metrics_port=self.metrics))
+            work=self.work, admin_port=self.admin, metrics_port=self.metrics))
         self.gate = Program([self.build / "xdsgate", "run", "--config", config],
                             self.work / "xdsgate.log")
         self.programs.append(self.gate)
@@ -145,7 +148,20 @@ class Demo:
             print("  ".join(c.ljust(w) for c, w in zip(r, widths)).rstrip())
         if len(vms) > 20:
             print(f"... and {len(vms) - 20} more, {len(vms)} in all")
+        self.show_vms()
         self.show_http()
+
+    def show_vms(self) -> None:
+        """The table that a user of xdsgate looks at."""
+        command = ["xdsgate", "vm", "list", "--admin", str(self.work / "admin.sock")]
+        said = subprocess.run([self.build / "xdsgate", *command[1:]], capture_output=True,
+                              text=True, check=False)
+        lines = (said.stdout + said.stderr).splitlines()
+        print(f"\n$ {' '.join(command)}")
+        print("\n".join(lines[:21]))
+        if len(lines) > 21:
+            print(f"... and {len(lines) - 21} more")
+        print(f"\nThe same as a page: http://127.0.0.1:{self.admin}/")
 
     def show_http(self) -> None:
         base = f"http://127.0.0.1:{self.metrics}"

@@ -88,15 +88,17 @@ static void expect_refused(struct bundle b, const char *said)
 {
     static const enum bundle_format all[] = {FORMAT_TAR, FORMAT_SCRIPT, FORMAT_CLOUD_INIT,
                                              FORMAT_ANSIBLE};
-    char why[FORMAT_WHY_BYTES] = "";
+    char why[FORMAT_WHY_BYTES];
     struct text t;
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        why[0] = '\0';
         text_init(&t);
         assert_int_equal(format_render(all[i], &b, &opts, &t, why, sizeof(why)), RC_INVALID);
         assert_non_null(strstr(why, said));
         text_fini(&t);
     }
+    why[0] = '\0';
     assert_int_equal(format_write(FORMAT_DIR, &b, &opts, "nowhere/at/all", why, sizeof(why)),
                      RC_INVALID);
     assert_non_null(strstr(why, said));

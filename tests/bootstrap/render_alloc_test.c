@@ -12,36 +12,7 @@
 #include <cmocka.h>
 
 #include "tests/bootstrap/render_fixture.h"
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-char *__real_strdup(const char *s);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-char *__wrap_strdup(const char *s);
-
-/* Allocations until one fails; 0: none will. */
-static size_t countdown;
-
-static bool fails(void)
-{
-    return countdown > 0 && --countdown == 0;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-char *__wrap_strdup(const char *s)
-{
-    return fails() ? NULL : __real_strdup(s);
-}
+#include "tests/support/countdown_malloc.h"
 
 static const char group[] =
     "metadata:\n  name: vm\n  namespace: vms\n  annotations:\n"
@@ -58,12 +29,13 @@ static enum rc read_both(json_t **g, json_t **m)
     return doc_parse_yaml(mesh, sizeof(mesh) - 1, &err, m);
 }
 
-static enum rc run(void)
+static enum rc run(void *arg)
 {
     char why[300];
     struct bundle b;
     json_t *g = NULL;
     json_t *m = NULL;
+    (void)arg;
     bundle_init(&b);
     enum rc rc = read_both(&g, &m);
     if (rc == RC_OK) {
@@ -88,12 +60,13 @@ static enum rc run(void)
     return rc;
 }
 
-static enum rc run_renewal(void)
+static enum rc run_renewal(void *arg)
 {
     char why[300];
     struct bundle b;
     json_t *g = NULL;
     struct doc_error err;
+    (void)arg;
     bundle_init(&b);
     enum rc rc = doc_parse_yaml(group, sizeof(group) - 1, &err, &g);
     if (rc == RC_OK) {
@@ -109,33 +82,15 @@ static enum rc run_renewal(void)
 
 static void test_renewal__each_allocation_fails__no_memory(void **state)
 {
-    size_t n = 0;
-    bool over = false;
     (void)state;
-    while (!over) {
-        countdown = ++n;
-        enum rc rc = run_renewal();
-        over = countdown > 0;
-        countdown = 0;
-        assert_int_equal(rc, over ? RC_OK : RC_NO_MEMORY);
-    }
-    assert_in_range(n, 50, 100000);
+    assert_in_range(countdown_fail_each(run_renewal, NULL, RC_OK), 50, 100000);
 }
 
 static void test_render__each_allocation_fails__no_memory(void **state)
 {
-    size_t n = 0;
-    bool over = false;
     (void)state;
-    assert_int_equal(run(), RC_OK);
-    while (!over) {
-        countdown = ++n;
-        enum rc rc = run();
-        over = countdown > 0;
-        countdown = 0;
-        assert_int_equal(rc, over ? RC_OK : RC_NO_MEMORY);
-    }
-    assert_in_range(n, 200, 100000);
+    assert_int_equal(run(NULL), RC_OK);
+    assert_in_range(countdown_fail_each(run, NULL, RC_OK), 200, 100000);
 }
 
 int main(void)

@@ -97,6 +97,79 @@ static void test_render__bad_mesh__refused_by_field(void **state)
     }
 }
 
+/* A WorkloadGroup's editor could be root on the VM otherwise. */
+static void test_render__annotation_with_a_variable_for_root__refused(void **state)
+{
+    static const char *const names[] = {
+        "EXEC_USER", "USER",       "ISTIO_SVC_IP",      "POD_NAME",
+        "PATH",      "LD_PRELOAD", "ISTIO_AGENT_FLAGS", "ISTIO_INBOUND_INTERCEPTION_MODE",
+        "BASH_ENV",  "IFS",        "ISTIO_LOG_DIR",     "ISTIO_BIN_BASE",
+        "SHELL",     "HOME",       "DRY_RUN_FILE_PATH", "XTABLES_LIBDIR",
+    };
+    static const char *const places[][2] = {
+        {"metadata: {name: vm, namespace: vms, annotations: {proxy.istio.io/config: "
+         "'proxyMetadata: {A: b, ",
+         ": c}'}}\nspec: {}\n"},
+        {"metadata: {name: vm, namespace: vms}\nspec: {metadata: {annotations: "
+         "{proxy.istio.io/config: 'proxyMetadata: {A: b, ",
+         ": c}'}}}\n"},
+    };
+    char group[300];
+    char what[100];
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof(names) / sizeof(names[0]); i++) {
+        const char *name = names[i / 2];
+        snprintf(group, sizeof(group), "%s%s%s", places[i % 2][0], name, places[i % 2][1]);
+        snprintf(what, sizeof(what), "proxyMetadata.%s: root on the VM acts on it", name);
+        struct bundle_opts o = opts_of(group, MESH);
+        refuse_opts(&o, what);
+        free_opts(&o);
+    }
+}
+
+static void test_render__annotation_with_settings_of_the_agent__taken(void **state)
+{
+    struct bundle_opts o =
+        opts_of("metadata: {name: vm, namespace: vms, annotations: {proxy.istio.io/config: "
+                "'proxyMetadata: {CA_ADDR: \"a:1\", ISTIO_META_X: $(id), SECRET_TTL: 1h}'}}\n"
+                "spec: {}\n",
+                MESH);
+    struct bundle b;
+    (void)state;
+    accept_opts(&o, &b);
+    assert_non_null(strstr(bundle_find(&b, BUNDLE_ENV)->data, "\nISTIO_META_X='$(id)'\n"));
+    bundle_fini(&b);
+    free_opts(&o);
+}
+
+/* Expanded by istio-start.sh without quotes; single quotes in cluster.env change nothing there. */
+static void test_render__mesh_with_a_command_where_it_is_expanded__refused(void **state)
+{
+    static const char *const bad[] = {"$(id)", "`id`", "a;b", "a b", "a|b", "a>b", "\\\"", "a\\nb"};
+    static const char *const names[] = {"EXEC_USER", "ISTIO_BIN_BASE", "ISTIO_LOG_DIR",
+                                        "ISTIO_SVC_IP", "POD_NAME"};
+    char mesh[200];
+    char what[100];
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        for (size_t j = 0; j < sizeof(bad) / sizeof(bad[0]); j++) {
+            snprintf(mesh, sizeof(mesh), "defaultConfig: {proxyMetadata: {%s: \"%s\"}}\n", names[i],
+                     bad[j]);
+            snprintf(what, sizeof(what), "proxyMetadata.%s: istio-start.sh makes", names[i]);
+            struct bundle_opts o = opts_of(GROUP, mesh);
+            refuse_opts(&o, what);
+            free_opts(&o);
+        }
+    }
+    struct bundle_opts o =
+        opts_of(GROUP, "defaultConfig: {proxyMetadata: {EXEC_USER: root, ISTIO_SVC_IP: 'fd00::1', "
+                       "ISTIO_AGENT_FLAGS: '--log_output_level=all:debug --domain x'}}\n");
+    struct bundle b;
+    accept_opts(&o, &b);
+    bundle_fini(&b);
+    free_opts(&o);
+}
+
 static void test_render__bad_options__refused(void **state)
 {
     struct bundle_opts good = opts_of(GROUP, MESH);
@@ -373,6 +446,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_render__bad_group__refused_by_field),
         cmocka_unit_test(test_render__bad_mesh__refused_by_field),
+        cmocka_unit_test(test_render__annotation_with_a_variable_for_root__refused),
+        cmocka_unit_test(test_render__annotation_with_settings_of_the_agent__taken),
+        cmocka_unit_test(test_render__mesh_with_a_command_where_it_is_expanded__refused),
         cmocka_unit_test(test_render__bad_options__refused),
         cmocka_unit_test(test_render__address_that_means_something_else_everywhere__refused),
         cmocka_unit_test(test_hosts__gateways__a_line_each),

@@ -31,6 +31,7 @@
 #define HOSTS "127.0.0.1 localhost\n10.0.0.5 istiod.istio-system.svc # xdsgate\n"
 
 #define ENV_AT "/var/lib/istio/envoy/cluster.env"
+#define SIDECAR_AT "/var/lib/istio/envoy/sidecar.env"
 #define MESH_AT "/etc/istio/config/mesh"
 #define ROOT_AT "/etc/certs/root-cert.pem"
 #define CHAIN_AT "/etc/certs/cert-chain.pem"
@@ -419,6 +420,33 @@ static void test_verify__servers__as_the_start_script_finds_them(void **state)
     expect_only(VERIFY_BAD, ENV_AT, "names a control plane that is no HOST:PORT: host:port");
 }
 
+static void test_verify__servers__port_of_its_own_and_what_sidecar_env_says(void **state)
+{
+    put(state, ENV_AT, "ISTIO_NAMESPACE=vms\nSERVICE_ACCOUNT=web\nISTIO_PILOT_PORT=15112\n", 0644);
+    look(state);
+    assert_int_equal(report.n_servers, 1);
+    assert_string_equal(report.servers[0].host, "istiod.istio-system.svc");
+    assert_string_equal(report.servers[0].port, "15112");
+
+    put(state, ENV_AT, "ISTIO_NAMESPACE=vms\nSERVICE_ACCOUNT=web\nCA_ADDR=''\n", 0644);
+    put(state, SIDECAR_AT,
+        "# ours\nPILOT_ADDRESS=10.0.0.9:15013\nISTIO_PILOT_PORT=1\nCA_ADDR=10.0.0.8:1\n", 0644);
+    look(state);
+    assert_int_equal(report.n, 0);
+    assert_int_equal(report.n_servers, 1); /* CA_ADDR of cluster.env comes later, and is empty */
+    assert_string_equal(report.servers[0].host, "10.0.0.9");
+    assert_string_equal(report.servers[0].port, "15013");
+
+    put(state, SIDECAR_AT, "CA_ADDR=x:y\n", 0644);
+    put(state, ENV_AT, "ISTIO_NAMESPACE=vms\nSERVICE_ACCOUNT=web\n", 0644);
+    look(state);
+    expect_only(VERIFY_BAD, SIDECAR_AT, "names a control plane that is no HOST:PORT: x:y");
+
+    put(state, SIDECAR_AT, "PILOT_ADDRESS=$(hostname):1\n", 0644);
+    look(state);
+    expect_only(VERIFY_WARN, SIDECAR_AT, "what it sets is not looked at: line 1");
+}
+
 static void test_verify__certificate__expired_of_another_account_or_with_a_wrong_key(void **state)
 {
     put_certificate(state, "web", -7200, -3600);
@@ -571,6 +599,7 @@ int main(void)
         TEST(test_verify__nothing_survives_a_reboot__said),
         TEST(test_verify__hosts__no_line_or_a_useless_address),
         TEST(test_verify__servers__as_the_start_script_finds_them),
+        TEST(test_verify__servers__port_of_its_own_and_what_sidecar_env_says),
         TEST(test_verify__certificate__expired_of_another_account_or_with_a_wrong_key),
         TEST(test_verify__secrets_that_cannot_be_read__nothing_else_said_of_them),
         TEST(test_verify__certificate_of_another_root__warned),

@@ -81,7 +81,7 @@ static int count_certs(const struct cert_bytes *pem)
 
 static void put(const char *path, const struct cert_bytes *b)
 {
-    const struct file_put file = {path, b->data, b->n, 0600};
+    const struct file_put file = {path, b->data, b->n, 0600, false};
     size_t failed;
 
     assert_int_equal(file_put_all(&file, 1, &failed), RC_OK);
@@ -343,6 +343,46 @@ static void test_ca__intermediate__its_chain_is_sent_without_the_root(void **sta
     pki_free(&lower);
 }
 
+/* The same authority, with other dates. */
+static struct pki_cert renew(const struct ca_fixture *f, const struct pki_cert *c, long from_s,
+                             long to_s)
+{
+    struct pki_cert fresh = {.x = X509_dup(c->x)};
+
+    assert_non_null(fresh.x);
+    assert_non_null(X509_gmtime_adj(X509_getm_notBefore(fresh.x), from_s));
+    assert_non_null(X509_gmtime_adj(X509_getm_notAfter(fresh.x), to_s));
+    assert_true(X509_sign(fresh.x, f->root.key, EVP_sha256()) > 0);
+    return fresh;
+}
+
+static void test_ca__intermediate_and_its_renewal__the_valid_one_is_sent(void **state)
+{
+    struct ca_fixture *f = *state;
+    struct pki_cert valid = ca_fixture_make(&f->root, (struct pki_spec){.name = "upper"});
+    struct pki_cert over = renew(f, &valid, -30 * DAY_S, -DAY_S);
+    struct pki_cert later = renew(f, &valid, DAY_S, 30 * DAY_S);
+    struct pki_cert lower = ca_fixture_make(&valid, (struct pki_spec){.name = "lower"});
+    const struct pki_cert *const orders[][3] = {{&over, &later, &valid}, {&valid, &over, &later}};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct ca_opts opts = ca_fixture_opts(f, &lower);
+        opts.chain = ca_fixture_pem(f, orders[i], 3);
+        opts.roots = ca_fixture_pem_of(f, &f->root);
+        struct ca *ca = ca_fixture_load(opts);
+        struct ca_issued issued = issue_one(ca);
+
+        assert_int_equal(count_certs(&issued.chain), 3);
+        assert_believed(f, &issued, &issued.roots, NAME);
+        ca_issued_fini(&issued);
+        ca_free(&ca);
+    }
+    pki_free(&over);
+    pki_free(&later);
+    pki_free(&lower);
+    pki_free(&valid);
+}
+
 static void test_ca__chain_in_the_certificates_own_file__is_enough(void **state)
 {
     struct ca_fixture *f = *state;
@@ -468,6 +508,7 @@ int main(void)
         CA_TEST(test_ca__bad_names__are_blamed_by_their_index),
         CA_TEST(test_ca__validity_out_of_range__is_refused),
         CA_TEST(test_ca__intermediate__its_chain_is_sent_without_the_root),
+        CA_TEST(test_ca__intermediate_and_its_renewal__the_valid_one_is_sent),
         CA_TEST(test_ca__chain_in_the_certificates_own_file__is_enough),
         CA_TEST(test_ca__roots_with_an_intermediate__it_is_sent_all_the_same),
         CA_TEST(test_ca__ends_within_the_hour__signs_nothing),

@@ -462,6 +462,62 @@ static void test_jwt_claims__any_token__decoded_second_part(void **state)
     assert_int_equal(jwt_read_claims("", 0, out, &n), RC_PEER_DENIED);
 }
 
+static enum rc account_of(const char *claims, struct spiffe_id *id)
+{
+    const char *value = make_token(HEADER, claims);
+    int64_t until = 0;
+    enum rc rc = jwt_read_account(value, strlen(value), id, &until);
+
+    assert_true(rc != RC_OK || until == 1800000600);
+    return rc;
+}
+
+static void test_jwt_account__token_of_a_service_account__its_namespace_and_name(void **state)
+{
+    struct spiffe_id id;
+
+    (void)state;
+    assert_int_equal(
+        account_of("{\"sub\":\"system:serviceaccount:vms:web.one\",\"exp\":1800000600}", &id),
+        RC_OK);
+    assert_string_equal(id.ns, "vms");
+    assert_string_equal(id.sa, "web.one");
+    assert_string_equal(id.trust_domain, "");
+}
+
+static void test_jwt_account__anything_else__is_denied(void **state)
+{
+    static const char *const claims[] = {
+        "{\"exp\":1800000600}",
+        "{\"sub\":5,\"exp\":1800000600}",
+        "{\"sub\":\"\",\"exp\":1800000600}",
+        "{\"sub\":\"system:serviceaccount:\",\"exp\":1800000600}",
+        "{\"sub\":\"system:serviceaccount:vms\",\"exp\":1800000600}",
+        "{\"sub\":\"system:serviceaccount:vms:\",\"exp\":1800000600}",
+        "{\"sub\":\"system:serviceaccount::web\",\"exp\":1800000600}",
+        "{\"sub\":\"system:serviceaccount:vms:web/sa/root\",\"exp\":1800000600}",
+        "{\"sub\":\"system:serviceaccount:vms/sa/x:web\",\"exp\":1800000600}",
+        "{\"sub\":\"system:serviceaccount:vms:w\\u0000b\",\"exp\":1800000600}",
+        "{\"sub\":\"system:serviceaccount:vms:w\\u00e9b\",\"exp\":1800000600}",
+        "{\"sub\":\"system:node:vms:web\",\"exp\":1800000600}",
+        "{\"sub\":\"system:serviceaccount:vms:web\"}",
+        /* twice: who reads it decides which one counts */
+        "{\"sub\":\"system:serviceaccount:vms:web\",\"sub\":\"x\",\"exp\":1800000600}",
+        "{\"sub\":1,\"sub\":\"system:serviceaccount:vms:web\",\"exp\":1800000600}",
+    };
+    struct spiffe_id id;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(claims); i++) {
+        assert_int_equal(account_of(claims[i], &id), RC_PEER_DENIED);
+    }
+    char long_one[1200] = "{\"exp\":1800000600,\"sub\":\"system:serviceaccount:vms:";
+    size_t n = strlen(long_one);
+    memset(long_one + n, 'a', 700);
+    (void)snprintf(long_one + n + 700, sizeof(long_one) - n - 700, "\"}");
+    assert_int_equal(account_of(long_one, &id), RC_PEER_DENIED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +537,8 @@ int main(void)
         cmocka_unit_test(test_jwt__zero_bytes__are_denied),
         cmocka_unit_test(test_jwt_expiry__good_token_of_any_audience__is_read),
         cmocka_unit_test(test_jwt_claims__any_token__decoded_second_part),
+        cmocka_unit_test(test_jwt_account__token_of_a_service_account__its_namespace_and_name),
+        cmocka_unit_test(test_jwt_account__anything_else__is_denied),
         cmocka_unit_test(test_jwt_expiry__cut_or_without_expiry_or_too_long__is_denied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

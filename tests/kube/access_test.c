@@ -3,6 +3,7 @@
  * in them is looked at by OpenSSL, when it is used. */
 #include "kube/access.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -344,6 +345,48 @@ static void test_access__file_too_large__is_refused(void **state)
     assert_non_null(strstr(err.text, "is larger than 1048576 bytes"));
 }
 
+/* Reading one would wait for its writer, for ever. */
+static void test_access__pipe_as_a_file__is_refused_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct kube_error err;
+    struct kube_access *a = NULL;
+    assert_int_equal(mkfifo(in_folder(f, "config"), 0600), 0);
+
+    assert_int_equal(kube_access_from_file(in_folder(f, "config"), NULL, &err, &a), RC_INVALID);
+
+    assert_non_null(strstr(err.text, "it is not a regular file"));
+}
+
+static void *write_pipe(void *path)
+{
+    FILE *pipe = fopen(path, "we");
+
+    assert_non_null(pipe);
+    (void)fputs(make_config(CLUSTER, USER), pipe);
+    (void)fclose(pipe);
+    return NULL;
+}
+
+static void test_find__pipe_on_the_command_line__is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    char *path = strdup(in_folder(f, "config"));
+    struct kube_error err = {.text = ""};
+    struct kube_access *a = NULL;
+    pthread_t writer;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(pthread_create(&writer, NULL, write_pipe, path), 0);
+
+    if (kube_access_find(path, NULL, &err, &a) != RC_OK) {
+        fail_msg("%s", err.text);
+    }
+
+    assert_int_equal(pthread_join(writer, NULL), 0);
+    kube_access_free(&a);
+    free(path);
+}
+
 /* ---- where to look ---- */
 
 static void test_find__nothing__says_what_was_tried(void **state)
@@ -496,6 +539,8 @@ int main(void)
         TEST(test_access__another_context__is_looked_for),
         TEST(test_access__every_cut_of_a_kubeconfig__an_error_or_an_access),
         TEST(test_access__file_too_large__is_refused),
+        TEST(test_access__pipe_as_a_file__is_refused_at_once),
+        TEST(test_find__pipe_on_the_command_line__is_waited_for),
         TEST(test_find__nothing__says_what_was_tried),
         TEST(test_find__the_named_file_then_the_variable_then_home),
         TEST(test_find__several_files_in_the_variable__says_how_to_make_them_one),

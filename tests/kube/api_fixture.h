@@ -8,6 +8,12 @@
 
 #define FIXTURE_TOKEN "first-token"
 
+/* What Kubernetes says of a failure, and a token that nothing may repeat. */
+#define STATUS(code, reason, message)                                                              \
+    "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"" reason "\",\"message\":\"" message \
+    "\",\"code\":" #code "}"
+#define JWT "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+
 struct api_fixture {
     char folder[64];
     struct pki_cert ca;

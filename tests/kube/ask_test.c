@@ -11,6 +11,31 @@
 
 #include "tests/kube/api_fixture.h"
 
+/* Page by page: two objects, none, one, and in namespace "long" again and again. */
+static void answer_page(const char *path, struct fake_api_link *l)
+{
+    const char *next = strstr(path, "&continue=");
+
+    if (strstr(path, "v1beta1") == NULL) {
+        fake_api_answer(l, 404, "", "404 page not found\n");
+    } else if (next == NULL) {
+        fake_api_answer(l, 200, "",
+                        "{\"metadata\":{\"continue\":\"a/b+\"},\"items\":[{\"n\":1},{\"n\":2}]}");
+    } else if (strcmp(next, "&continue=a%2Fb%2B") == 0) {
+        fake_api_answer(l, 200, "", "{\"metadata\":{\"continue\":\"c\"},\"items\":null}");
+    } else if (strcmp(next, "&continue=c") == 0) {
+        fake_api_answer(l, 200, "", "{\"metadata\":{},\"items\":[{\"n\":3}]}");
+    } else {
+        fake_api_answer(l, 500, "", "{}");
+    }
+}
+
+/* Always one more. */
+static void answer_for_ever(struct fake_api_link *l)
+{
+    fake_api_answer(l, 200, "", "{\"metadata\":{\"continue\":\"x\"},\"items\":[{\"n\":1}]}");
+}
+
 /* Knows v1beta1 of Istio only, one group in it, and one account. */
 static void on_request(void *arg, const struct fake_api_request *r, struct fake_api_link *l)
 {
@@ -22,8 +47,15 @@ static void on_request(void *arg, const struct fake_api_request *r, struct fake_
     } else if (strcmp(p, "/apis/networking.istio.io/v1beta1/workloadgroups?labelSelector=a%3Db") ==
                0) {
         fake_api_answer(l, 200, "", "{\"kind\":\"WorkloadGroupList\"}");
+    } else if (strstr(p, "/namespaces/long/workloadentries?limit=250") != NULL) {
+        answer_page(p, l);
     } else if (strstr(p, "v1beta1") != NULL) {
         fake_api_answer(l, 404, "", "{\"reason\":\"NotFound\",\"details\":{\"name\":\"x\"}}");
+    } else if (strstr(p, "/namespaces/ever/services?") != NULL ||
+               strcmp(p, "/api/v1/namespaces/expires/services?limit=250") == 0) {
+        answer_for_ever(l);
+    } else if (strstr(p, "/namespaces/expires/services?") != NULL) {
+        fake_api_answer(l, 410, "", "{\"reason\":\"Expired\"}");
     } else if (strcmp(p, "/api/v1/namespaces/vms/serviceaccounts/web/token") == 0) {
         fake_api_answer(l, 201, "",
                         "{\"status\":{\"token\":\"a.b.c\",\"expirationTimestamp\":"
@@ -103,6 +135,49 @@ static void test_get__name_that_cannot_be__is_not_asked(void **state)
     kube_reply_fini(&r);
 }
 
+static void test_list__pages__one_list(void **state)
+{
+    struct api_fixture *f = *state;
+    struct kube_reply r;
+
+    assert_int_equal(kube_ask_list(f->k, KUBE_WORKLOAD_ENTRY, "long", 1000, &r), KUBE_OK);
+
+    const json_t *items = doc_at(r.body, "items", NULL);
+    assert_int_equal(json_array_size(items), 3);
+    assert_int_equal(json_integer_value(doc_at(json_array_get(items, 2), "n", NULL)), 3);
+    assert_true(kube_list_is_whole(r.body, 3));
+    assert_false(kube_list_is_whole(r.body, 2));
+    kube_reply_fini(&r);
+    assert_int_equal(fake_api_requests(f->api), 4); /* the unknown version is asked for once */
+}
+
+static void test_list__more_than_wanted__says_so(void **state)
+{
+    struct api_fixture *f = *state;
+    struct kube_reply r;
+
+    assert_int_equal(kube_ask_list(f->k, KUBE_WORKLOAD_ENTRY, "long", 2, &r), KUBE_OK);
+    assert_false(kube_list_is_whole(r.body, 2));
+    kube_reply_fini(&r);
+
+    assert_int_equal(kube_ask_list(f->k, KUBE_SERVICE, "ever", 1000, &r), KUBE_OK);
+    assert_false(kube_list_is_whole(r.body, 1000));
+    assert_int_equal(json_array_size(doc_at(r.body, "items", NULL)), 9);
+    kube_reply_fini(&r);
+}
+
+static void test_list__a_later_page_fails__is_what_it_says(void **state)
+{
+    struct api_fixture *f = *state;
+    struct kube_reply r;
+
+    assert_int_equal(kube_ask_list(f->k, KUBE_SERVICE, "expires", 1000, &r), KUBE_REFUSED);
+
+    assert_int_equal(r.status, 410);
+    assert_non_null(strstr(r.error.text, "410"));
+    assert_null(r.body);
+}
+
 static void test_token__of_an_account__token_and_end(void **state)
 {
     static const char *const audiences[] = {"istio-ca", NULL};
@@ -160,6 +235,9 @@ int main(void)
         TEST(test_get__no_such_object__asked_no_further),
         TEST(test_get__no_version_at_all__says_so),
         TEST(test_get__name_that_cannot_be__is_not_asked),
+        TEST(test_list__pages__one_list),
+        TEST(test_list__more_than_wanted__says_so),
+        TEST(test_list__a_later_page_fails__is_what_it_says),
         TEST(test_token__of_an_account__token_and_end),
         TEST(test_token__errors__one_line_each),
         TEST(test_right__yes_and_no),

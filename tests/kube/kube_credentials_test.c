@@ -12,11 +12,6 @@
 
 #include "tests/kube/api_fixture.h"
 
-#define STATUS(code, reason, message)                                                              \
-    "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"" reason "\",\"message\":\"" message \
-    "\",\"code\":" #code "}"
-#define JWT "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
-
 /* 401 until the token is the second one; while it refuses the first, the file changes. */
 static void answer_token(struct api_fixture *f, const struct fake_api_request *r,
                          struct fake_api_link *l)

@@ -2,22 +2,22 @@
 /* The client against an HTTPS server that answers well and badly. */
 #include "kube/kube.h"
 
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
+#include "kube/kube_internal.h"
 #include "tests/kube/api_fixture.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
-#define STATUS(code, reason, message)                                                              \
-    "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"" reason "\",\"message\":\"" message \
-    "\",\"code\":" #code "}"
-#define JWT "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 
 /* Several attempts, quickly. */
 static const struct kube_retry_policy quick = {.attempts_max = 3, .first_s = 0.01, .max_s = 0.02};
@@ -154,7 +154,7 @@ static void test_kube__get__token_and_body(void **state)
     assert_string_equal(q.path, "/api/v1/nodes?limit=1");
     assert_string_equal(q.token, FIXTURE_TOKEN);
     assert_string_equal(q.client, "");
-    assert_int_equal(kube_calls(f->k), 0);
+    assert_int_equal(f->k->n_calls, 0);
 }
 
 static void test_kube__post__the_body_is_sent(void **state)
@@ -343,15 +343,55 @@ static void test_kube__nobody_listens__not_reachable(void **state)
 static void test_kube__no_answer__timeout_on_every_attempt(void **state)
 {
     struct api_fixture *f = *state;
-    const struct kube_request request = {.path = "/hang", .timeout_ms = 100, .retry = quick};
+    /* The time is that of the connection, too, on a busy machine. */
+    const struct kube_request request = {
+        .path = "/hang", .timeout_ms = 1000, .retry = {.attempts_max = 2, .first_s = 0.01}};
     struct kube_reply r;
 
     assert_int_equal(kube_call_wait(f->k, &request, &r), KUBE_TIMEOUT);
 
     assert_non_null(strstr(r.error.text, "no answer in time"));
-    assert_int_equal(fake_api_requests(f->api), 3);
-    assert_int_equal(fake_api_request(f->api, 3).connection, 3);
+    assert_int_equal(fake_api_requests(f->api), 2);
+    assert_int_equal(fake_api_request(f->api, 2).connection, 2);
     kube_reply_fini(&r);
+}
+
+/* The socket of this process that is connected to the server. */
+static int find_connection(uint16_t port)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in to = {.sin_port = 0};
+        socklen_t n = sizeof(to);
+        if (getpeername(fd, (struct sockaddr *)&to, &n) == 0 && to.sin_family == AF_INET &&
+            ntohs(to.sin_port) == port) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
+static int tcp_option(int fd, int name)
+{
+    int value = 0;
+    socklen_t n = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, name, &value, &n), 0);
+    return value;
+}
+
+static void test_kube__peer_is_gone_without_a_word__noticed_within_a_minute(void **state)
+{
+    struct api_fixture *f = *state;
+    struct kube_reply r;
+    assert_int_equal(get(f->k, "/x", &r), KUBE_OK);
+    kube_reply_fini(&r);
+
+    int fd = find_connection(fake_api_port(f->api));
+
+    assert_true(fd >= 0);
+    assert_true(tcp_option(fd, TCP_KEEPIDLE) +
+                    tcp_option(fd, TCP_KEEPINTVL) * tcp_option(fd, TCP_KEEPCNT) <
+                60);
 }
 
 static void test_kube__deadline__ends_a_call_also_in_its_first_attempt(void **state)
@@ -363,6 +403,41 @@ static void test_kube__deadline__ends_a_call_also_in_its_first_attempt(void **st
 
     assert_int_equal(kube_call_wait(f->k, &request, &r), KUBE_TIMEOUT);
 
+    kube_reply_fini(&r);
+}
+
+/* ---- libcurl ---- */
+
+static CURLcode (*set_option)(CURL *easy, CURLoption option, ...);
+
+/* As one that was built long ago. */
+static CURLcode set_known_option(CURL *easy, CURLoption option, ...)
+{
+    va_list args;
+
+    va_start(args, option);
+    void *value = va_arg(args, void *); /* of all that are set here, as wide as a long */
+    va_end(args);
+    return option == CURLOPT_QUICK_EXIT ? CURLE_UNKNOWN_OPTION : set_option(easy, option, value);
+}
+
+static void test_kube__libcurl_does_not_know_an_option__says_so(void **state)
+{
+    struct api_fixture *f = *state;
+    const struct curl_table *table = NULL;
+    struct kube_error err;
+    struct kube_reply r;
+    assert_int_equal(curl_table_load(&err, &table), RC_OK);
+    struct curl_table *writable = (struct curl_table *)(uintptr_t)table;
+    set_option = table->easy_setopt;
+
+    writable->easy_setopt = set_known_option;
+    enum kube_outcome outcome = get(f->k, "/x", &r);
+    writable->easy_setopt = set_option;
+
+    assert_int_equal(outcome, KUBE_UNREACHABLE);
+    assert_non_null(strstr(r.error.text, "unknown option"));
+    assert_int_equal(fake_api_requests(f->api), 0);
     kube_reply_fini(&r);
 }
 
@@ -384,11 +459,23 @@ static void on_done(void *arg, const struct kube_answer *a)
     kube_call_cancel(&s->victim);
 }
 
+/* Far more turns than it takes; each waits 10 ms at most. */
+#define TURNS_MAX 3000
+
 static void turn_until(struct kube *k, const struct seen *s, unsigned n)
 {
-    while (s->n < n) {
-        kube_turn(k, 1000);
+    for (int i = 0; i < TURNS_MAX && s->n < n; i++) {
+        kube_turn(k, 10);
     }
+    assert_int_equal(s->n, n);
+}
+
+static void turn_until_asked(struct fake_api *api, struct kube *k, unsigned n)
+{
+    for (int i = 0; i < TURNS_MAX && fake_api_requests(api) < n; i++) {
+        kube_turn(k, 10);
+    }
+    assert_int_equal(fake_api_requests(api), n);
 }
 
 static void test_call__cancelled__done_once(void **state)
@@ -398,9 +485,7 @@ static void test_call__cancelled__done_once(void **state)
     struct kube_call *call = NULL;
     const struct kube_request r = {.path = "/hang", .on_done = on_done, .arg = &s};
     assert_int_equal(kube_call_start(f->k, &r, &call), RC_OK);
-    while (fake_api_requests(f->api) == 0) {
-        kube_turn(f->k, 10);
-    }
+    turn_until_asked(f->api, f->k, 1);
 
     kube_call_cancel(&call);
     assert_null(call);
@@ -408,7 +493,7 @@ static void test_call__cancelled__done_once(void **state)
     turn_until(f->k, &s, 1);
 
     assert_int_equal(s.last, KUBE_CANCELLED);
-    assert_int_equal(kube_calls(f->k), 0);
+    assert_int_equal(f->k->n_calls, 0);
 }
 
 static void test_call__cancelled_by_the_answer_of_another__done_once_each(void **state)
@@ -423,7 +508,7 @@ static void test_call__cancelled_by_the_answer_of_another__done_once_each(void *
     turn_until(f->k, &s, 2);
 
     assert_int_equal(s.last, KUBE_CANCELLED);
-    assert_int_equal(kube_calls(f->k), 0);
+    assert_int_equal(f->k->n_calls, 0);
 }
 
 static void on_done_again(void *arg, const struct kube_answer *a)
@@ -466,9 +551,7 @@ static void test_free__calls_wait_run_and_were_cancelled__each_done_once(void **
     struct kube_request r = {.path = "/hang", .on_done = on_done_full, .arg = &s};
     assert_int_equal(kube_call_start(f->k, &r, NULL), RC_OK);
     assert_int_equal(kube_call_start(f->k, &r, &call), RC_OK);
-    while (fake_api_requests(f->api) < 2) {
-        kube_turn(f->k, 10);
-    }
+    turn_until_asked(f->api, f->k, 2);
     r.after_s = 1000;
     assert_int_equal(kube_call_start(f->k, &r, NULL), RC_OK);
     kube_call_cancel(&call);
@@ -492,9 +575,7 @@ static void test_call__more_than_may_run__wait_for_each_other(void **state)
         assert_int_equal(kube_call_start(k, &r, NULL), RC_OK);
     }
     assert_int_equal(kube_call_start(k, &r, NULL), RC_FULL);
-    while (fake_api_requests(f->api) < 2) {
-        kube_turn(k, 10);
-    }
+    turn_until_asked(f->api, k, 2);
     for (int i = 0; i < 5; i++) {
         kube_turn(k, 10);
     }
@@ -534,6 +615,20 @@ static void test_wake__from_another_thread__ends_a_turn(void **state)
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+static void test_heard__only_by_a_server_that_looks_at_what_is_asked(void **state)
+{
+    static const int heard[] = {200, 201, 302, 400, 403, 404, 409, 410, 422};
+    static const int not_heard[] = {0, 101, 401, 429, 500, 502, 503, 504};
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(heard); i++) {
+        assert_true(kube_is_heard(heard[i]));
+    }
+    for (size_t i = 0; i < COUNT(not_heard); i++) {
+        assert_false(kube_is_heard(not_heard[i]));
+    }
+}
+
 static void test_unknown_api__only_without_the_name_of_an_object(void **state)
 {
     json_t *object = json_pack("{s:{s:s}}", "details", "name", "web");
@@ -567,7 +662,9 @@ int main(void)
         TEST(test_kube__connection_closed_early__asked_again_then_not_reachable),
         TEST(test_kube__nobody_listens__not_reachable),
         TEST(test_kube__no_answer__timeout_on_every_attempt),
+        TEST(test_kube__peer_is_gone_without_a_word__noticed_within_a_minute),
         TEST(test_kube__deadline__ends_a_call_also_in_its_first_attempt),
+        TEST(test_kube__libcurl_does_not_know_an_option__says_so),
         TEST(test_call__cancelled__done_once),
         TEST(test_call__cancelled_by_the_answer_of_another__done_once_each),
         TEST(test_call__started_by_the_answer_of_another__is_answered),
@@ -575,6 +672,7 @@ int main(void)
         TEST(test_call__more_than_may_run__wait_for_each_other),
         TEST(test_call__no_path__is_invalid),
         TEST(test_wake__from_another_thread__ends_a_turn),
+        TEST(test_heard__only_by_a_server_that_looks_at_what_is_asked),
         TEST(test_unknown_api__only_without_the_name_of_an_object),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

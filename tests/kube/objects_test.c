@@ -103,6 +103,40 @@ static void test_slice__not_ready_in_one_and_ready_in_another__ready(void **stat
     assert_true(e->list[0].ready);
 }
 
+#define OF(kind, name, ready, ip)                                                                \
+    "{'addresses': ['" ip "'], 'conditions': {'ready': " ready "}, 'targetRef': {'kind': '" kind \
+    "', 'name': '" name "'}},"
+
+/* clang-format off */
+static const char targets[] =
+    "{'addressType': 'IPv4', 'ports': [{'port': 1}], 'endpoints': ["
+    OF("Pod", "istiod-1", "true", "10.0.0.1")
+    OF("Pod", "istiod-2", "false", "10.0.0.2")
+    OF("Pod", "istiod-3", "true", "10.0.0.2")
+    OF("Node", "n", "true", "10.0.0.3")
+    OF("Pod", "no name", "true", "10.0.0.4")
+    "{'addresses': ['10.0.0.5']}]}";
+/* clang-format on */
+
+static void test_slice__target__is_the_name_of_a_pod_that_is_ready(void **state)
+{
+    static const char *const expected[] = {"istiod-1", "istiod-3", NULL, NULL, NULL};
+    struct kube_endpoints *e = *state;
+    json_t *v = parse(targets);
+
+    assert_int_equal(kube_slice_read(v, "1", e), RC_OK);
+
+    assert_int_equal(e->n, COUNT(expected));
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        if (expected[i] == NULL) {
+            assert_null(e->list[i].pod);
+        } else {
+            assert_string_equal(e->list[i].pod, expected[i]);
+        }
+    }
+    json_decref(v);
+}
+
 static void test_slice__nothing_of_use__adds_nothing(void **state)
 {
     static const char *const rows[] = {
@@ -197,8 +231,40 @@ static void test_node_port__by_name_and_by_number__or_not_found(void **state)
     assert_int_equal(port, 31512);
     assert_int_equal(kube_service_node_port(v, "a", &port), RC_NOT_FOUND);
     assert_int_equal(kube_service_node_port(v, "c", &port), RC_NOT_FOUND);
-    assert_int_equal(kube_service_node_port(NULL, "a", &port), RC_NOT_FOUND);
     json_decref(v);
+}
+
+static void test_node_port__no_service__is_malformed(void **state)
+{
+    static const char *const bad[] = {"7", "{}", "{'spec': 7}", "{'spec': {'ports': 7}}"};
+    uint16_t port = 0;
+    (void)state;
+
+    assert_int_equal(kube_service_node_port(NULL, "a", &port), RC_PEER_MALFORMED);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        json_t *v = parse(bad[i]);
+        assert_int_equal(kube_service_node_port(v, "a", &port), RC_PEER_MALFORMED);
+        json_decref(v);
+    }
+}
+
+static void test_node__new_one_without_addresses__none_but_not_malformed(void **state)
+{
+    static const char *const empty[] = {"{'status': {}}", "{'status': {'addresses': null}}"};
+    static const char *const bad[] = {"7", "{}", "{'status': {'addresses': 7}}"};
+    struct kube_endpoints *e = *state;
+
+    for (size_t i = 0; i < 2; i++) {
+        json_t *v = parse(empty[i]);
+        assert_int_equal(kube_node_read(v, "InternalIP", 31512, e), RC_OK);
+        json_decref(v);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        json_t *v = parse(bad[i]);
+        assert_int_equal(kube_node_read(v, "InternalIP", 31512, e), RC_PEER_MALFORMED);
+        json_decref(v);
+    }
+    assert_int_equal(e->n, 0);
 }
 
 static void test_node__addresses_of_one_type__with_its_readiness(void **state)
@@ -367,11 +433,14 @@ int main(void)
         TEST(test_slice__by_name_and_by_number__the_same_endpoints),
         TEST(test_slice__ipv6__one_spelling),
         TEST(test_slice__not_ready_in_one_and_ready_in_another__ready),
+        TEST(test_slice__target__is_the_name_of_a_pod_that_is_ready),
         TEST(test_slice__nothing_of_use__adds_nothing),
         TEST(test_slice__no_slice__is_malformed),
         TEST(test_slice__too_many__are_cut),
         TEST(test_slice_nodes__of_ready_endpoints__each_once),
         TEST(test_node_port__by_name_and_by_number__or_not_found),
+        TEST(test_node_port__no_service__is_malformed),
+        TEST(test_node__new_one_without_addresses__none_but_not_malformed),
         TEST(test_node__addresses_of_one_type__with_its_readiness),
         TEST(test_secret__value__is_decoded),
         TEST(test_token__question__audiences_and_lifetime),

@@ -25,7 +25,7 @@ static void test_path__objects_and_lists__as_the_api_has_them(void **state)
     } rows[] = {
         {KUBE_CONFIG_MAP, 0, "istio-system", "istio",
          "/api/v1/namespaces/istio-system/configmaps/istio"},
-        {KUBE_NAMESPACE, 0, NULL, "vms", "/api/v1/namespaces/vms"},
+        {KUBE_NODE, 0, NULL, "vms", "/api/v1/nodes/vms"},
         {KUBE_NODE, 0, NULL, NULL, "/api/v1/nodes"},
         {KUBE_WORKLOAD_GROUP, 0, "vms", "web",
          "/apis/networking.istio.io/v1/namespaces/vms/workloadgroups/web"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A watch against a server that follows a script: one row for each request. What is called back is
- * written down in one line: "[a b]" a list, "+a" "~a" "-a" changes, "ok" and "bad" states.
+ * written down in one line: "[a b]" a list, "+a" "~a" "-a" changes, "ok" and "bad" states, "end".
  */
 #include "kube/watch.h"
 
@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "kube/kube_internal.h"
 #include "tests/kube/api_fixture.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -58,6 +59,22 @@ static void set_script(const struct step *steps, size_t n)
 {
     __atomic_store_n(&n_steps, n, __ATOMIC_RELAXED);
     __atomic_store_n(&script, steps, __ATOMIC_RELEASE);
+}
+
+static int n_starts; /* that succeed; below 0: all */
+
+enum rc __real_kube_call_start(struct kube *k, const struct kube_request *r,
+                               struct kube_call **out);
+enum rc __wrap_kube_call_start(struct kube *k, const struct kube_request *r,
+                               struct kube_call **out);
+
+enum rc __wrap_kube_call_start(struct kube *k, const struct kube_request *r, struct kube_call **out)
+{
+    if (n_starts == 0) {
+        return RC_NO_MEMORY;
+    }
+    n_starts--;
+    return __real_kube_call_start(k, r, out);
 }
 
 #define SET_SCRIPT(steps) set_script(steps, COUNT(steps))
@@ -183,12 +200,18 @@ static void on_state(void *arg, bool ok, int status, const char *why)
     note(arg, ok ? "ok" : "bad", "");
 }
 
-static const struct kube_watch_ops ops = {on_list, on_change, on_state};
+static void on_end(void *arg)
+{
+    note(arg, "end", "");
+}
+
+static const struct kube_watch_ops ops = {on_list, on_change, on_state, on_end};
 
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
+    n_starts = -1;
     f->api = api_fixture_new(on_request);
     *state = f;
     return 0;
@@ -229,6 +252,16 @@ static void expect(struct fixture *f, const char *trace, unsigned n_requests)
     fail_msg("\"%s\" instead of \"%s\"", f->trace, trace);
 }
 
+/* A watch that brings this when the server does all that. */
+static void play_all(struct fixture *f, const struct step *steps, size_t n, const char *trace)
+{
+    set_script(steps, n);
+    open_watch(f);
+    expect(f, trace, (unsigned)n);
+}
+
+#define PLAY(f, steps, trace) play_all(f, steps, COUNT(steps), trace)
+
 /* ---- what goes well ---- */
 
 static void test_watch__list_then_changes__in_order(void **state)
@@ -238,11 +271,7 @@ static void test_watch__list_then_changes__in_order(void **state)
         {"5", HANG, 0,
          EVENT("ADDED", "c", "6") EVENT("MODIFIED", "a", "7") EVENT("DELETED", "b", "8")},
     };
-    SET_SCRIPT(steps);
-
-    open_watch(*state);
-
-    expect(*state, "[a b] ok +c ~a -b ", 2);
+    PLAY(*state, steps, "[a b] ok +c ~a -b ");
 }
 
 static void test_watch__ends__goes_on_from_the_last_version(void **state)
@@ -253,11 +282,7 @@ static void test_watch__ends__goes_on_from_the_last_version(void **state)
         {"6", END, 0, EVENT("BOOKMARK", "", "9%/")},
         {"9%25%2F", HANG, 0, EVENT("ADDED", "d", "10")},
     };
-    SET_SCRIPT(steps);
-
-    open_watch(*state);
-
-    expect(*state, "[] ok +c +d ", 4);
+    PLAY(*state, steps, "[] ok +c +d ");
 }
 
 static void test_watch__byte_by_byte__the_same(void **state)
@@ -267,11 +292,7 @@ static void test_watch__byte_by_byte__the_same(void **state)
         {"5", BYTES, 0, EVENT("ADDED", "c", "6") "\r\n\n" EVENT("ADDED", "d", "7")},
         {"7", HANG, 0, ""},
     };
-    SET_SCRIPT(steps);
-
-    open_watch(*state);
-
-    expect(*state, "[] ok +c +d ", 3);
+    PLAY(*state, steps, "[] ok +c +d ");
 }
 
 static void test_watch__no_items_at_all__an_empty_list(void **state)
@@ -280,11 +301,7 @@ static void test_watch__no_items_at_all__an_empty_list(void **state)
         {NULL, ANSWER, 200, "{\"metadata\":{\"resourceVersion\":\"5\"},\"items\":null}"},
         {"5", HANG, 0, ""},
     };
-    SET_SCRIPT(steps);
-
-    open_watch(*state);
-
-    expect(*state, "[] ok ", 2);
+    PLAY(*state, steps, "[] ok ");
 }
 
 /* ---- too old ---- */
@@ -299,11 +316,7 @@ static void test_watch__410_by_status_and_by_event__a_new_list(void **state)
         {NULL, ANSWER, 200, LIST("9", OBJECT("b", "9"))},
         {"9", HANG, 0, ""},
     };
-    SET_SCRIPT(steps);
-
-    open_watch(*state);
-
-    expect(*state, "[] ok [a] -a [b] ", 6);
+    PLAY(*state, steps, "[] ok [a] -a [b] ");
 }
 
 /* ---- what goes wrong ---- */
@@ -316,11 +329,7 @@ static void test_watch__cut_and_taken_again__is_no_change_of_state(void **state)
         {"6", CUT, 0, ""},
         {"6", HANG, 0, EVENT("ADDED", "b", "7")},
     };
-    SET_SCRIPT(steps);
-
-    open_watch(*state);
-
-    expect(*state, "[] ok +a +b ", 4);
+    PLAY(*state, steps, "[] ok +a +b ");
 }
 
 static void test_watch__fails_once_only__is_no_change_of_state(void **state)
@@ -330,11 +339,7 @@ static void test_watch__fails_once_only__is_no_change_of_state(void **state)
         {"5", END, 0, ""},         {"5", ANSWER, 503, "{}"},
         {"5", CUT, 0, ""},         {"5", HANG, 0, EVENT("ADDED", "a", "6")},
     };
-    SET_SCRIPT(steps);
-
-    open_watch(*state);
-
-    expect(*state, "[] ok +a ", 6);
+    PLAY(*state, steps, "[] ok +a ");
 }
 
 static void test_watch__server_away_for_a_while__said_once_each(void **state)
@@ -348,11 +353,7 @@ static void test_watch__server_away_for_a_while__said_once_each(void **state)
         {"5", ANSWER, 403, "{}"},
         {"5", HANG, 0, EVENT("ADDED", "b", "7")},
     };
-    SET_SCRIPT(steps);
-
-    open_watch(*state);
-
-    expect(*state, "[] ok bad ok +b ", 7);
+    PLAY(*state, steps, "[] ok bad ok +b ");
 }
 
 static void test_watch__first_lists_fail__said_once_and_when_it_works(void **state)
@@ -387,11 +388,7 @@ static void test_watch__senseless_events__said_once_until_one_makes_sense(void *
         {NULL, ANSWER, 200, LIST("5", "")}, {"5", LONG, 0, ""},
         {NULL, ANSWER, 200, LIST("5", "")}, {"5", HANG, 0, EVENT("BOOKMARK", "", "6")},
     };
-    SET_SCRIPT(steps);
-
-    open_watch(*state);
-
-    expect(*state, "[] ok bad [] [] [] [] [] [] ok ", 14);
+    PLAY(*state, steps, "[] ok bad [] [] [] [] [] [] ok ");
 }
 
 static void test_watch__silence__begun_again_when_the_server_should_have_ended_it(void **state)
@@ -453,12 +450,47 @@ static void test_watch__closed_from_each_callback__nothing_more(void **state)
         f->close_at = rows[i];
         open_watch(f);
         expect(f, rows[i], 0);
-        while (kube_calls(f->api->k) > 0) {
+        for (int turns = 0; turns < 3000 && f->api->k->n_calls > 0; turns++) {
             kube_turn(f->api->k, 10);
         }
+        assert_int_equal(f->api->k->n_calls, 0);
         assert_string_equal(f->trace, rows[i]);
         assert_null(f->w);
         teardown(&own);
+    }
+}
+
+static void test_watch__no_memory_to_go_on__says_that_it_has_ended(void **state)
+{
+    static const struct step bad[] = {{NULL, ANSWER, 503, "{}"},
+                                      {NULL, ANSWER, 503, "{}"},
+                                      {NULL, ANSWER, 503, "{}"},
+                                      {NULL, ANSWER, 503, "{}"}};
+    static const struct step good[] = {{NULL, ANSWER, 200, LIST("5", "")}, {"5", END, 0, ""}};
+    static const struct {
+        const struct step *script;
+        size_t n_steps;
+        int n_starts;
+        const char *trace;
+    } rows[] = {{bad, 2, 1, "bad end "},
+                {bad, 4, 2, "bad end "},
+                {good, 1, 1, "[] ok end "},
+                {good, 2, 2, "[] ok end "}};
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        for (int closes = 0; closes < 2; closes++) {
+            void *own = NULL;
+            setup(&own);
+            struct fixture *f = own;
+            set_script(rows[i].script, rows[i].n_steps);
+            n_starts = rows[i].n_starts;
+            f->close_at = closes ? "end " : NULL;
+            open_watch(f);
+            expect(f, rows[i].trace, 0);
+            assert_int_equal(f->api->k->n_calls, 0);
+            teardown(&own);
+        }
     }
 }
 
@@ -474,13 +506,13 @@ static void test_watch__closed_while_it_waits_or_runs__nothing_more(void **state
     open_watch(f);
     kube_watch_close(&f->w);
     kube_turn(f->api->k, 10);
-    assert_int_equal(kube_calls(f->api->k), 0);
+    assert_int_equal(f->api->k->n_calls, 0);
     open_watch(f);
     expect(f, "[] ok ", 2);
     kube_watch_close(&f->w);
     kube_turn(f->api->k, 10);
 
-    assert_int_equal(kube_calls(f->api->k), 0);
+    assert_int_equal(f->api->k->n_calls, 0);
     assert_string_equal(f->trace, "[] ok ");
 }
 
@@ -531,6 +563,7 @@ int main(void)
         TEST(test_watch__silence__begun_again_when_the_server_should_have_ended_it),
         TEST(test_watch__401_and_the_token_has_changed__nothing_is_said),
         cmocka_unit_test(test_watch__closed_from_each_callback__nothing_more),
+        cmocka_unit_test(test_watch__no_memory_to_go_on__says_that_it_has_ended),
         TEST(test_watch__closed_while_it_waits_or_runs__nothing_more),
         TEST(test_watch__client_is_freed_first__close_is_fine),
         TEST(test_watch__bad_paths__are_invalid),

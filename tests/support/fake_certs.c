@@ -15,6 +15,7 @@ struct fake_ssl {
 
 const char *fake_identity;
 const char *fake_peer_error = "";
+struct cert_facts fake_facts;
 int64_t fake_expiry = INT64_MAX;
 enum rc fake_recheck = RC_OK;
 
@@ -71,6 +72,12 @@ int64_t cert_peer_expiry(const struct cert_peer *p)
 {
     (void)p;
     return fake_expiry;
+}
+
+const struct cert_facts *cert_peer_facts(const struct cert_peer *p)
+{
+    (void)p;
+    return &fake_facts;
 }
 
 void cert_peer_free(struct cert_peer **p)

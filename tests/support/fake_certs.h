@@ -10,6 +10,7 @@
 
 #include <openssl/ssl.h>
 
+#include "certs/cert_facts.h"
 #include "core/base/rc.h"
 
 /** SPIFFE ID that connections accepted from now on show; NULL: no certificate. */
@@ -17,6 +18,9 @@ extern const char *fake_identity;
 
 /** When certificates that were shown expire, seconds since 1970. */
 extern int64_t fake_expiry;
+
+/** What cert_peer_facts() says of everybody. */
+extern struct cert_facts fake_facts;
 
 /** What cert_set_check_again() says. */
 extern enum rc fake_recheck;

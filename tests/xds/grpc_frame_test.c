@@ -52,14 +52,70 @@ static bool is_end(size_t n)
     return n == 0 || last_end(n) == n;
 }
 
-/* Feed an exact copy on the heap: a read behind its end is seen by the sanitizer. */
+/* Step through n bytes. n_complete: how many of them belong to messages that are over. */
+static enum rc feed(struct grpc_frame_scan *s, const uint8_t *data, size_t n, size_t *n_complete)
+{
+    size_t done = 0;
+
+    for (size_t at = 0; at < n;) {
+        size_t used = 0;
+        bool complete = false;
+        TRY(grpc_frame_step(s, data + at, n - at, &used, &complete));
+        assert_true(used > 0 && used <= n - at);
+        assert_true(complete || used == n - at);
+        at += used;
+        done = complete ? at : done;
+    }
+    *n_complete = done;
+    return RC_OK;
+}
+
+/* An exact copy on the heap: a read behind its end is seen by the sanitizer. */
 static enum rc feed_copy(struct grpc_frame_scan *s, const uint8_t *data, size_t n, size_t *complete)
 {
     uint8_t *copy = malloc(n > 0 ? n : 1);
     memcpy(copy, data, n);
-    enum rc rc = grpc_frame_feed(s, copy, n, complete);
+    enum rc rc = feed(s, copy, n, complete);
     free(copy);
     return rc;
+}
+
+static void test_grpc_frame__several_messages_at_once__a_step_ends_at_each(void **state)
+{
+    uint8_t bytes[STREAM_BYTES];
+    struct grpc_frame_scan s;
+    size_t at = 0;
+
+    (void)state;
+    make_stream(bytes);
+    grpc_frame_init(&s, 300);
+    for (size_t i = 0; i < N_MESSAGES; i++) {
+        size_t used = 0;
+        bool complete = false;
+        assert_int_equal(grpc_frame_step(&s, bytes + at, STREAM_BYTES - at, &used, &complete),
+                         RC_OK);
+        at += used;
+        assert_true(complete);
+        assert_int_equal(at, ends[i]);
+        assert_int_equal(grpc_frame_is_compressed(&s), i == 2);
+    }
+}
+
+static void test_grpc_frame__no_bytes__end_no_message(void **state)
+{
+    uint8_t bytes[STREAM_BYTES];
+    struct grpc_frame_scan s;
+    size_t used = 999;
+    bool complete = true;
+
+    (void)state;
+    make_stream(bytes);
+    grpc_frame_init(&s, 300);
+    assert_int_equal(grpc_frame_step(&s, bytes, ends[0], &used, &complete), RC_OK);
+    assert_true(complete);
+    assert_int_equal(grpc_frame_step(&s, bytes, 0, &used, &complete), RC_OK);
+    assert_int_equal(used, 0);
+    assert_false(complete);
 }
 
 static void test_grpc_frame__whole_stream_at_once__all_messages_are_complete(void **state)
@@ -209,6 +265,8 @@ static void test_grpc_frame__limit_zero__takes_empty_messages_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_grpc_frame__several_messages_at_once__a_step_ends_at_each),
+        cmocka_unit_test(test_grpc_frame__no_bytes__end_no_message),
         cmocka_unit_test(test_grpc_frame__whole_stream_at_once__all_messages_are_complete),
         cmocka_unit_test(test_grpc_frame__split_at_every_byte__prefixes_add_up),
         cmocka_unit_test(test_grpc_frame__one_byte_at_a_time__each_end_is_seen_once),

@@ -112,3 +112,9 @@ def test_globals__mutable__is_named(tmp_path: Path):
     found = list(check.mutable_globals(tmp_path / "liba.a"))
 
     assert sorted(line.split()[1] for line in found) == ["hidden", "shown"]
+
+
+def test_globals__nothing_is_built__is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+
+    assert len(complaints("globals")) == 1

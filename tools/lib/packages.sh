@@ -4,14 +4,15 @@
 packages_build=(
     build-essential cmake ninja-build pkg-config
     libcurl4-openssl-dev libev-dev libjansson-dev libmicrohttpd-dev libnghttp2-dev libssl-dev
-    libyaml-dev
+    libyaml-dev protobuf-compiler
 )
 packages_sandbox=(libgrpc-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev)
 packages_bench=(haproxy nghttp2-proxy openssl python3 python3-venv util-linux)
 packages_test=(
-    busybox ca-certificates clang clang-format clang-tidy curl git iproute2 libclang-rt-14-dev
-    libcmocka-dev openssl pmccabe procps python3 python3-pytest python3-pytest-xdist python3-venv python3-yaml
-    shellcheck systemd util-linux
+    busybox ca-certificates chromium chromium-driver clang clang-format clang-tidy curl git iproute2
+    libclang-rt-14-dev libcmocka-dev openssl pmccabe procps prometheus python3 python3-jsonschema
+    python3-pytest python3-pytest-xdist python3-selenium python3-venv python3-yaml shellcheck
+    systemd util-linux
 )
 
 as_root() {

@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import ctypes
 import http.client
+import json
 import os
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import netns, pki
 from .processes import IP, Process, run
-from .site import SERVER_NAME, TERMINATE, TOKEN, XDS_PORT, Site
+from .site import SERVER_NAME, SIMULATED_NETWORK, TERMINATE, TOKEN, XDS_PORT, Site
 from .wait import until
 
 HERE = Path(__file__).resolve()
 DEFAULT_BINARY = HERE.parents[3] / "build/release/xdsgate"
 METRICS_PORT = 15095
 DRAIN_TIMEOUT = "30s"
+
+# All simulated VMs of a column have one machine, so none of them comes from the address that it
+# has. All else is the default: the real VMs need nothing.
+REGISTRATION = {"address_networks": [SIMULATED_NETWORK]}
 
 CONFIG = """\
 version: 1
@@ -38,7 +45,9 @@ listeners:
       private_key: {key}
     client_roots: [{root}]
   vm_identities: ["ns/{namespace}/sa/*", "ns/{token_namespace}/sa/*"]
+  registration: {registration}
   routes:
+{more_routes}\
   - from: ["{terminated}"]
     sni: ["{server_name}"]
     mode: terminate
@@ -73,6 +82,9 @@ upstreams:
 kubernetes:
   kubeconfig: {kubeconfig}
 drain_timeout: {drain_timeout}
+registry:
+  deny_list: {folder}/deny.json
+  keep_config: 64MiB
 admin:
   socket: {folder}/admin.sock
   bind: 127.0.0.1:15094
@@ -86,6 +98,14 @@ log:
 
 def binary() -> Path:
     return Path(os.environ.get("XDSGATE_BIN") or DEFAULT_BINARY)
+
+
+def put_file(path: Path, text: str) -> None:
+    """At once: xdsgate reads a file that has changed, and must not see half of it."""
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    fresh.replace(path)
 
 
 def adopt_orphans() -> None:
@@ -137,11 +157,13 @@ class Edge:
         self.write_config(DRAIN_TIMEOUT)
 
     def write_config(self, drain_timeout: str, token_way: str | None = None,
-                     more_upstreams: str = "") -> None:
+                     more_routes: str = "", more_upstreams: str = "",
+                     registration: dict = REGISTRATION) -> None:
         """For the next start; a process that runs sees the change and takes it too."""
-        self.config.write_text(CONFIG.format(
+        put_file(self.config, CONFIG.format(
             drain_timeout=drain_timeout, token_way=token_way or self.token_way,
-            more_upstreams=more_upstreams, **self.values))
+            more_routes=more_routes, more_upstreams=more_upstreams,
+            registration=json.dumps(registration), **self.values))
 
     def start(self) -> None:
         if not os.access(binary(), os.X_OK):
@@ -155,6 +177,8 @@ class Edge:
     def _listens(self) -> bool:
         if not self.running():
             raise RuntimeError(f"xdsgate ended: {self.process.text()[-1500:]}")
+        if not self.process.has_logged("xdsgate is running"):
+            return False  # what listens is a killed one, of which the kernel is not rid yet
         netns.connect(self.netns, self.address, XDS_PORT).close()
         return True
 
@@ -178,7 +202,7 @@ class Edge:
             assert self._end_of(pid, 45) == 0
         del self.pids[:-1]
 
-    def reconfigure(self, drain_timeout: str = DRAIN_TIMEOUT, **changes: str) -> None:
+    def reconfigure(self, drain_timeout: str = DRAIN_TIMEOUT, **changes: object) -> None:
         """Reloads with another drain_timeout, or other changes of the file."""
         count = self.process.text().count("configuration in force")
         self.write_config(drain_timeout, **changes)
@@ -186,11 +210,20 @@ class Edge:
         until(lambda: self.process.text().count("configuration in force") > count, 20,
               "the configuration is in force")
 
+    @contextmanager
+    def configured(self, **changes: object) -> Iterator[None]:
+        """With other settings meanwhile."""
+        self.reconfigure(**changes)
+        try:
+            yield
+        finally:
+            self.reconfigure()
+
     def renew_kubeconfig(self) -> None:
         """Another file with the same content; xdsgate takes it and asks for all tokens anew."""
         count = self.process.text().count("Kubernetes is used")
         kubeconfig = Path(self.values["kubeconfig"])
-        kubeconfig.write_text(kubeconfig.read_text() + "\n")
+        put_file(kubeconfig, kubeconfig.read_text() + "\n")
         until(lambda: self.process.text().count("Kubernetes is used") > count, 20,
               "the kubeconfig is read again")
 
@@ -216,6 +249,25 @@ class Edge:
         if pid == self.process.popen.pid:
             return self.process.popen.wait(within)
         return until(lambda: exit_status(pid), within, f"end of xdsgate, process {pid}")[0]
+
+    def ask(self, *command: str) -> str:
+        """A command of xdsgate that asks the daemon, on its socket; what it prints."""
+        return run(binary(), *command, "--admin", self.folder / "admin.sock")
+
+    def vm_list(self) -> list[dict]:
+        return json.loads(self.ask("vm", "list", "-o", "json"))["vms"]
+
+    def vms(self, namespace: str) -> dict[str, dict]:
+        """What `vm list` says of the VMs of a namespace, by their names."""
+        return {vm["name"]: vm for vm in self.vm_list() if vm["namespace"] == namespace}
+
+    def describe(self, name: str) -> dict:
+        """What `vm describe` says of one VM, by its name or its id."""
+        return json.loads(self.ask("vm", "describe", name, "-o", "json"))
+
+    def config_of(self, name: str) -> dict:
+        """What `vm config` says: the VM's configuration as its Envoy would dump it."""
+        return json.loads(self.ask("vm", "config", name))
 
     def metrics(self) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", METRICS_PORT, timeout=10)

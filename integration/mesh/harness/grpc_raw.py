@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import h2.config
@@ -23,6 +24,11 @@ from .site import SERVER_NAME, Endpoint
 CREATE_CERTIFICATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 STREAM_RESOURCES = ("/envoy.service.discovery.v3.AggregatedDiscoveryService/"
                     "StreamAggregatedResources")
+DELTA_RESOURCES = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+CLUSTERS = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+LISTENERS = "type.googleapis.com/envoy.config.listener.v3.Listener"
+HEALTH = "type.googleapis.com/istio.v1.HealthInformation"
+ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 Headers = list[tuple[str, str]]
 
@@ -65,6 +71,14 @@ class Caller:
             return _Call(connection).run(self.server_name, path, message, list(headers),
                                          list(trailers), keep_open)
 
+    def open(self, path: str, *messages: bytes) -> "Stream":
+        """A call that goes on after these; its first answer has come, or its end."""
+        stream = Stream(_Call(self._connect()), self.server_name, path)
+        for message in messages[:-1]:
+            stream.send(message, 0)
+        stream.send(messages[-1], 1)
+        return stream
+
     def _connect(self) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=self.root)
         context.set_alpn_protocols(["h2"])
@@ -90,18 +104,28 @@ class _Call:
 
     def run(self, authority: str, path: str, message: bytes, headers: Headers, trailers: Headers,
             keep_open: bool) -> Answer:
-        try:
-            self.h2.initiate_connection()
-            self.h2.send_headers(1, [
-                (":method", "POST"), (":scheme", "https"), (":authority", authority),
-                (":path", path), ("content-type", "application/grpc"), ("te", "trailers"),
-                *headers])
-            framed = b"\0" + struct.pack(">I", len(message)) + message
-            self.h2.send_data(1, framed, end_stream=not trailers and not keep_open)
+        def converse() -> None:
+            self.begin(authority, path, headers)
+            self.send(message, last=not trailers and not keep_open)
             if trailers:
                 self.h2.send_headers(1, trailers, end_stream=True)
+        return self.go_on(converse, lambda: keep_open and bool(self.answer.messages))
+
+    def begin(self, authority: str, path: str, headers: Headers) -> None:
+        self.h2.initiate_connection()
+        self.h2.send_headers(1, [
+            (":method", "POST"), (":scheme", "https"), (":authority", authority),
+            (":path", path), ("content-type", "application/grpc"), ("te", "trailers"), *headers])
+
+    def send(self, message: bytes, last: bool = False) -> None:
+        self.h2.send_data(1, b"\0" + struct.pack(">I", len(message)) + message, end_stream=last)
+
+    def go_on(self, say: Callable[[], None], done: Callable[[], bool]) -> Answer:
+        """Says that, and listens until it is done or the call has ended."""
+        try:
+            say()
             self._flush()
-            while not self.ended and not (keep_open and self.answer.messages):
+            while not self.ended and not done():
                 self._receive()
         except (ssl.SSLError, ConnectionError) as error:
             # With TLS 1.3 a client learns only now that its certificate was refused.
@@ -153,6 +177,39 @@ class _Call:
         self.connection.sendall(self.h2.data_to_send())
 
 
+class Stream:
+    """A call with more than one request, such as an ADS stream. Closed by whoever has opened it."""
+
+    def __init__(self, call: _Call, authority: str, path: str) -> None:
+        self.call = call
+        self.answer = call.answer
+        call.begin(authority, path, [])
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def send(self, message: bytes, more: int) -> Answer:
+        """One request, and so many messages of the other side; or fewer, and its end."""
+        count = len(self.answer.messages) + more
+        return self.call.go_on(lambda: self.call.send(message),
+                               lambda: len(self.answer.messages) >= count)
+
+    def hear(self, more: int) -> Answer:
+        """So many messages more."""
+        count = len(self.answer.messages) + more
+        return self.call.go_on(lambda: None, lambda: len(self.answer.messages) >= count)
+
+    def await_end(self) -> Answer:
+        return self.call.go_on(lambda: None, lambda: False)
+
+    def close(self) -> Answer:
+        self.call.connection.close()
+        return self.answer
+
+
 # ---- messages: a few fields of protobuf, written and read by hand
 
 def field_bytes(number: int, value: bytes | str) -> bytes:
@@ -160,16 +217,20 @@ def field_bytes(number: int, value: bytes | str) -> bytes:
     return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 
-def strings(message: bytes, number: int) -> list[str]:
+def fields(message: bytes, number: int) -> list[bytes]:
     """The length-delimited fields of that number; the messages here have no other kinds."""
     found, at = [], 0
     while at < len(message):
         tag, at = _read_varint(message, at)
         size, at = _read_varint(message, at)
         if tag >> 3 == number:
-            found.append(message[at:at + size].decode())
+            found.append(message[at:at + size])
         at += size
     return found
+
+
+def strings(message: bytes, number: int) -> list[str]:
+    return [value.decode() for value in fields(message, number)]
 
 
 def certificate_request(csr: str) -> bytes:
@@ -182,14 +243,36 @@ def issued_chain(answer: Answer) -> list[str]:
     return strings(answer.messages[0], 1)
 
 
-def first_discovery_request(node_id: str, metadata: dict[str, str]) -> bytes:
-    """DiscoveryRequest: 2 node {1 id, 3 metadata}, 4 type_url; for clusters, as Envoy begins."""
-    fields = b"".join(
-        field_bytes(1, field_bytes(1, key) + field_bytes(2, field_bytes(3, value)))
-        for key, value in metadata.items())
-    node = field_bytes(1, node_id) + field_bytes(3, fields)
-    return (field_bytes(2, node)
-            + field_bytes(4, "type.googleapis.com/envoy.config.cluster.v3.Cluster"))
+def struct_of(values: dict[str, str | dict]) -> bytes:
+    """Struct: 1 fields {1 key, 2 value {3 a text, 5 a Struct}}."""
+    return b"".join(
+        field_bytes(1, field_bytes(1, key) + field_bytes(2, (
+            field_bytes(5, struct_of(value)) if isinstance(value, dict)
+            else field_bytes(3, value))))
+        for key, value in values.items())
+
+
+def node_of(node_id: str, metadata: dict[str, str | dict]) -> bytes:
+    """Node: 1 id, 3 metadata."""
+    return field_bytes(1, node_id) + field_bytes(3, struct_of(metadata))
+
+
+def discovery_request(type_url: str, node: bytes = b"", *, delta: bool = False,
+                      error: str = "") -> bytes:
+    """DiscoveryRequest: 2 node, 4 type_url, 6 error_detail {2 message}; the delta one: 1, 2, 7."""
+    of_node, of_type, of_error = (1, 2, 7) if delta else (2, 4, 6)
+    return ((field_bytes(of_node, node) if node else b"") + field_bytes(of_type, type_url)
+            + (field_bytes(of_error, field_bytes(2, error)) if error else b""))
+
+
+def first_discovery_request(node_id: str, metadata: dict[str, str | dict]) -> bytes:
+    """For clusters, as Envoy begins."""
+    return discovery_request(CLUSTERS, node_of(node_id, metadata))
+
+
+def type_of(response: bytes) -> str:
+    """DiscoveryResponse and DeltaDiscoveryResponse: 4 type_url."""
+    return fields(response, 4)[0].decode()
 
 
 def _varint(value: int) -> bytes:

@@ -27,6 +27,7 @@ STOCK_ENVOY_VALUES = "values.telemetry.enabled=false"
 FOREIGN_FILTER = {"PILOT_ENABLE_ALPN_FILTER": "true"}  # makes stock Envoy answer LDS with a NACK
 
 CONNECTIONS = "/debug/connections"
+SYNC_STATUS = "/debug/syncz"
 
 VALUES = ("profile=minimal", STOCK_ENVOY_VALUES, "values.pilot.autoscaleEnabled=false",
           "values.global.multiCluster.clusterName=Kubernetes", "meshConfig.accessLogFile=")
@@ -92,7 +93,7 @@ class Istiod:
                **STOCK_ENVOY, **self.environment, **knobs}
         self.process = Process(self.name, self._command(connection_age), netns=self.kube.netns,
                                env=env, cwd=self.folder, log=self.folder / "istiod.log")
-        until(lambda: self.get(8080, "/ready") is not None, 60, f"{self.name} is ready")
+        until(self._ready, 60, f"{self.name} is ready")
 
     def kill(self) -> None:
         self.process.kill()
@@ -126,9 +127,17 @@ class Istiod:
         """Whose streams it has, each as often as it has one."""
         return nodes_of(self.get(8080, CONNECTIONS) or "{}")
 
+    def sync_status(self) -> list[dict]:
+        """What it has sent to whom, and who has acknowledged what."""
+        return json.loads(self.get(8080, SYNC_STATUS) or "[]")
+
     def metric(self, name: str) -> float:
         """A counter of istiod, summed over its labels; 0 when it was never touched."""
         return sum_of(self.get(15014, "/metrics"), name)
+
+    def _ready(self) -> bool:
+        self.process.check_running()
+        return self.get(8080, "/ready") is not None
 
     def _command(self, connection_age: str) -> list[str | Path]:
         kubeconfig = self.folder / "kubeconfig"

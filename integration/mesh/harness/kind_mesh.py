@@ -116,13 +116,18 @@ class PodIstiod:
         return True
 
     def nodes(self) -> list[str]:
-        return istio.nodes_of(self.kube.kubectl(
-            "-n", SYSTEM, "exec", self.name, "--", "pilot-discovery", "request", "GET",
-            istio.CONNECTIONS))
+        return istio.nodes_of(self._page(istio.CONNECTIONS))
+
+    def sync_status(self) -> list[dict]:
+        return json.loads(self._page(istio.SYNC_STATUS))
 
     def metric(self, name: str) -> float:
         page = f"/api/v1/namespaces/{SYSTEM}/pods/{self.name}:15014/proxy/metrics"
         return istio.sum_of(self.kube.kubectl("get", "--raw", page), name)
+
+    def _page(self, path: str) -> str:
+        return self.kube.kubectl("-n", SYSTEM, "exec", self.name, "--", "pilot-discovery",
+                                 "request", "GET", path)
 
     def _ready(self) -> None:
         self.kube.kubectl("-n", SYSTEM, "rollout", "status", "deployment/istiod", "--timeout=180s")

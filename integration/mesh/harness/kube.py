@@ -46,6 +46,9 @@ class Kube:
         """YAML documents, server-side: what they say is what there is."""
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=documents)
 
+    def delete(self, documents: str) -> None:
+        self.kubectl("delete", "--wait=false", "-f", "-", stdin=documents)
+
     def get(self, path: str) -> dict:
         """A GET of an API path; LookupError when there is no such object."""
         connection = self._connection(timeout=10)

@@ -36,6 +36,7 @@ PLANS = {plan.name: plan for plan in (
     Plan("by-hand", group="client", number=12, autoregister=False),
     Plan("sotw", group="client", number=13, delta=False),
 )}
+ALL_VMS = tuple(PLANS)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ CLONE_NEWNET = 0x40000000
 PREFIX = re.compile(r"xm(\d+)-")
 DISABLED, FORWARDING = "0", "3"  # what a port of a bridge may be
 NOBODY = "02:00:00:00:00:01"  # a neighbour that does not exist
+HUB = "02:00:00:00:00:02"  # else a bridge takes the lowest of its ports' ones, anew with each port
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -52,7 +53,7 @@ class Network:
         """The machine that holds the bridge; its addresses are those of the bridge."""
         self.hub = self._add(name)
         self.addresses_of[self.hub] = addresses
-        self._ip("-n", self.hub, "link", "add", self.bridge, "type", "bridge")
+        self._ip("-n", self.hub, "link", "add", self.bridge, "address", HUB, "type", "bridge")
         for address in addresses:
             self._ip("-n", self.hub, "address", "add", f"{address}/{self.bits}", "dev", self.bridge)
         self._ip("-n", self.hub, "link", "set", self.bridge, "up")

@@ -51,13 +51,18 @@ class Process:
         Process.started.append(self)
 
     def alive(self) -> bool:
-        """Whether anything of the group still runs."""
-        self.popen.poll()
-        return bool(members(self.popen.pid))
+        """Whether anything of the group still runs. The program itself can be waited for only when
+        its last thread has ended, and with it has closed its sockets."""
+        return self.popen.poll() is None or bool(members(self.popen.pid))
 
     def running(self) -> bool:
         """Whether the program itself still runs."""
         return self.popen.poll() is None
+
+    def check_running(self) -> None:
+        """An error with its last words when it has ended, though nobody told it to."""
+        if not self.running():
+            raise RuntimeError(f"{self.name} has ended: {self.text()[-1500:]}")
 
     def signal(self, number: signal.Signals) -> None:
         try:

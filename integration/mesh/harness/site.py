@@ -15,6 +15,8 @@ from dataclasses import dataclass
 DIRECT, PASSTHROUGH, TERMINATE, TOKEN = COLUMNS = ("direct", "passthrough", "terminate", "token")
 TERMINATED = (TERMINATE, TOKEN)
 
+SIMULATED_NETWORK = "10.99.0.0/16"  # addresses that simulated VMs say they have
+
 XDS_PORT = 15012
 SERVER_NAME = "istiod.istio-system.svc"
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from . import pki
@@ -20,10 +23,21 @@ from .site import COLUMNS, SERVER_NAME
 DEFAULT_BINARY = Path(__file__).resolve().parents[3] / "build/release/xdsgate-sandbox-vm"
 GROUP = "simulated"
 MACHINE = 200  # last byte of their machine's address
+END = re.compile(r"(?P<when>\S+)Z sandbox-vm: vm-(?P<number>\d+): ADS ended: (?P<code>\d+) (?P<text>.*)")
 
 
 def binary() -> Path:
     return Path(os.environ.get("XDSGATE_SANDBOX_VM") or DEFAULT_BINARY)
+
+
+@dataclass(frozen=True)
+class End:
+    """How an ADS stream of one of them ended."""
+
+    number: int  # the VM's, from 1 on
+    when: float  # time.time()
+    code: int
+    text: str
 
 
 class Swarm:
@@ -42,6 +56,7 @@ class Swarm:
         folder = lab.folder / f"vms/{column}-{GROUP}"
         folder.mkdir(parents=True, exist_ok=True)
         self.control = folder / "control.sock"
+        self.log = folder / "simulated.log"
         shown = pki.issue(lab.authority, folder, GROUP, subject="/",
                           sans=f"critical,URI:spiffe://cluster.local/ns/{column}/sa/{GROUP}")
         if not column.swarm_machine:
@@ -50,11 +65,11 @@ class Swarm:
         self.process = Process(f"simulated VMs of {column}", [
             binary(), "--target", str(lab.site.way(column.name)[0]), "--server-name", SERVER_NAME,
             "--roots", lab.authority.certificate, "--cert", shown.certificate, "--key", shown.key,
-            "--no-csr", *([] if health else ["--no-health"]), "--control", self.control,
+            "--no-csr", "--verbose", *([] if health else ["--no-health"]), "--control", self.control,
             "--count", str(count), "--spread-ms", str(spread_ms), "--namespace", str(column),
             "--service-account", GROUP, "--group", GROUP,
             "--ip-base", first_address(column),
-        ], netns=column.swarm_machine, log=folder / "simulated.log")
+        ], netns=column.swarm_machine, log=self.log)
 
     def stop(self) -> None:
         self.process.stop()
@@ -62,6 +77,12 @@ class Swarm:
     def status(self) -> list[dict]:
         """How each of them is, by its own account."""
         return self._ask("status")["vms"]
+
+    def ends(self) -> list[End]:
+        """Every stream that was ended from the other side, in order."""
+        return [End(int(found["number"]), datetime.fromisoformat(found["when"] + "+00:00").timestamp(),
+                    int(found["code"]), found["text"])
+                for found in map(END.match, self.log.read_text().splitlines()) if found]
 
     def restart(self, number: int) -> None:
         """One of them, from 1 on, breaks its connections off and makes new ones."""

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from harness.site import COLUMNS, PASSTHROUGH, TERMINATE, TOKEN
+from harness.site import COLUMNS, PASSTHROUGH, TERMINATE, TERMINATED, TOKEN
 
-from . import (agent, attacks, bundle, certs, discovery, doctor, envoy, failures, firstvm,
-               handover, istiod, losses, networks, readme, rights, scale)
+from . import (agent, attacks, bundle, certs, config, discovery, doctor, envoy, failures, firstvm,
+               handover, istiod, losses, networks, readme, registration, rights, scale,
+               vms)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,12 @@ EVERYTHING = (
     Scenario("health True, False, True", agent.health),
     Scenario("health of a WorkloadEntry by hand", agent.health_by_hand),
     Scenario("state-of-the-world and delta", agent.state_of_the_world),
+    Scenario("vm list equals istiod's syncz, at rest", vms.at_rest, columns=TERMINATED),
+    Scenario("the same within 2 s after a push", vms.after_push, columns=TERMINATED),
+    Scenario("health as in the WorkloadEntry", vms.health, columns=TERMINATED),
+    Scenario("vm config equals Envoy's own dump", config.equals_envoy, columns=TERMINATED),
+    Scenario("vm config, read by istioctl", config.read_by_istioctl, columns=(TERMINATE,)),
+    Scenario("vm config --diff shows a change", config.change_is_shown, columns=(TERMINATE,)),
     Scenario("Envoy carries a request by mTLS", envoy.request_by_mtls),
     Scenario("plain text is refused there", envoy.other_callers_refused),
     Scenario("agent restarted, token gone", agent.restart_without_token),
@@ -92,11 +99,25 @@ EVERYTHING = (
     attack("certificate self-signed", attacks.self_made),
     attack("certificate beside another's token", attacks.token_of_another),
     attack("tokens that are no good", attacks.bad_tokens),
+    attack("claims another service's label", registration.label),
+    attack("the same in a second request", registration.label_in_second_request),
+    attack("claims another VM's address", registration.address),
+    attack("claims another group", registration.group),
+    attack("claims another's WorkloadEntry", registration.entry_of_another),
+    attack("claims another network", registration.network),
+    attack("claims another's name", registration.name_of_another),
+    attack("claims to be a gateway", registration.router),
+    Scenario("what a careless istiod believes", registration.believed_by_careless_istiod,
+             registration.careless_istiod, columns=(TERMINATE,), on_kind=False),
+    attack("asks who else is there", registration.who_is_there),
+    attack("a second one of the same name", registration.second_of_its_kind),
+    attack("vm revoke: at once, and after a restart", registration.revoked),
+    attack("vm reregister: a new WorkloadEntry", registration.registered_anew),
     Scenario("no token of an account that is not named", rights.account_not_named,
              columns=(TOKEN,)),
     Scenario("each right for discovery counts", discovery.each_right_counts, columns=(TOKEN,),
              on_kind=False),
-    Scenario("a NACK by Envoy arrives at istiod", istiod.nack, istiod.with_foreign_filter),
+    Scenario("a NACK arrives at istiod, and in vm list", istiod.nack, istiod.with_foreign_filter),
     Scenario("istiod killed, started: all back", istiod.all_come_back, istiod.killed_and_started),
     Scenario("two istiods, one killed: all move", istiod.all_move, istiod.one_of_two_killed,
              on_kind=False),

@@ -32,7 +32,7 @@ LOST = "endpoints of a service cannot be followed"
 AGAIN = "endpoints of a service are followed again"
 
 
-def put_slice(kube: Kube, service: str, address: str) -> None:
+def put_slice(kube: Kube, service: str, address: str, pod: str) -> None:
     """The pod of that service is here now."""
     kube.apply(json.dumps({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -40,6 +40,7 @@ def put_slice(kube: Kube, service: str, address: str) -> None:
                      "labels": {"kubernetes.io/service-name": service}},
         "ports": [{"name": "https-dns", "port": 15012, "protocol": "TCP"}],
         "endpoints": [{"addresses": [address], "conditions": {"ready": True},
+                       "targetRef": {"kind": "Pod", "namespace": "istio-system", "name": pod},
                        "nodeName": NODE}]}))
 
 
@@ -65,24 +66,33 @@ def held_by(column: Column, name: str, istiod: Istiod) -> None:
         60, f"is held by {istiod.name}")
 
 
+def named(column: Column, name: str, istiod: Istiod) -> None:
+    """`vm list` has the name of its pod."""
+    node = column.vm(name).node
+    until(lambda: column.lab.edge.vms(column.name)[node]["istiod"] == istiod.name, 20,
+          f"vm list names {istiod.name}")
+
+
 def follows_the_service(column: Column) -> None:
     """istiod moves, only Kubernetes is told, and VMs find it at its new place."""
     edge, kube = column.lab.edge, column.lab.kube
     vm = column.vm("client")
     kube.apply(gateway_account.discovery_rights())
     with two_istiods(column) as (first, second):
-        put_slice(kube, "istiod", first.end.address)
+        put_slice(kube, "istiod", first.end.address, first.name)
         try:
             edge.reconfigure(token_way=BY_SERVICE)
             vm.restart()
             held_by(column, "client", first)
+            named(column, "client", first)
             moves = edge.process.text().count(MOVED)
 
-            put_slice(kube, "istiod", second.end.address)
+            put_slice(kube, "istiod", second.end.address, second.name)
 
             until(lambda: edge.process.text().count(MOVED) > moves, 20, "the move is seen")
             vm.restart()
             held_by(column, "client", second)
+            named(column, "client", second)
         finally:
             edge.reconfigure()
             delete_slice(kube, "istiod")
@@ -96,7 +106,7 @@ def each_right_counts(column: Column) -> None:
     kube.kubectl("create", "-f", "-", stdin=json.dumps({
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE},
         "status": {"addresses": [{"type": "InternalIP", "address": NODE_ADDRESS}]}}))
-    put_slice(kube, NODE_PORT, "10.244.0.5")
+    put_slice(kube, NODE_PORT, "10.244.0.5", "istiod-5")
     kube.apply(gateway_account.discovery_rights())
     try:
         edge.reconfigure(more_upstreams=BY_NODE_PORT)

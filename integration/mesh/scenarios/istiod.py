@@ -13,10 +13,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from harness import istio
-from harness.lab import Column, Lab, in_parallel
+from harness.lab import ALL_VMS, Column, Lab, in_parallel
+from harness.site import TERMINATED
 from harness.wait import Stopwatch, until
 
-ALL_VMS = ("client", "server", "by-hand", "sotw")
+from . import vms
 
 
 @dataclass
@@ -68,7 +69,8 @@ def with_foreign_filter(lab: Lab, columns: list[Column]) -> Iterator[Moment]:
 
 
 def nack(column: Column, before: Moment) -> None:
-    """Envoy rejects the listeners: istiod hears why, and the VM stays healthy."""
+    """Envoy rejects the listeners: istiod hears why, and so does who looks at `vm list`; the VM
+    stays healthy."""
     vm = column.vm("client")
     istiod = column.lab.istiods[0]
 
@@ -78,6 +80,8 @@ def nack(column: Column, before: Moment) -> None:
     rejected = vm.stats("lds.update_rejected")["listener_manager.lds.update_rejected"]
     assert rejected > 0
     everybody_back(column, before, "restart with a NACK")
+    if column.name in TERMINATED:
+        vms.shows_nack(column, vm.node)
 
 
 # ---- istiod dies

@@ -12,6 +12,12 @@ for longer than 1.5 ages, as leaked. With an age of 20 s that is 30 s, but a con
 are connected, direct ones too. They are told by their end: a swept entry has a connectedAt that is
 young enough, one that was lost has none. Where xdsgate terminates, no stream becomes that old: it
 learns the age from the first connections that istiod ends, and retires the others before.
+
+It has a third one. Now and then istiod answers a VM that comes back with code 2: it could not write
+the WorkloadEntry, because its own goodbye to the VM's last stream came in between. An agent waits
+longer after each such answer, and a few of them in a row are ten seconds. That happens to direct
+VMs, too, and asking for them again makes more of it (docs/internals.md, Tries). So an entry is not
+counted as lost if its VM was told this while istiod waited for it.
 """
 
 from __future__ import annotations
@@ -20,10 +26,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness.entries import Event
 from harness.istio import sum_of
 from harness.lab import Column, Lab
 from harness.site import TERMINATED
-from harness.swarm import GROUP, Swarm
+from harness.swarm import GROUP, End, Swarm
 from harness.wait import NotYet, Stopwatch, until
 
 from .istiod import warm
@@ -35,6 +42,8 @@ LIFE_S = 20 * 1.1 + 10 + 2  # of a connection at that age, and a moment to be to
 WATCHED_S = 120
 TIMES_BACK = 2  # at least, for each VM within that time, or the scenario has shown nothing
 NEW_STREAMS_PER_S = 25  # istiod's own limit on two cores
+CONFLICT = "Operation cannot be fulfilled"
+ABSENCE_S = 15  # istiod's grace, and what it takes to begin and to end it
 
 
 @contextmanager
@@ -59,9 +68,10 @@ def no_entry_lost(column: Column, _: None) -> None:
         column.note(f"{COUNT} VMs: registered", watch())
         mark, before = time.time(), names(column)
 
-        lost = _lost_while_watched(column, mark)
+        lost = _lost_while_watched(column, mark, swarm)
+        column.note(f"{COUNT} VMs: longest away", max(_aways(column, mark), default=0))
 
-        assert not lost, f"{len(lost)} entries lost: {sorted(lost)[:5]}"
+        assert not lost, f"{len(lost)} entries lost: {_told(lost[:5], swarm)}"
         until(lambda: names(column) == before, LIFE_S, "the swept ones are there again")
         rare = before - _often_back(column, mark)
         assert not rare, f"{len(rare)} VMs came back too rarely: {sorted(rare)[:5]}"
@@ -85,17 +95,46 @@ def simulated(column: Column) -> list[str]:
     return [name for name in names(column) if name.startswith(f"{column}/{GROUP}-")]
 
 
-def _lost_while_watched(column: Column, mark: float) -> set[str]:
+def _lost_while_watched(column: Column, mark: float, swarm: Swarm) -> list[Event]:
     """Looks for two minutes, and no longer once an entry is lost."""
     oldest = 0 if column.name in TERMINATED else LIFE_S
 
-    def lost() -> set[str]:
-        return {event.entry.name for event in column.lab.entries.since(mark, column.name, "DELETED")
-                if event.connected_for > oldest}
+    def lost() -> list[Event]:
+        return [event for event in column.lab.entries.since(mark, column.name, "DELETED")
+                if event.connected_for > oldest and not _met_conflict(event, swarm)]
     try:
         return until(lost, WATCHED_S, "an entry is lost", tick=0.5)
     except NotYet:
-        return set()
+        return []
+
+
+def _last_ends(event: Event, swarm: Swarm) -> list[End]:
+    """What its VM has heard while istiod waited for it."""
+    number = int(event.entry.name.rpartition(".")[2])
+    return [end for end in swarm.ends()
+            if end.number == number and event.when - ABSENCE_S <= end.when <= event.when]
+
+
+def _met_conflict(event: Event, swarm: Swarm) -> bool:
+    return any(CONFLICT in end.text for end in _last_ends(event, swarm))
+
+
+def _told(lost: list[Event], swarm: Swarm) -> dict[str, list[str]]:
+    """For people: which, and what each has heard before."""
+    return {event.entry.name: [f"{event.when - end.when:.1f} s before: {end.code} {end.text}"
+                               for end in _last_ends(event, swarm)] for event in lost}
+
+
+def _aways(column: Column, mark: float) -> list[float]:
+    """For how long an entry said that its VM was disconnected, each time, in seconds."""
+    since: dict[str, float] = {}
+    aways: list[float] = []
+    for event in column.lab.entries.since(mark, column.name):
+        if not event.entry.connected_at:
+            since.setdefault(event.entry.name, event.when)
+        elif event.entry.name in since:
+            aways.append(event.when - since.pop(event.entry.name))
+    return aways
 
 
 def _often_back(column: Column, mark: float) -> set[str]:

@@ -8,10 +8,13 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from .gateway import BINARY, ROOT
 from .kube_api import BEARER, Answer, KubeApi, status
+
+PATIENCE = "20s"  # who answers on a busy machine, does so sooner
+SILENCE = "2s"  # where somebody is not to answer, and only there
 
 CAUSES = set(re.findall(r'CAUSE\(\w+, "([a-z-]+)", (?:BAD|WARN),',
                         (ROOT / "gateway/doctor/causes.def").read_text()))
@@ -53,13 +56,13 @@ def said_by(done: subprocess.CompletedProcess[str]) -> Said:
     assert (done.returncode == 0) == (answer["findings"] == [])
     for row in answer["findings"]:
         assert set(row) == {"id", "level", "text", "command"}
-        assert not re.search(r"\{[1-6]\}", row["text"] + row["command"])
+        assert not re.search(r"\{([1-6]|cluster|istio|system|istiod)\}", row["text"] + row["command"])
     return Said(done.returncode, answer["findings"], answer["looked_at"], answer["not_looked_at"])
 
 
-def doctor(*options: object, env: dict[str, str] | None = None) -> Said:
-    return said_by(subprocess.run([BINARY, "doctor", "-o", "json", "--timeout", "2s",
-                                   *map(str, options)], text=True, capture_output=True, timeout=60,
+def doctor(*options: object, patience: str = PATIENCE, env: dict[str, str] | None = None) -> Said:
+    return said_by(subprocess.run([BINARY, "doctor", "-o", "json", "--timeout", patience,
+                                   *map(str, options)], text=True, capture_output=True, timeout=120,
                                   check=False, env=env))
 
 
@@ -121,7 +124,11 @@ class Cluster(KubeApi):
         plain = urlsplit(path).path
         if bearer == BEARER and not self.instead(path):
             if plain in self.lists:
-                return 200, {}, json.dumps({"kind": "List", "items": self.lists[plain]}).encode()
+                return 200, {}, self.page(path)
+            folder, _, name = plain.rpartition("/")
+            for row in self.lists.get(folder, []):
+                if row["metadata"]["name"] == name:
+                    return 200, {}, json.dumps(row).encode()
             if plain in self.things:
                 return 200, {}, json.dumps(self.things[plain]).encode()
             if plain.endswith("/selfsubjectaccessreviews"):
@@ -129,6 +136,16 @@ class Cluster(KubeApi):
             if made := self.refuse_token(plain):
                 return made
         return super().answer(path, bearer, body)
+
+    def page(self, path: str) -> bytes:
+        """At most `limit` objects, and where to go on."""
+        query = parse_qs(urlsplit(path).query)
+        rows = self.lists[urlsplit(path).path]
+        begin = int(query.get("continue", ["0"])[0])
+        end = begin + int(query["limit"][0])
+        next_one = {"continue": str(end)} if end < len(rows) else {}
+        return json.dumps({"kind": "List", "metadata": next_one,
+                           "items": rows[begin:end]}).encode()
 
     def refuse_token(self, path: str) -> Answer | None:
         match path.split("/")[1:]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from .process import Adopted, Process, adopt_orphans
+from .process import Adopted, Process, adopt_orphans, pids_with
 from .wait import until, until_equal
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -94,6 +95,27 @@ class Gateway:
         """SIGTERM; the exit code."""
         self.process.signal(signal.SIGTERM)
         return self.process.await_end()
+
+    def check_end(self) -> None:
+        """Idle, then a stop by SIGTERM that says 0, and a log that is JSON to its last line."""
+        if self.process.running():
+            self.await_idle()
+            assert self.stop() == 0
+        assert not [line for line in self.log() if "internal error" in line["msg"]]
+        assert not self.socket.exists()
+
+    def kill(self) -> None:
+        """All that runs by its file: also what a handover has started and nobody has heard of."""
+        def kill_more() -> bool:
+            pids = pids_with(self.file)
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not pids
+
+        if self.process:
+            self.process.kill()
+            until(kill_more, "nobody runs by this file")
 
     # ---- pages ----
 

@@ -199,3 +199,13 @@ class Http2:
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return (len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big")
             + payload)
+
+
+def first_request() -> bytes:
+    """A DiscoveryRequest for clusters with a Node that the sandbox knows."""
+    def text(number: int, value: str) -> bytes:
+        return bytes([number << 3 | 2, len(value.encode())]) + value.encode()
+
+    node = text(1, "sidecar~10.99.7.7~bad-1.vms~vms.svc.cluster.local")
+    return (b"\x12" + bytes([len(node)]) + node
+            + text(4, "type.googleapis.com/envoy.config.cluster.v3.Cluster"))

@@ -17,8 +17,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from .jwt import part
 from .kube_objects import Objects
 from .pki import NEW_KEY, openssl
+from .process import free_port
 
 BEARER = "Bearer of-the-gateway"
 Answer = tuple[int, dict[str, str], bytes]
@@ -33,10 +35,6 @@ def secret(name: str, values: dict[str, bytes]) -> bytes:
     data = {key: base64.b64encode(value).decode() for key, value in values.items()}
     return json.dumps({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name},
                        "data": data}).encode()
-
-
-def part(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def raw_signature(der: bytes) -> bytes:
@@ -67,7 +65,7 @@ class KubeApi:
         self.ca, self.ca_key = folder / "kube-ca.crt", folder / "kube-ca.key"
         self.new_ca()
         self.server: ThreadingHTTPServer | None = None
-        self.port = 0
+        self.port = free_port()
         self.start()
 
     # ---- certificates ----
@@ -139,7 +137,6 @@ class KubeApi:
                 pass  # clients that hang up
 
         self.server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self.server.server_address[1]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "kube.crt", self.folder / "kube.key")
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
@@ -208,7 +205,7 @@ class KubeApi:
         self.requests.append({"account": f"{ns}/{account}", "audiences": audiences,
                               "life": body["spec"]["expirationSeconds"]})
         expires = int(time.time()) + self.life_s
-        date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(expires))
+        date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(expires + self.ahead_s))
         return json.dumps({**body, "status": {"token": self.token(ns, account, audiences, expires),
                                               "expirationTimestamp": date}}).encode()
 

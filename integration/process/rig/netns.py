@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .process import FREE_PORTS
+
 CLONE_NEWNET = 0x40000000
 IP_BIND_ADDRESS_NO_PORT = 24
 
@@ -26,6 +28,7 @@ def _must(result: int) -> None:
 @contextmanager
 def few_ports(first: int, last: int) -> Iterator[None]:
     """What is started inside has a loopback of its own, whose connections use these ports."""
+    assert first >= FREE_PORTS.stop  # or free_port() would promise what does not hold
     with open("/proc/thread-self/ns/net", encoding="ascii") as home:
         _must(libc.unshare(CLONE_NEWNET))
         try:

@@ -15,6 +15,9 @@ from pathlib import Path
 from .wait import LONG_S, until
 
 
+FREE_PORTS = range(22000, 32000)  # below those which the kernel gives to connections
+
+
 class Process:
     def __init__(self, name: str, command: Sequence[str | Path], log: Path,
                  env: Mapping[str, str] | None = None) -> None:
@@ -100,6 +103,19 @@ class Adopted(Process):
             self.signal(signal.SIGKILL)
 
 
+def pids_with(argument: Path) -> list[int]:
+    """The processes that have this argument, whoever started them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended
+        if os.fsencode(argument) in arguments:
+            found.append(int(path.parent.name))
+    return found
+
+
 def can_connect(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(str(path))
@@ -109,7 +125,7 @@ def can_connect(path: Path) -> bool:
 def free_port() -> int:
     """Below the range from which the kernel takes ports for connections, so it stays free."""
     while True:
-        port = random.randrange(22000, 32000)
+        port = random.choice(FREE_PORTS)
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -14,6 +14,7 @@ from .wait import LONG_S, until
 
 PROGRAMS = Path(os.environ.get("XDSGATE_SANDBOX_PROGRAMS") or BINARY.parent)
 GATEWAY_IP = "127.0.0.2"  # where xdsgate connects from, in tests with XFCC
+SANDBOX_NETWORK = "10.99.0.0/16"  # what sandbox VMs say that they have
 
 
 class Controlled:

@@ -36,6 +36,25 @@ mount --rbind /dev "$root/dev"
 exec chroot "$root" "$@"
 """
 
+# An Envoy whose agent is gone ($old), another program's ($mine), and one with its agent ($agent).
+# Only in the mount namespace of the image are they of the VM; the script looks at that.
+OLD_ENVOY = """
+set -e
+mkfifo /tmp/never
+sleep 60 >/tmp/never 2>&1 &
+trap "kill $!" EXIT
+mkdir -p /opt && cp /bin/dash /opt/envoy && cp /bin/dash /opt/pilot-agent
+/opt/envoy -c 'read x' -c /etc/istio/proxy/envoy-rev.json </tmp/never &
+old=$!
+/opt/envoy -c 'read x' -c /etc/my/own.yaml </tmp/never &
+mine=$!
+/opt/pilot-agent -c '/opt/envoy -c "read x" -c istio/proxy/envoy-rev.json; :' </tmp/never &
+agent=$!
+until grep -qs '[0-9]' /proc/$agent/task/$agent/children; do
+    kill -0 $agent && [ $((n = n + 1)) -lt 10000 ] || exit 9
+done
+"""
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -63,7 +63,8 @@ static void assert_content(const char *path, const char *text, mode_t mode)
 
 static void put(const struct fixture *f, const char *a, const char *b)
 {
-    const struct file_put files[] = {{f->a, a, strlen(a), 0600}, {f->b, b, strlen(b), 0644}};
+    const struct file_put files[] = {{f->a, a, strlen(a), 0600, true},
+                                     {f->b, b, strlen(b), 0644, true}};
     size_t failed = 9;
 
     assert_int_equal(file_put_all(files, 2, &failed), RC_OK);
@@ -110,11 +111,58 @@ static void test_file_put__older_file_of_another_owner__stays_theirs(void **stat
     assert_content(f->a, "new", 0600);
 }
 
+static void test_file_put__owner_is_not_to_be_kept__it_is_ours(void **state)
+{
+    const struct fixture *f = *state;
+    const struct file_put file = {f->a, "new", 3, 0700, false};
+    struct stat st;
+    size_t failed = 0;
+
+    if (geteuid() != 0) {
+        skip();
+    }
+    put(f, "one", "two");
+    assert_int_equal(chown(f->a, 1234, 5678), 0);
+
+    assert_int_equal(file_put_all(&file, 1, &failed), RC_OK);
+
+    assert_int_equal(stat(f->a, &st), 0);
+    assert_int_equal(st.st_uid, 0);
+    assert_int_not_equal(st.st_gid, 5678);
+    assert_content(f->a, "new", 0700);
+}
+
+/* /tmp, say: whoever made a file there before us is not to read what we write. */
+static void test_file_put__anybody_may_have_made_the_older_file__refused(void **state)
+{
+    const struct fixture *f = *state;
+    const struct file_put files[] = {{f->b, "new", 3, 0644, true}, {f->a, "new", 3, 0600, true}};
+    size_t failed = 0;
+
+    if (geteuid() != 0) {
+        skip();
+    }
+    put(f, "one", "two");
+    assert_int_equal(chown(f->a, 1234, 5678), 0);
+    assert_int_equal(chmod(f->dir, 01777), 0);
+
+    assert_int_equal(file_put_all(files, 2, &failed), RC_SYSTEM);
+
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(failed, 1);
+    assert_content(f->a, "one", 0600);
+    assert_content(f->b, "two", 0644);
+
+    assert_int_equal(chown(f->dir, 1234, 0), 0); /* whose folder it is may do what he wants */
+    assert_int_equal(file_put_all(files, 2, &failed), RC_OK);
+    assert_content(f->a, "new", 0600);
+}
+
 static void test_file_put__group_cannot_be_kept__nobody_elses_group_reads_it(void **state)
 {
     const struct fixture *f = *state;
-    const struct file_put old = {f->a, "old", 3, 0640};
-    const struct file_put fresh[] = {{f->a, "key", 3, 0640}, {f->b, "all", 3, 0644}};
+    const struct file_put old = {f->a, "old", 3, 0640, true};
+    const struct file_put fresh[] = {{f->a, "key", 3, 0640, true}, {f->b, "all", 3, 0644, true}};
     size_t failed = 0;
 
     if (geteuid() != 0) {
@@ -143,7 +191,7 @@ static void test_file_put__link_at_the_place__its_target_is_untouched(void **sta
     put(f, "target", "old");
     assert_int_equal(unlink(f->b), 0);
     assert_int_equal(symlink(f->a, f->b), 0);
-    const struct file_put file = {f->b, "new", 3, 0644};
+    const struct file_put file = {f->b, "new", 3, 0644, true};
     size_t failed;
 
     assert_int_equal(file_put_all(&file, 1, &failed), RC_OK);
@@ -158,7 +206,8 @@ static void test_file_put__one_cannot_be_written__none_is_changed(void **state)
     const struct fixture *f = *state;
 
     put(f, "one", "two");
-    const struct file_put files[] = {{f->a, "new", 3, 0600}, {"/nowhere/at/all", "new", 3, 0600}};
+    const struct file_put files[] = {{f->a, "new", 3, 0600, true},
+                                     {"/nowhere/at/all", "new", 3, 0600, true}};
     size_t failed = 9;
 
     errno = 0;
@@ -172,7 +221,7 @@ static void test_file_put__one_cannot_be_written__none_is_changed(void **state)
 static void test_file_put__folder_at_the_place__is_an_error_that_leaves_nothing(void **state)
 {
     const struct fixture *f = *state;
-    const struct file_put files[] = {{f->b, "new", 3, 0600}, {f->a, "new", 3, 0600}};
+    const struct file_put files[] = {{f->b, "new", 3, 0600, true}, {f->a, "new", 3, 0600, true}};
     size_t failed = 9;
 
     assert_int_equal(mkdir(f->b, 0700), 0);
@@ -191,6 +240,8 @@ int main(void)
         PUT_TEST(test_file_put__new_files__have_content_and_mode),
         PUT_TEST(test_file_put__older_files__are_replaced),
         PUT_TEST(test_file_put__older_file_of_another_owner__stays_theirs),
+        PUT_TEST(test_file_put__owner_is_not_to_be_kept__it_is_ours),
+        PUT_TEST(test_file_put__anybody_may_have_made_the_older_file__refused),
         PUT_TEST(test_file_put__group_cannot_be_kept__nobody_elses_group_reads_it),
         PUT_TEST(test_file_put__link_at_the_place__its_target_is_untouched),
         PUT_TEST(test_file_put__one_cannot_be_written__none_is_changed),

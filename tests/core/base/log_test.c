@@ -352,13 +352,57 @@ static void test_log__levels_below_the_set_one__are_not_written(void **state)
     struct fixture *f = *state;
     start(f, LOG_TEXT, LOG_WARNING);
 
-    assert_false(log_enabled(LOG_INFO));
-    assert_true(log_enabled(LOG_WARNING));
+    assert_false(log_enabled(LOG_SCOPE_RELAY, LOG_INFO));
+    assert_true(log_enabled(LOG_SCOPE_RELAY, LOG_WARNING));
     log_event(LOG_INFO, "no");
     log_event(LOG_WARNING, "yes");
 
     assert_null(strstr(read_log(f->path), "no"));
     assert_non_null(strstr(read_log(f->path), "yes"));
+}
+
+static void test_log__level_of_one_scope__leaves_the_others(void **state)
+{
+    struct log_opts opts = {.level = LOG_WARNING};
+
+    (void)state;
+    assert_int_equal(log_setup(&opts), RC_OK);
+    log_set_level(LOG_SCOPE_RELAY, LOG_DEBUG);
+    assert_true(log_enabled(LOG_SCOPE_RELAY, LOG_DEBUG));
+    assert_false(log_enabled(LOG_SCOPE_UPSTREAM, LOG_INFO));
+    assert_int_equal(log_level_of(LOG_SCOPE_RELAY), LOG_DEBUG);
+    log_set_level(LOG_SCOPES, LOG_ERROR);
+    assert_false(log_enabled(LOG_SCOPE_RELAY, LOG_WARNING));
+    assert_false(log_enabled(LOG_SCOPE_UPSTREAM, LOG_WARNING));
+    log_set_level(LOG_SCOPE_ADMIN, LOG_DEBUG);
+    assert_int_equal(log_setup(&opts), RC_OK); /* a reload */
+    assert_int_equal(log_level_of(LOG_SCOPE_ADMIN), LOG_WARNING);
+}
+
+static void test_log__level_as_a_text__scope_and_level(void **state)
+{
+    static const char *const bad[] = {"",          "loud",         "relay",
+                                      "=info",     "relay=",       "relai=info",
+                                      "relay=inf", "relay=info=x", "relay =info"};
+    enum log_scope scope = LOG_SCOPE_ADMIN;
+    enum log_level level = LOG_INFO;
+
+    (void)state;
+    assert_int_equal(log_parse_level("debug", &scope, &level), RC_OK);
+    assert_int_equal(scope, LOG_SCOPES);
+    assert_int_equal(level, LOG_DEBUG);
+    for (int i = 0; i < LOG_SCOPES; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof(text), "%s=%s", log_scope_name((enum log_scope)i),
+                       log_level_name(LOG_ERROR));
+        assert_int_equal(log_parse_level(text, &scope, &level), RC_OK);
+        assert_int_equal(scope, i);
+        assert_int_equal(level, LOG_ERROR);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        assert_int_equal(log_parse_level(bad[i], &scope, &level), RC_INVALID);
+        assert_int_equal(level, LOG_ERROR); /* untouched */
+    }
 }
 
 static void test_log__burst_of_one_site__is_cut_and_owned_up_to(void **state)
@@ -523,6 +567,8 @@ int main(void)
         LOG_TEST(test_log__values_of_every_length__never_break_a_line),
         LOG_TEST(test_log__many_long_fields__the_line_stays_within_its_cap),
         LOG_TEST(test_log__levels_below_the_set_one__are_not_written),
+        LOG_TEST(test_log__level_of_one_scope__leaves_the_others),
+        LOG_TEST(test_log__level_as_a_text__scope_and_level),
         LOG_TEST(test_log__burst_of_one_site__is_cut_and_owned_up_to),
         LOG_TEST(test_log__reopen_after_rotation__writes_into_the_new_file),
         LOG_TEST(test_log__file_that_cannot_be_opened__leaves_the_old_one),

@@ -14,40 +14,19 @@
 #include <cmocka.h>
 
 #include "tests/core/doc/doc_fixture.h"
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-
-/* Allocations until one fails; 0: none will. */
-static size_t countdown;
-
-static bool fails(void)
-{
-    return countdown > 0 && --countdown == 0;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
+#include "tests/support/countdown_malloc.h"
 
 static const char text[] = "{\"a\": [1, 2.5, \"x\", {\"deep\": null}], \"long\": "
                            "\"0123456789012345678901234567890123456789\", \"t\": true}";
 
-static enum rc run(parse_fn parse)
+static enum rc run(void *arg)
 {
+    parse_fn *parse = arg;
     struct doc_error err;
     json_t *v = NULL;
     json_t *copy = NULL;
     char *written[3] = {NULL, NULL, NULL};
-    enum rc rc = parse(text, sizeof(text) - 1, &err, &v);
+    enum rc rc = (*parse)(text, sizeof(text) - 1, &err, &v);
     if (rc == RC_OK) {
         rc = doc_copy(v, &copy);
     }
@@ -71,17 +50,8 @@ static enum rc run(parse_fn parse)
 
 static void fail_each(parse_fn parse)
 {
-    size_t n = 0;
-    bool over = false;
-    assert_int_equal(run(parse), RC_OK);
-    while (!over) {
-        countdown = ++n;
-        enum rc rc = run(parse);
-        over = countdown > 0;
-        countdown = 0;
-        assert_int_equal(rc, over ? RC_OK : RC_NO_MEMORY);
-    }
-    assert_in_range(n, 40, 100000);
+    assert_int_equal(run(&parse), RC_OK);
+    assert_in_range(countdown_fail_each(run, &parse, RC_OK), 40, 100000);
 }
 
 static void test_doc__each_allocation_fails__no_memory(void **state)

@@ -153,6 +153,21 @@ static void test_at__path__value_or_null(void **state)
     json_decref(v);
 }
 
+static void test_is_text__same_text_only(void **state)
+{
+    json_t *v =
+        accept_text(doc_parse_json, "{\"state\": \"ERROR\", \"n\": 1, \"z\": \"a\\u0000\"}");
+    (void)state;
+
+    assert_true(doc_is_text(v, "state", "ERROR"));
+    assert_false(doc_is_text(v, "state", "ERR"));
+    assert_false(doc_is_text(v, "stat", "ERROR"));
+    assert_false(doc_is_text(v, "n", "1"));
+    assert_false(doc_is_text(v, "z", "a"));
+    assert_false(doc_is_text(NULL, "state", "ERROR"));
+    json_decref(v);
+}
+
 /* The words of a freed document are gone; glibc reuses the first bytes of a freed block, so they
  * stand further behind. */
 static void test_json__freed__wiped(void **state)
@@ -187,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_json__values__bounded),
         cmocka_unit_test(test_json__size__bounded),
         cmocka_unit_test(test_at__path__value_or_null),
+        cmocka_unit_test(test_is_text__same_text_only),
         cmocka_unit_test(test_json__freed__wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

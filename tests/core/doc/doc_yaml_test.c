@@ -64,6 +64,7 @@ static void test_yaml__beyond_ours__refused_with_place(void **state)
         {"\"a\\0\": b\n", 1, 1, "NUL"},
         {"a: .inf\n", 1, 4, "infinity"},
         {"a: 1\n\tb: 2\n", 2, 1, "indent with blanks"},
+        {"# \xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x9f\na: 1\n\tb: 2\n", 3, 1, "indent with blanks"},
         {"a: {b: 1\nc: 2", 2, 2, "flow mapping"},
         {"a: \"x", 1, 6, "end of stream"},
         {"a: 1\n---\nb: 2\n", 3, 1, "second document"},
@@ -74,6 +75,20 @@ static void test_yaml__beyond_ours__refused_with_place(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         refuse_text(doc_parse_yaml, cases[i].text, cases[i].line, cases[i].column, cases[i].what);
+    }
+}
+
+static void test_yaml__tab_somewhere_else__is_not_blamed(void **state)
+{
+    (void)state;
+
+    for (size_t umlauts = 0; umlauts < 20; umlauts++) {
+        struct doc_error err = {.line = 0};
+        json_t *v = NULL;
+        char *text = repeat("#\xc3\xa4", umlauts, "\na: [1\nb\t: 2\n");
+        assert_int_equal(parse_exact(doc_parse_yaml, text, strlen(text), &err, &v), RC_INVALID);
+        free(text);
+        assert_null(strstr(err.text, "tabs"));
     }
 }
 
@@ -215,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_yaml__scalars__as_kubernetes_tools_read_them),
         cmocka_unit_test(test_yaml__beyond_ours__refused_with_place),
+        cmocka_unit_test(test_yaml__tab_somewhere_else__is_not_blamed),
         cmocka_unit_test(test_yaml__several_documents__empty_ones_left_out),
         cmocka_unit_test(test_yaml__every_prefix__value_or_error_in_it),
         cmocka_unit_test(test_yaml__bounds__refused),

@@ -2,13 +2,48 @@
 /* The arena: what was put in comes out, however it grows. */
 #include "core/h2/headers.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+/* ---- what is freed, is looked at ---- */
+
+static const char *looked_for;
+static unsigned n_seen;
+
+void __real_free(void *p);
+void *__real_realloc(void *p, size_t n);
+void __wrap_free(void *p);
+void *__wrap_realloc(void *p, size_t n);
+
+static void look(const void *p)
+{
+    if (looked_for != NULL && p != NULL) {
+        n_seen += memmem(p, malloc_usable_size((void *)(uintptr_t)p), looked_for,
+                         strlen(looked_for)) != NULL;
+    }
+}
+
+void __wrap_free(void *p)
+{
+    look(p);
+    __real_free(p);
+}
+
+/* It may free, too. */
+void *__wrap_realloc(void *p, size_t n)
+{
+    look(p);
+    return __real_realloc(p, n);
+}
+
+/* ---- tests ---- */
 
 static void add(struct h2_headers *h, const char *name, const char *value)
 {
@@ -138,6 +173,34 @@ static void test_headers__fini__may_be_used_again(void **state)
     h2_headers_fini(&h);
 }
 
+/* Returns how many blocks held the value when they were freed. */
+static unsigned seen_when_freed(bool never_index)
+{
+    static const char value[] = "Bearer eyJ-of-somebody";
+    static char more[3000];
+    struct h2_headers h = {0};
+
+    memset(more, 'x', sizeof(more) - 1);
+    add(&h, ":method", "POST");
+    assert_int_equal(h2_headers_add(&h, "authorization", 13, value, strlen(value), never_index),
+                     RC_OK);
+    looked_for = value;
+    n_seen = 0;
+    add(&h, "more", more); /* grows */
+    assert_item(&h, 1, "authorization", value);
+    h2_headers_fini(&h);
+    looked_for = NULL;
+    return n_seen;
+}
+
+static void test_headers__credentials__wiped_before_they_are_freed(void **state)
+{
+    (void)state;
+
+    assert_int_equal(seen_when_freed(true), 0);
+    assert_int_equal(seen_when_freed(false), 2); /* so they would have been seen */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_headers__find__the_first_of_exactly_this_name),
         cmocka_unit_test(test_headers__bytes__count_32_for_each),
         cmocka_unit_test(test_headers__take__moves_all_and_forgets_the_old),
+        cmocka_unit_test(test_headers__credentials__wiped_before_they_are_freed),
         cmocka_unit_test(test_headers__fini__may_be_used_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

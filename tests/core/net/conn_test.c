@@ -112,7 +112,7 @@ static unsigned turn(struct worker *w)
 {
     n_events = 0;
     ev_run(w->loop, EVRUN_NOWAIT);
-    return n_events - 1; /* the prepare phase is an event of every turn */
+    return n_events - 2; /* each turn has the events of the prepare phase and of its end */
 }
 
 /* Turn until nothing happens any more. False: it never comes to rest. */

@@ -6,9 +6,11 @@
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -17,6 +19,10 @@
 #include <cmocka.h>
 
 #define DEADLINE_S 10
+
+/* Below those which the kernel gives to connections, so that a free one stays free. */
+#define PORTS_FIRST 22000
+#define PORTS_N 10000
 
 static int new_socket(int family)
 {
@@ -121,12 +127,21 @@ void http_await_end(int fd)
 
 uint16_t http_free_port(void)
 {
-    struct sockaddr_in sin = ip_address("127.0.0.1", 0);
-    socklen_t len = sizeof(sin);
-    int fd = new_socket(AF_INET);
+    static unsigned offset;
+    const int on = 1;
 
-    assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
-    close(fd);
-    return ntohs(sin.sin_port);
+    for (;;) {
+        if (offset == 0) { /* other tests look for ports at the same time */
+            assert_int_equal(getrandom(&offset, sizeof(offset), 0), sizeof(offset));
+        }
+        uint16_t port = (uint16_t)(PORTS_FIRST + ++offset % PORTS_N);
+        struct sockaddr_in sin = ip_address("0.0.0.0", port);
+        int fd = new_socket(AF_INET);
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+        bool bound = bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0;
+        close(fd);
+        if (bound) {
+            return port;
+        }
+    }
 }

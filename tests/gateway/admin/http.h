@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 struct http_answer {
-    int status;       /**< 0: the connection ended without an answer */
-    char head[2048];  /**< status line and headers, with their newlines */
-    char body[65536]; /**< as long as Content-Length says; a string */
+    int status;         /**< 0: the connection ended without an answer */
+    char head[2048];    /**< status line and headers, with their newlines */
+    char body[1 << 17]; /**< as long as Content-Length says; a string */
 };
 
 /** Connect to 127.0.0.1:port from a source such as "127.0.0.2" (NULL: the kernel chooses). */
@@ -23,5 +23,5 @@ void http_receive(int fd, int no_body, struct http_answer *out);
 /** Wait until the peer has closed, discarding what it sends. At most 10 s. */
 void http_await_end(int fd);
 
-/** A port of 127.0.0.1 that is free now. */
+/** A TCP port that is free, and another one each time. */
 uint16_t http_free_port(void);

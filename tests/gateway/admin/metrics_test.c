@@ -133,6 +133,53 @@ static void test_metrics_write__ends__one_row_for_each_reason_but_none(void **st
     assert_false(metrics_text_has(&t, "xdsgate_streams_ended_total", "{reason=\"none\"}"));
 }
 
+static void test_metrics_write__turns__added_up_bucket_by_bucket_over_the_workers(void **state)
+{
+    static struct metrics_text t;
+    struct counters a = {.turns = {.sum = 1500000, .buckets = {[0] = 1, [9] = 2, [10] = 3}}};
+    struct counters b = {.turns = {.sum = 500000, .buckets = {[0] = 10}}};
+    const struct counters *const workers[] = {&a, &b};
+    struct metrics_input in = input();
+    in.workers = workers;
+    in.n_workers = 2;
+
+    read_page(&in, &t);
+
+    (void)state;
+    static const char bucket[] = "xdsgate_loop_turn_seconds_bucket";
+    assert_float_equal(metrics_text_value(&t, bucket, "{le=\"0.0001\"}"), 11, 0);
+    assert_float_equal(metrics_text_value(&t, bucket, "{le=\"0.5\"}"), 11, 0);
+    assert_float_equal(metrics_text_value(&t, bucket, "{le=\"2.5\"}"), 13, 0);
+    assert_float_equal(metrics_text_value(&t, bucket, "{le=\"+Inf\"}"), 16, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_loop_turn_seconds_count", ""), 16, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_loop_turn_seconds_sum", ""), 2, 1e-9);
+}
+
+static void test_metrics_write__configuration_of_vms__its_own_rows(void **state)
+{
+    static struct metrics_text t;
+    static const char lost[] = "xdsgate_vm_config_lost_total";
+    const struct metrics_number one = {"one", 1};
+    const struct metrics_vms vms = {
+        .states = &one,
+        .n_states = 1,
+        .healths = &one,
+        .n_healths = 1,
+        .config = {.budget = 1000, .bytes = 700, .vms = 3, .losses = {11, 12, 13}}};
+    struct metrics_input in = input();
+    in.vms = &vms;
+
+    read_page(&in, &t);
+
+    (void)state;
+    assert_float_equal(metrics_text_value(&t, "xdsgate_vm_config_budget_bytes", ""), 1000, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_vm_config_bytes", ""), 700, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_vm_config_vms", ""), 3, 0);
+    assert_float_equal(metrics_text_value(&t, lost, "{reason=\"full\"}"), 11, 0);
+    assert_float_equal(metrics_text_value(&t, lost, "{reason=\"unreadable\"}"), 12, 0);
+    assert_float_equal(metrics_text_value(&t, lost, "{reason=\"incomplete\"}"), 13, 0);
+}
+
 static void test_metrics_write__names__prefix_total_and_base_units(void **state)
 {
     static struct metrics_text t;
@@ -301,6 +348,8 @@ int main(void)
         cmocka_unit_test(
             test_metrics_write__every_counter__its_own_row_with_the_sum_of_the_workers),
         cmocka_unit_test(test_metrics_write__ends__one_row_for_each_reason_but_none),
+        cmocka_unit_test(test_metrics_write__turns__added_up_bucket_by_bucket_over_the_workers),
+        cmocka_unit_test(test_metrics_write__configuration_of_vms__its_own_rows),
         cmocka_unit_test(test_metrics_write__names__prefix_total_and_base_units),
         cmocka_unit_test(test_metrics_write__rows_of_the_input__all_there),
         cmocka_unit_test(test_metrics_write__no_cluster__says_nothing_of_it),

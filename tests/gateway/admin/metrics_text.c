@@ -89,7 +89,7 @@ static void read_type(struct reader *r, const char *line)
     if (strcmp(r->current, r->help) != 0) {
         fail_msg("TYPE does not follow its HELP: %s", line);
     }
-    if (strcmp(at, "counter") != 0 && strcmp(at, "gauge") != 0) {
+    if (strcmp(at, "counter") != 0 && strcmp(at, "gauge") != 0 && strcmp(at, "histogram") != 0) {
         fail_msg("unknown type: %s", line);
     }
     snprintf(r->kind, sizeof(r->kind), "%s", at);
@@ -131,6 +131,23 @@ static void skip_labels(const char **at, const char *line)
     expect(at, '}', line);
 }
 
+/* Is it a sample of the metric that was described last? */
+static bool is_current(const struct reader *r, const char *name)
+{
+    static const char *const parts[] = {"_bucket", "_sum", "_count"};
+    size_t n = strlen(r->current);
+
+    if (strcmp(r->kind, "histogram") != 0) {
+        return strcmp(name, r->current) == 0;
+    }
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (strncmp(name, r->current, n) == 0 && strcmp(name + n, parts[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void read_sample(struct reader *r, const char *line)
 {
     const char *at = line;
@@ -138,7 +155,7 @@ static void read_sample(struct reader *r, const char *line)
     struct metrics_sample s = {0};
 
     take_name(&at, s.name, sizeof(s.name), line);
-    if (strcmp(s.name, r->current) != 0) {
+    if (!is_current(r, s.name)) {
         fail_msg("a sample that is not below its HELP and TYPE: %s", line);
     }
     const char *labels = at;

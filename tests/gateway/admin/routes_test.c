@@ -10,7 +10,10 @@
 
 #include <cmocka.h>
 
+#include "certs/digest.h"
+#include "core/base/base64.h"
 #include "gateway/admin/host_check.h"
+#include "gateway/admin/page.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -47,6 +50,21 @@ static void say_version(void *arg, FILE *out)
     (void)fputs("{\"version\": \"x\"}\n", out);
 }
 
+/* Says what it was asked. */
+static unsigned say_api(void *arg, const struct admin_call *call, FILE *out)
+{
+    const char *since = call->argument(call, "since");
+
+    (void)arg;
+    if (strcmp(call->path, "unknown") == 0) {
+        (void)fputs("{\"error\": \"no\"}\n", out);
+        return 404;
+    }
+    (void)fprintf(out, "%s %s uid=%u since=%s", call->change ? "do" : "tell", call->path,
+                  (unsigned)call->uid, since != NULL ? since : "-");
+    return 200;
+}
+
 static struct routes_request get(const char *path)
 {
     return (struct routes_request){
@@ -57,7 +75,7 @@ static struct routes_request get(const char *path)
 static unsigned ask(const struct routes_request *q, struct pages *p, const char **body)
 {
     static char text[256];
-    const struct admin_source source = {p, say_ready, say_live, say_metrics, say_version};
+    const struct admin_source source = {p, say_ready, say_live, say_metrics, say_version, say_api};
     struct routes_answer a;
 
     assert_int_equal(routes_answer(q, &source, &a), RC_OK);
@@ -82,13 +100,16 @@ static void test_routes__known_paths__their_pages(void **state)
         {"/healthz/live", 200, "ok\n", true},
         {"/metrics", 200, "metrics\n", true},
         {"/api/v1/version", 200, "{\"version\": \"x\"}\n", false},
-        {"/", 404, "no such page\n", true},
         {"", 404, "no such page\n", true},
         {"/metrics/", 404, "no such page\n", true},
         {"/healthz/live/x", 404, "no such page\n", true},
         {"//metrics", 404, "no such page\n", true},
         {"/METRICS", 404, "no such page\n", true},
-        {"/api/v1/vms", 404, "no such page\n", true},
+        {"/api/v1/vms", 200, "tell vms uid=0 since=-", false},
+        {"/api/v1/vms/a.b/config", 200, "tell vms/a.b/config uid=0 since=-", false},
+        {"/api/v1/unknown", 404, "{\"error\": \"no\"}\n", true},
+        {"/api/v1", 404, "no such page\n", true},
+        {"/api/v2/vms", 404, "no such page\n", true},
     };
     struct pages p = {.ready = false, .live = true, .reasons = "why\n"};
 
@@ -102,6 +123,92 @@ static void test_routes__known_paths__their_pages(void **state)
 
         q.metrics_only = true;
         assert_int_equal(ask(&q, &p, &body), cases[i].on_metrics ? cases[i].status : 404);
+    }
+}
+
+/* What routes_answer() says of a path; free its body. */
+static struct routes_answer answer_to(const char *path, bool metrics_only)
+{
+    struct pages p = {.ready = true, .live = true, .reasons = ""};
+    const struct admin_source source = {&p, say_ready, say_live, say_metrics, say_version, say_api};
+    struct routes_request q = get(path);
+    struct routes_answer a;
+
+    q.metrics_only = metrics_only;
+    assert_int_equal(routes_answer(&q, &source, &a), RC_OK);
+    return a;
+}
+
+static void test_routes__root__the_status_page_but_not_on_the_metrics_address(void **state)
+{
+    (void)state;
+
+    struct routes_answer a = answer_to("/", false);
+
+    assert_int_equal(a.status, 200);
+    assert_string_equal(a.type, "text/html; charset=utf-8");
+    assert_int_equal(a.n_bytes, page_html_bytes);
+    assert_memory_equal(a.body, page_html, a.n_bytes);
+    free(a.body);
+    a = answer_to("/", true);
+    assert_int_equal(a.status, 404);
+    free(a.body);
+}
+
+/* The policy has the hash of what stands between two texts of the page. */
+static void assert_allowed(const char *policy, const char *directive, const char *begin,
+                           const char *end)
+{
+    uint8_t expected[DIGEST_BYTES];
+    char hash[BASE64_DECODED_BYTES(64)];
+    size_t n = 0;
+
+    const char *from = strstr(page_html, begin);
+    assert_non_null(from);
+    from += strlen(begin);
+    const char *to = strstr(from, end);
+    assert_non_null(to);
+    const struct digest_piece piece = {from, (size_t)(to - from)};
+    assert_true(piece.n > 1000);
+    assert_int_equal(digest_sha256(&piece, 1, expected), RC_OK);
+
+    const char *said = strstr(policy, directive);
+    assert_non_null(said);
+    said += strlen(directive);
+    assert_int_equal(strncmp(said, " 'sha256-", 9), 0);
+    assert_int_equal(strcspn(said + 9, "'"), 44);
+    assert_int_equal(base64_decode(said + 9, 44, hash, &n), RC_OK);
+    assert_int_equal(n, sizeof(expected));
+    assert_memory_equal(hash, expected, sizeof(expected));
+}
+
+static void test_routes__status_page__its_policy_allows_its_own_style_and_script_only(void **state)
+{
+    (void)state;
+
+    struct routes_answer a = answer_to("/", false);
+
+    assert_string_equal(a.policy, page_policy);
+    assert_int_equal(strncmp(a.policy, "default-src 'none'; ", 20), 0);
+    assert_allowed(a.policy, "style-src", "<style>", "</style>");
+    assert_allowed(a.policy, "script-src", "<script type=\"module\">", "</script>");
+    assert_non_null(strstr(a.policy, "; connect-src 'self';"));
+    assert_non_null(strstr(a.policy, "; frame-ancestors 'none';"));
+    assert_null(strstr(a.policy, "unsafe"));
+    free(a.body);
+}
+
+static void test_routes__anything_else__a_policy_that_allows_nothing(void **state)
+{
+    static const char *const paths[] = {"/metrics", "/healthz", "/api/v1/vms", "/api/v1/version",
+                                        "/nothing"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        struct routes_answer a = answer_to(paths[i], false);
+
+        assert_string_equal(a.policy, "default-src 'none'; frame-ancestors 'none'");
+        free(a.body);
     }
 }
 
@@ -151,6 +258,39 @@ static void test_routes__methods__only_get_and_head(void **state)
         q.method = refused[i];
         assert_int_equal(ask(&q, &p, &body), 405);
     }
+}
+
+static const char *seven(const struct admin_call *call, const char *name)
+{
+    return strcmp(name, "since") == 0 ? call->place : NULL;
+}
+
+static void test_routes__post__for_callers_who_may_change_and_on_the_api_only(void **state)
+{
+    struct pages p = {.ready = true, .live = true, .reasons = ""};
+    struct routes_request q = get("/api/v1/vms/a.b/revoke");
+    const char *body = NULL;
+
+    (void)state;
+    q.method = "POST";
+    q.uid = 42;
+    q.argument = seven;
+    q.place = "7";
+    assert_int_equal(ask(&q, &p, &body), 405);
+    q.may_change = true;
+    assert_int_equal(ask(&q, &p, &body), 200);
+    assert_string_equal(body, "do vms/a.b/revoke uid=42 since=7");
+    q.has_body = true;
+    assert_int_equal(ask(&q, &p, &body), 413);
+    q.has_body = false;
+    q.metrics_only = true;
+    assert_int_equal(ask(&q, &p, &body), 404);
+    q = get("/metrics");
+    q.method = "POST";
+    q.may_change = true;
+    assert_int_equal(ask(&q, &p, &body), 404);
+    q.method = "DELETE";
+    assert_int_equal(ask(&q, &p, &body), 405);
 }
 
 static void test_routes__request_with_a_body__413(void **state)
@@ -266,8 +406,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_routes__known_paths__their_pages),
+        cmocka_unit_test(test_routes__root__the_status_page_but_not_on_the_metrics_address),
+        cmocka_unit_test(test_routes__status_page__its_policy_allows_its_own_style_and_script_only),
+        cmocka_unit_test(test_routes__anything_else__a_policy_that_allows_nothing),
         cmocka_unit_test(test_routes__health__reasons_and_notes),
         cmocka_unit_test(test_routes__methods__only_get_and_head),
+        cmocka_unit_test(test_routes__post__for_callers_who_may_change_and_on_the_api_only),
         cmocka_unit_test(test_routes__request_with_a_body__413),
         cmocka_unit_test(test_routes__foreign_host__421_on_every_page),
         cmocka_unit_test(test_routes__two_host_headers__421),

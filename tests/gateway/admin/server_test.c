@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/admin/page.h"
 #include "tests/gateway/admin/http.h"
 
 #define SLOW_CLIENTS 100
@@ -78,6 +79,17 @@ static void say_version(void *arg, FILE *out)
     (void)fputs("{\"version\": \"1.2.3\"}\n", out);
 }
 
+static unsigned say_api(void *arg, const struct admin_call *call, FILE *out)
+{
+    const char *who = call->argument(call, "who");
+
+    enter(arg);
+    (void)fprintf(out, "%s %s uid=%u who=%s\n", call->change ? "do" : "tell", call->path,
+                  (unsigned)call->uid, who != NULL ? who : "-");
+    leave(arg);
+    return 200;
+}
+
 static struct addr ip(const char *text, uint16_t port)
 {
     struct addr a;
@@ -88,7 +100,7 @@ static struct addr ip(const char *text, uint16_t port)
 
 static enum rc start(struct fixture *f)
 {
-    const struct admin_source source = {f, say_ready, say_live, say_metrics, say_version};
+    const struct admin_source source = {f, say_ready, say_live, say_metrics, say_version, say_api};
     return admin_start(&f->opts, &source, &f->admin, f->err, sizeof(f->err));
 }
 
@@ -175,6 +187,28 @@ static void test_admin__pages_by_tcp__status_type_and_body(void **state)
     assert_int_equal(get_admin(f, "/healthz/ready"), 503);
     assert_string_equal(f->answer.body, "upstream istiod\n");
     assert_int_equal(get_admin(f, "/nothing"), 404);
+}
+
+static void test_admin__status_page__whole_with_strict_headers(void **state)
+{
+    static const char get[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct fixture *f = *state;
+    char policy[1024];
+
+    snprintf(policy, sizeof(policy), "\r\nContent-Security-Policy: %s\r\n", page_policy);
+    for (int i = 0; i < 2; i++) {
+        int status = i == 0 ? get_admin(f, "/") : exchange(f, http_dial_unix(f->path), get);
+        assert_int_equal(status, 200);
+        assert_string_equal(f->answer.body, page_html);
+        assert_non_null(strstr(f->answer.head, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
+        assert_non_null(strstr(f->answer.head, policy));
+        assert_non_null(strstr(f->answer.head, "\r\nX-Frame-Options: DENY\r\n"));
+        assert_non_null(strstr(f->answer.head, "\r\nReferrer-Policy: no-referrer\r\n"));
+        assert_non_null(strstr(f->answer.head, "\r\nX-Content-Type-Options: nosniff\r\n"));
+    }
+    assert_int_equal(exchange(f, dial_metrics(f), "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+                     404);
+    assert_int_equal(exchange(f, dial_admin(f), get), 421); /* rebound */
 }
 
 static void test_admin__keep_alive__two_requests_on_one_connection(void **state)
@@ -305,6 +339,22 @@ static void test_admin__unix_socket__all_pages_and_its_mode(void **state)
         200);
     assert_int_equal(
         exchange(f, http_dial_unix(f->path), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
+}
+
+static void test_admin__change__over_the_unix_socket_with_the_callers_user(void **state)
+{
+    static const char order[] =
+        "POST /api/v1/vms/a%2Eb/revoke?who=me%20too HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Length: 0\r\n\r\n";
+    struct fixture *f = *state;
+    char expected[96];
+
+    assert_int_equal(exchange(f, http_dial_unix(f->path), order), 200);
+    snprintf(expected, sizeof(expected), "do vms/a.b/revoke uid=%u who=me too\n",
+             (unsigned)geteuid());
+    assert_string_equal(f->answer.body, expected);
+    assert_int_equal(exchange(f, dial_admin(f), order), 405);
+    assert_int_equal(exchange(f, dial_metrics(f), order), 405);
 }
 
 static void test_admin__metrics_address__health_and_metrics_only(void **state)
@@ -496,6 +546,7 @@ int main(void)
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         UNIT(test_admin__pages_by_tcp__status_type_and_body),
+        UNIT(test_admin__status_page__whole_with_strict_headers),
         UNIT(test_admin__keep_alive__two_requests_on_one_connection),
         UNIT(test_admin__head__headers_without_a_body),
         UNIT(test_admin__other_methods__405_with_allow),
@@ -504,6 +555,7 @@ int main(void)
         UNIT(test_admin__endless_headers__refused),
         UNIT(test_admin__foreign_host__421),
         UNIT(test_admin__unix_socket__all_pages_and_its_mode),
+        UNIT(test_admin__change__over_the_unix_socket_with_the_callers_user),
         UNIT(test_admin__metrics_address__health_and_metrics_only),
         UNIT(test_admin__a_hundred_slow_clients__others_are_served),
         UNIT(test_admin__more_clients_than_allowed__the_oldest_make_room),

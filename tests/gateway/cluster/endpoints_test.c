@@ -25,6 +25,7 @@ struct fixture {
     struct upstream *b; /* the same */
     struct upstream *c; /* of service canary */
     struct upstream *d; /* without discovery */
+    struct upstream *nodes;
     unsigned n_heard;
     bool answered;
 };
@@ -43,12 +44,34 @@ static void listing(int status, const char *items)
     "{\"metadata\":{\"name\":\"s\",\"resourceVersion\":\"1\"},\"addressType\":\"IPv4\"," \
     "\"ports\":[{\"port\":15012}],\"endpoints\":[{\"addresses\":[\"" ip "\"]}]}"
 
+#define SLICE_OF(ip, pod)                                                                \
+    "{\"metadata\":{\"name\":\"s\",\"resourceVersion\":\"1\"},\"addressType\":\"IPv4\"," \
+    "\"ports\":[{\"port\":15012}],\"endpoints\":[{\"addresses\":[\"" ip                  \
+    "\"],\"targetRef\":{\"kind\":\"Pod\",\"name\":\"" pod "\"}}]}"
+
+#define NODE(ip) "{\"status\":{\"addresses\":[{\"type\":\"InternalIP\",\"address\":\"" ip "\"}]}}"
+
+/* Of what node ports need; else what is listed. */
+static const char *items_of(const char *path)
+{
+    if (strstr(path, "/services?") != NULL) {
+        return "{\"spec\":{\"ports\":[{\"port\":15012,\"nodePort\":31512}]}}";
+    }
+    if (strstr(path, "/nodes?") != NULL) {
+        return strstr(path, "slow") != NULL ? NODE("10.0.0.2") : NODE("10.0.0.1");
+    }
+    return __atomic_load_n(&listed, __ATOMIC_ACQUIRE);
+}
+
 static void on_request(void *arg, const struct fake_api_request *r, struct fake_api_link *l)
 {
     char body[1024];
-    const char *items = __atomic_load_n(&listed, __ATOMIC_ACQUIRE);
+    const char *items = items_of(r->path);
 
     (void)arg;
+    if (strstr(r->path, "slow") != NULL && strstr(r->path, "watch=1") == NULL) {
+        fake_api_wait(l, 1);
+    }
     if (strstr(r->path, "watch=1") != NULL) {
         fake_api_begin(l, 200);
         fake_api_hang(l);
@@ -59,6 +82,18 @@ static void on_request(void *arg, const struct fake_api_request *r, struct fake_
     fake_api_answer(l, __atomic_load_n(&list_status, __ATOMIC_RELAXED), "", body);
 }
 
+static bool no_calls; /* can be started */
+
+enum rc __real_kube_call_start(struct kube *k, const struct kube_request *r,
+                               struct kube_call **out);
+enum rc __wrap_kube_call_start(struct kube *k, const struct kube_request *r,
+                               struct kube_call **out);
+
+enum rc __wrap_kube_call_start(struct kube *k, const struct kube_request *r, struct kube_call **out)
+{
+    return no_calls ? RC_NO_MEMORY : __real_kube_call_start(k, r, out);
+}
+
 static void on_heard(void *arg, bool answered)
 {
     struct fixture *f = arg;
@@ -67,7 +102,7 @@ static void on_heard(void *arg, bool answered)
     f->answered = answered;
 }
 
-static struct upstream *make_upstream(const char *name, const char *service)
+static struct upstream *make_upstream(const char *name, const char *service, bool nodes)
 {
     struct upstream_opts o = {.name = strdup(name)};
     struct upstream *u;
@@ -77,6 +112,7 @@ static struct upstream *make_upstream(const char *name, const char *service)
                                                   .service = strdup(service),
                                                   .ns = strdup("istio-system"),
                                                   .port = strdup("15012")};
+        o.discovery.addresses = nodes ? UPSTREAM_NODES : UPSTREAM_PODS;
     }
     o.token_audiences = calloc(1, sizeof(char *));
     assert_int_equal(upstream_new(&o, NULL, &u), RC_OK);
@@ -88,12 +124,14 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
 
     listing(200, SLICE("10.0.0.1"));
+    no_calls = false;
     f->api = api_fixture_new(on_request);
     assert_int_equal(endpoints_new(on_heard, f, &f->e), RC_OK);
-    f->a = make_upstream("a", "istiod");
-    f->b = make_upstream("b", "istiod");
-    f->c = make_upstream("c", "canary");
-    f->d = make_upstream("d", NULL);
+    f->a = make_upstream("a", "istiod", false);
+    f->b = make_upstream("b", "istiod", false);
+    f->c = make_upstream("c", "canary", false);
+    f->d = make_upstream("d", NULL, false);
+    f->nodes = make_upstream("nodes", "istiod", true);
     *state = f;
     return 0;
 }
@@ -108,6 +146,7 @@ static int teardown(void **state)
     upstream_unref(&f->b);
     upstream_unref(&f->c);
     upstream_unref(&f->d);
+    upstream_unref(&f->nodes);
     api_fixture_free(f->api);
     free(f);
     return 0;
@@ -143,12 +182,44 @@ static bool has(struct upstream *u, const char *address)
     return same;
 }
 
+/* The pod of an address, where nothing else is said. */
+static bool has_pod(struct upstream *u, const char *address, const char *pod)
+{
+    struct address_set *s = upstream_addresses(u);
+    struct addr a;
+
+    assert_int_equal(addr_parse(address, &a), RC_OK);
+    bool same = strcmp(address_set_pod(s, &a), pod) == 0;
+    address_set_unref(&s);
+    return same;
+}
+
+/* Far more turns than it takes. */
+#define TURNS_MAX 3000
+
 static void await_address(struct fixture *f, struct upstream *u, const char *address)
 {
-    for (int i = 0; i < 3000 && !has(u, address); i++) {
+    for (int i = 0; i < TURNS_MAX && !has(u, address); i++) {
         turn(f);
     }
     assert_true(has(u, address));
+}
+
+/* Until this is said of the upstream's service. */
+static struct endpoints_state await_state(struct fixture *f, struct upstream *u, bool current,
+                                          const char *why)
+{
+    struct endpoints_state s = {0};
+
+    for (int i = 0; i < TURNS_MAX; i++) {
+        assert_true(endpoints_look(f->e, u, &s));
+        if (s.current == current && strstr(s.why, why) != NULL) {
+            return s;
+        }
+        turn(f);
+    }
+    fail_msg("current: %d, \"%s\" instead of \"%s\"", (int)s.current, s.why, why);
+    return s;
 }
 
 /* ---- tests ---- */
@@ -172,7 +243,7 @@ static void test_endpoints__two_upstreams_of_a_service__one_watch_for_both(void 
                              "/apis/discovery.k8s.io/v1/namespaces/istio-system/endpointslices?",
                              65),
                      0);
-    while (fake_api_requests(f->api->api) < 2) {
+    for (int i = 0; i < TURNS_MAX && fake_api_requests(f->api->api) < 2; i++) {
         turn(f);
     }
     assert_non_null(strstr(fake_api_request(f->api->api, 2).path, "watch=1"));
@@ -230,44 +301,174 @@ static void test_endpoints__another_client__listed_anew_and_known_until_then(voi
     await_address(f, f->a, "10.0.0.2:15012");
 }
 
-static void test_endpoints__list_is_empty__none_and_unusable(void **state)
+/* As when it runs on the network of its node. */
+static void test_endpoints__another_pod_at_the_same_address__is_known_by_its_name(void **state)
+{
+    struct fixture *f = *state;
+    listing(200, SLICE_OF("10.0.0.1", "istiod-1"));
+    follow(f, f->a, NULL);
+    await_address(f, f->a, "10.0.0.1:15012");
+    assert_true(has_pod(f->a, "10.0.0.1:15012", "istiod-1"));
+    assert_true(has_pod(f->a, "10.0.0.2:15012", ""));
+    kube_free(&f->api->k);
+    endpoints_forget_client(f->e);
+
+    listing(200, SLICE_OF("10.0.0.1", "istiod-2"));
+    f->api->k = api_fixture_connect(f->api, "server: '%s', certificate-authority: ca.crt",
+                                    "tokenFile: token", NULL);
+    for (int i = 0; i < TURNS_MAX && !has_pod(f->a, "10.0.0.1:15012", "istiod-2"); i++) {
+        turn(f);
+    }
+    assert_true(has_pod(f->a, "10.0.0.1:15012", "istiod-2"));
+}
+
+static void test_endpoints__another_cluster__not_known_until_it_has_spoken(void **state)
 {
     struct fixture *f = *state;
     struct endpoints_state s;
+    follow(f, f->a, NULL);
+    await_address(f, f->a, "10.0.0.1:15012");
+    kube_free(&f->api->k);
+    endpoints_forget_client(f->e);
+    endpoints_forget_cluster(f->e);
+    listing(403, "");
+
+    f->api->k = api_fixture_connect(f->api, "server: '%s', certificate-authority: ca.crt",
+                                    "tokenFile: token", NULL);
+    assert_true(endpoints_look(f->e, f->a, &s));
+    assert_false(s.known || s.current);
+    assert_int_equal(s.n, 0);
+    s = await_state(f, f->a, false, "403");
+    assert_false(s.known);
+    assert_true(has(f->a, "10.0.0.1:15012"));
+    listing(200, SLICE("10.0.0.2"));
+
+    await_address(f, f->a, "10.0.0.2:15012");
+    assert_true(endpoints_look(f->e, f->a, &s));
+    assert_true(s.known);
+}
+
+static void test_endpoints__reload__what_is_known_is_known_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct endpoints_state s;
+    follow(f, f->a, NULL);
+    await_address(f, f->a, "10.0.0.1:15012");
+
+    follow(f, f->a, f->b); /* no turn yet */
+    assert_true(endpoints_look(f->e, f->a, &s));
+    assert_true(s.known);
+    assert_int_equal(s.n, 1);
+    assert_true(endpoints_look(f->e, f->b, &s)); /* the same service */
+    assert_true(s.known);
+    follow(f, f->b, f->c);
+
+    assert_false(endpoints_look(f->e, f->a, &s));
+    assert_true(endpoints_look(f->e, f->c, &s));
+    assert_false(s.known);
+}
+
+#define TWO_NODES                                                                         \
+    "{\"metadata\":{\"name\":\"s\"},\"addressType\":\"IPv4\",\"endpoints\":["             \
+    "{\"addresses\":[\"10.1.0.1\"],\"nodeName\":\"fast\"},{\"addresses\":[\"10.1.0.2\"]," \
+    "\"nodeName\":\"slow\"}]}"
+
+static size_t count(struct upstream *u)
+{
+    struct address_set *s = upstream_addresses(u);
+    size_t n = s->n;
+
+    address_set_unref(&s);
+    return n;
+}
+
+/* Until one of two nodes is known, and whoever follows it has looked. */
+static void await_one_node(struct fixture *f)
+{
+    listing(200, TWO_NODES);
+    follow(f, f->nodes, NULL);
+    for (int i = 0; i < TURNS_MAX && fake_api_requests(f->api->api) < 7; i++) {
+        turn(f); /* four lists, and watches of all but the slow one */
+    }
+    assert_int_equal(fake_api_requests(f->api->api), 7);
+    turn(f);
+    assert_int_equal(count(f->nodes), 0);
+}
+
+static void test_endpoints__first_nodes__given_together(void **state)
+{
+    struct fixture *f = *state;
+    await_one_node(f);
+
+    fake_api_step(f->api->api, 1);
+    for (int i = 0; i < TURNS_MAX && count(f->nodes) == 0; i++) {
+        turn(f);
+    }
+
+    assert_int_equal(count(f->nodes), 2);
+}
+
+static void test_endpoints__a_first_node_says_nothing__the_others_do_not_wait_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    await_one_node(f);
+
+    (void)endpoints_turn(f->e, f->api->k, "", clock_mono() + ENDPOINTS_NODES_S);
+
+    assert_true(has(f->nodes, "10.0.0.1:31512"));
+    assert_int_equal(count(f->nodes), 1);
+}
+
+static void test_endpoints__list_is_empty__none_and_unusable(void **state)
+{
+    struct fixture *f = *state;
     listing(200, "");
     follow(f, f->a, NULL);
 
-    for (int i = 0; i < 3000 && upstream_get_health(f->a) == UPSTREAM_UNKNOWN; i++) {
+    for (int i = 0; i < TURNS_MAX && upstream_get_health(f->a) == UPSTREAM_UNKNOWN; i++) {
         turn(f);
     }
 
     assert_int_equal(upstream_get_health(f->a), UPSTREAM_UNUSABLE);
-    while (endpoints_look(f->e, f->a, &s) && !s.current) {
-        turn(f);
-    }
+    struct endpoints_state s =
+        await_state(f, f->a, true, "there is no service istio-system/istiod with endpoints");
     assert_true(s.known);
-    assert_string_equal(s.why, "there is no service istio-system/istiod with endpoints");
 }
 
 static void test_endpoints__refused__not_known_and_says_why(void **state)
 {
     struct fixture *f = *state;
-    struct endpoints_state s;
     char why[SERVICE_WHY_BYTES];
     listing(403, "");
     follow(f, f->a, NULL);
     assert_false(endpoints_await(f->e, 0, why));
 
-    do {
-        turn(f);
-        assert_true(endpoints_look(f->e, f->a, &s));
-    } while (strstr(s.why, "403") == NULL);
+    struct endpoints_state s = await_state(f, f->a, false, "403");
 
-    assert_false(s.known || s.current);
+    assert_false(s.known);
     assert_int_equal(upstream_get_health(f->a), UPSTREAM_UNKNOWN);
     assert_false(endpoints_await(f->e, 0, why));
     assert_non_null(strstr(why, "403"));
     assert_true(f->answered);
+}
+
+static void test_endpoints__no_memory_to_go_on__begun_again_later(void **state)
+{
+    struct fixture *f = *state;
+    listing(403, "");
+    follow(f, f->a, NULL);
+    (void)await_state(f, f->a, false, "403"); /* it does not work already */
+    no_calls = true;
+    (void)await_state(f, f->a, false, "out of memory");
+
+    no_calls = false;
+    listing(200, SLICE("10.0.0.1"));
+    for (int i = 0; i < TURNS_MAX && !has(f->a, "10.0.0.1:15012"); i++) {
+        (void)endpoints_turn(f->e, f->api->k, "", clock_mono() + 3600);
+        kube_turn(f->api->k, 10);
+    }
+
+    assert_true(has(f->a, "10.0.0.1:15012"));
 }
 
 static void test_endpoints__no_client__says_why(void **state)
@@ -307,8 +508,14 @@ int main(void)
         TEST(test_endpoints__without_discovery__left_alone),
         TEST(test_endpoints__another_upstream_of_a_known_service__gets_it_without_asking),
         TEST(test_endpoints__another_client__listed_anew_and_known_until_then),
+        TEST(test_endpoints__another_pod_at_the_same_address__is_known_by_its_name),
+        TEST(test_endpoints__another_cluster__not_known_until_it_has_spoken),
+        TEST(test_endpoints__reload__what_is_known_is_known_at_once),
+        TEST(test_endpoints__first_nodes__given_together),
+        TEST(test_endpoints__a_first_node_says_nothing__the_others_do_not_wait_for_ever),
         TEST(test_endpoints__list_is_empty__none_and_unusable),
         TEST(test_endpoints__refused__not_known_and_says_why),
+        TEST(test_endpoints__no_memory_to_go_on__begun_again_later),
         TEST(test_endpoints__no_client__says_why),
         TEST(test_endpoints__set_again_before_a_turn__the_last_counts),
     };

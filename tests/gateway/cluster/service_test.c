@@ -102,31 +102,33 @@ static enum rc change(struct service *s, enum kube_change what, const char *slic
 static void set_object(struct service *s, const char *text)
 {
     json_t *v = parse(text);
-    service_set_object(s, v);
+    assert_int_equal(service_set_object(s, v), RC_OK);
     json_decref(v);
 }
 
 static void set_node(struct service *s, const char *name, const char *text)
 {
     json_t *v = parse(text);
-    service_set_node(s, name, v);
+    assert_int_equal(service_set_node(s, name, v), RC_OK);
     json_decref(v);
 }
 
-/* The addresses in their order, with a blank behind each; "?" not known yet. */
+/* The addresses in their order, with a blank behind each; "?" first: not all is known yet. */
 static void expect(struct fixture *f, const char *expected)
 {
-    static struct addr addrs[SERVICE_ADDRESSES_MAX];
+    static struct service_found found;
     char text[4096] = "";
     char one[ADDR_TEXT_BYTES];
-    size_t n = 0;
 
-    enum rc rc = service_addresses(f->s, addrs, &n, f->why);
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+    enum rc rc = service_addresses(f->s, &found);
+    size_t n = found.n;
+    snprintf(f->why, sizeof(f->why), "%s", found.why);
+    snprintf(text, sizeof(text), "%s", rc == RC_OK ? "" : n == 0 ? "?" : "? ");
+    for (size_t i = 0; i < n; i++) {
         size_t at = strlen(text);
-        snprintf(text + at, sizeof(text) - at, "%s ", addr_format(&addrs[i], one));
+        snprintf(text + at, sizeof(text) - at, "%s ", addr_format(&found.addrs[i], one));
     }
-    assert_string_equal(rc == RC_OK ? text : "?", expected);
+    assert_string_equal(text, expected);
     assert_true(rc != RC_OK || (n == 0) == (f->why[0] != '\0'));
 }
 
@@ -153,6 +155,41 @@ static void test_service__several_slices_and_families__ready_pods_each_once(void
         RC_OK);
 
     expect(*state, "10.0.0.1:15012 [fd00::1]:15012 10.0.0.3:15012 ");
+}
+
+#define NAMED(ip, name) \
+    "{'addresses': ['" ip "'], 'nodeName': 'n', 'targetRef': {'kind': 'Pod', 'name': '" name "'}}"
+
+static void test_service__pods__known_by_name_and_nodes_are_not(void **state)
+{
+    static struct service_found found;
+    struct service *s = follow_pods(*state);
+
+    assert_int_equal(
+        list(s, "[" SLICE("a", "IPv4", NAMED("10.0.0.1", "istiod-1") "," POD("10.0.0.2")) "]"),
+        RC_OK);
+    assert_int_equal(service_addresses(s, &found), RC_OK);
+    assert_string_equal(found.pods[0], "istiod-1");
+    assert_null(found.pods[1]);
+    assert_int_equal(change(s, KUBE_MODIFIED, SLICE("a", "IPv4", NAMED("10.0.0.1", "istiod-2"))),
+                     RC_OK);
+    assert_int_equal(service_addresses(s, &found), RC_OK);
+    assert_int_equal(found.n, 1);
+    assert_string_equal(found.pods[0], "istiod-2");
+}
+
+static void test_service__node_port__nobody_knows_whose_it_is(void **state)
+{
+    static struct service_found found;
+    struct service *s = follow_nodes(*state);
+
+    set_object(s, NODE_PORT("31512"));
+    assert_int_equal(list(s, "[" SLICE("a", "IPv4", NAMED("10.0.0.1", "istiod-1")) "]"), RC_OK);
+    set_node(s, "n", NODE("192.168.0.1", "203.0.113.1"));
+
+    assert_int_equal(service_addresses(s, &found), RC_OK);
+    assert_int_equal(found.n, 1);
+    assert_null(found.pods[0]);
 }
 
 static void test_service__changes__added_modified_removed(void **state)
@@ -246,22 +283,59 @@ static void test_service__too_many__bounded(void **state)
 {
     struct fixture *f = *state;
     struct service *s = follow_pods(f);
-    struct addr addrs[SERVICE_ADDRESSES_MAX];
-    size_t n = 0;
+    static struct service_found found;
     json_t *items = json_array();
     json_array_append_new(items, many_pods(SERVICE_ADDRESSES_MAX + 1));
 
     assert_int_equal(service_list_slices(s, items), RC_OK);
     json_decref(items);
-    assert_int_equal(service_addresses(s, addrs, &n, f->why), RC_OK);
-    assert_int_equal(n, SERVICE_ADDRESSES_MAX);
+    assert_int_equal(service_addresses(s, &found), RC_OK);
+    assert_int_equal(found.n, SERVICE_ADDRESSES_MAX);
+    assert_true(found.cut);
     for (size_t i = 1; i <= SERVICE_SLICES_MAX; i++) {
         char text[256];
         snprintf(text, sizeof(text), "{'metadata': {'name': 's-%zu'}, 'addressType': 'IPv4'}", i);
         assert_int_equal(change(s, KUBE_ADDED, text), i < SERVICE_SLICES_MAX ? RC_OK : RC_FULL);
     }
-    assert_int_equal(service_addresses(s, addrs, &n, f->why), RC_OK);
-    assert_int_equal(n, SERVICE_ADDRESSES_MAX);
+    assert_int_equal(service_addresses(s, &found), RC_OK);
+    assert_int_equal(found.n, SERVICE_ADDRESSES_MAX);
+    assert_true(found.cut);
+}
+
+static enum rc list_pods(struct service *s, size_t n)
+{
+    json_t *items = json_pack("[o]", many_pods(n));
+    enum rc rc = service_list_slices(s, items);
+
+    json_decref(items);
+    return rc;
+}
+
+static void expect_cut(const struct service *s, bool cut)
+{
+    static struct service_found found;
+
+    assert_int_equal(service_addresses(s, &found), RC_OK);
+    assert_int_equal(found.cut, cut);
+}
+
+static void test_service__as_many_as_there_may_be__nothing_is_cut(void **state)
+{
+    struct service *s = follow_pods(*state);
+
+    assert_int_equal(list_pods(s, SERVICE_ADDRESSES_MAX), RC_OK);
+    expect_cut(s, false);
+    assert_int_equal(list_pods(s, KUBE_ENDPOINTS_MAX + 1), RC_OK);
+    expect_cut(s, true);
+    assert_int_equal(list(s, "[]"), RC_OK);
+    expect_cut(s, false);
+    for (size_t i = 0; i <= SERVICE_SLICES_MAX; i++) {
+        char text[256];
+        expect_cut(s, false);
+        snprintf(text, sizeof(text), "{'metadata': {'name': 's-%zu'}, 'addressType': 'IPv4'}", i);
+        assert_int_equal(change(s, KUBE_ADDED, text), i < SERVICE_SLICES_MAX ? RC_OK : RC_FULL);
+    }
+    expect_cut(s, true);
 }
 
 /* ---- nodes ---- */
@@ -293,7 +367,7 @@ static void test_service__node_ports__of_the_nodes_with_ready_pods(void **state)
     set_object(s, NODE_PORT("31512"));
     expect(*state, "?");
     set_node(s, "n-10.0.0.1", NODE("192.168.0.1", "203.0.113.1"));
-    expect(*state, "192.168.0.1:31512 ");
+    expect(*state, "? 192.168.0.1:31512 ");
     set_node(s, "n-10.0.0.3", NODE("fd00::3", "203.0.113.3"));
     expect(*state, "192.168.0.1:31512 [fd00::3]:31512 ");
 }
@@ -342,7 +416,7 @@ static void test_service__no_node_address__certain_and_says_why(void **state)
     struct service *s = follow_nodes(f);
 
     assert_int_equal(list(s, "[]"), RC_OK);
-    service_set_object(s, NULL);
+    assert_int_equal(service_set_object(s, NULL), RC_OK);
     expect(f, "");
     assert_string_equal(f->why, "there is no service istio-system/istiod");
     set_object(s, "{'spec': {'ports': [{'port': 15012}]}}");
@@ -353,10 +427,76 @@ static void test_service__no_node_address__certain_and_says_why(void **state)
     assert_string_equal(f->why, "no pod of service istio-system/istiod is ready on a node");
     assert_int_equal(list(s, "[" SLICE("a", "IPv4", POD("10.0.0.1")) "]"), RC_OK);
     expect(f, "?");
-    service_set_node(s, "n-10.0.0.1", NULL);
+    assert_int_equal(service_set_node(s, "n-10.0.0.1", NULL), RC_OK);
     expect(f, "");
     assert_string_equal(
         f->why, "no node with a ready pod of service istio-system/istiod has an InternalIP");
+}
+
+static void test_service__node_port_and_node_make_no_sense__leave_what_was_there(void **state)
+{
+    static const char *const bad[] = {"7", "{}", "{'spec': 7, 'status': {'addresses': 7}}"};
+    struct service *s = follow_nodes(*state);
+    assert_int_equal(list(s, "[" SLICE("a", "IPv4", POD("10.0.0.1")) "]"), RC_OK);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        json_t *v = parse(bad[i]);
+        assert_int_equal(service_set_object(s, v), RC_PEER_MALFORMED);
+        assert_int_equal(service_set_node(s, "n-10.0.0.1", v), RC_PEER_MALFORMED);
+        expect(*state, "?");
+        json_decref(v);
+    }
+    set_object(s, NODE_PORT("31512"));
+    set_node(s, "n-10.0.0.1", NODE("192.168.0.1", "203.0.113.1"));
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        json_t *v = parse(bad[i]);
+        assert_int_equal(service_set_object(s, v), RC_PEER_MALFORMED);
+        assert_int_equal(service_set_node(s, "n-10.0.0.1", v), RC_PEER_MALFORMED);
+        expect(*state, "192.168.0.1:31512 ");
+        json_decref(v);
+    }
+}
+
+static void test_service__forgotten__another_cluster_says_all_anew(void **state)
+{
+    struct service *s = follow_nodes(*state);
+    assert_int_equal(list(s, "[" SLICE("a", "IPv4", POD("10.0.0.1")) "]"), RC_OK);
+    set_object(s, NODE_PORT("31512"));
+    set_node(s, "n-10.0.0.1", NODE("192.168.0.1", "203.0.113.1"));
+
+    service_forget(s);
+    expect(*state, "?");
+    expect_nodes(s, "");
+    assert_int_equal(list(s, "[" SLICE("a", "IPv4", POD("10.0.0.1")) "]"), RC_OK);
+    expect(*state, "?");
+    set_object(s, NODE_PORT("31777"));
+    expect(*state, "?");
+    set_node(s, "n-10.0.0.1", NODE("192.168.0.2", "203.0.113.1"));
+    expect(*state, "192.168.0.2:31777 ");
+}
+
+static void test_service__more_nodes_than_there_may_be__cut(void **state)
+{
+    struct service *s = follow_nodes(*state);
+    set_object(s, NODE_PORT("31512"));
+
+    for (size_t n = SERVICE_NODES_MAX; n <= SERVICE_NODES_MAX + 1; n++) {
+        json_t *rows = json_array();
+        char name[64];
+        for (size_t i = 0; i < n; i++) {
+            snprintf(name, sizeof(name), "node-%zu", i);
+            json_array_append_new(rows, json_pack("{s:s}", "nodeName", name));
+        }
+        json_t *items = json_pack("[{s:{s:s}, s:s, s:o}]", "metadata", "name", "many",
+                                  "addressType", "IPv4", "endpoints", rows);
+        assert_int_equal(service_list_slices(s, items), RC_OK);
+        json_decref(items);
+        for (size_t i = 0; i < SERVICE_NODES_MAX; i++) {
+            snprintf(name, sizeof(name), "node-%zu", i);
+            set_node(s, name, NODE("192.168.0.1", "203.0.113.1"));
+        }
+        expect_cut(s, n > SERVICE_NODES_MAX);
+    }
 }
 
 static void test_service__nodes_come_and_go__more_than_are_kept(void **state)
@@ -385,6 +525,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_service__nothing_said__not_known),
         TEST(test_service__several_slices_and_families__ready_pods_each_once),
+        TEST(test_service__pods__known_by_name_and_nodes_are_not),
+        TEST(test_service__node_port__nobody_knows_whose_it_is),
         TEST(test_service__changes__added_modified_removed),
         TEST(test_service__another_list__what_is_not_in_it_is_gone),
         TEST(test_service__none__certain_and_says_why),
@@ -396,6 +538,10 @@ int main(void)
         TEST(test_service__port_of_the_pods_does_not_matter_for_nodes),
         TEST(test_service__another_node_port__other_addresses),
         TEST(test_service__no_node_address__certain_and_says_why),
+        TEST(test_service__node_port_and_node_make_no_sense__leave_what_was_there),
+        TEST(test_service__forgotten__another_cluster_says_all_anew),
+        TEST(test_service__as_many_as_there_may_be__nothing_is_cut),
+        TEST(test_service__more_nodes_than_there_may_be__cut),
         TEST(test_service__nodes_come_and_go__more_than_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every allocation of a reading fails once: the result is always RC_NO_MEMORY, and nothing is lost
- * (the address sanitizer counts). The linker puts the functions below in front of the allocator's;
- * those of libyaml and OpenSSL are not caught.
+ * (the address sanitizer counts). Those of libyaml and OpenSSL are not caught.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,75 +12,32 @@
 #include <cmocka.h>
 
 #include "tests/gateway/config/fixture.h"
+#include "tests/support/countdown_malloc.h"
 
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-char *__real_strdup(const char *s);
-char *__real_strndup(const char *s, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
+struct reading {
+    const char *path;
+    FILE *errors;
+};
 
-/* Allocations until one fails; 0: none will. */
-static size_t countdown;
-
-static bool fails(void)
+static enum rc run(void *arg)
 {
-    return countdown > 0 && --countdown == 0;
+    const struct reading *r = arg;
+    struct config *c = NULL;
+    enum rc rc = config_load(r->path, r->errors, &c);
+
+    assert_true((rc == RC_OK) == (c != NULL));
+    config_free(&c);
+    return rc;
 }
 
-void *__wrap_malloc(size_t n)
-{
-    return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return fails() ? NULL : __real_realloc(p, n);
-}
-
-char *__wrap_strdup(const char *s)
-{
-    return fails() ? NULL : __real_strdup(s);
-}
-
-char *__wrap_strndup(const char *s, size_t n)
-{
-    return fails() ? NULL : __real_strndup(s, n);
-}
-
-/* Fails the first, the second, ... allocation until a reading gets through; that one must say
- * `last`. */
+/* The reading that gets through must say `last`. */
 static void fail_each(struct fixture *f, const char *text, enum rc last)
 {
-    FILE *errors = fopen("/dev/null", "w");
-    assert_non_null(errors);
+    struct reading r = {f->path, fopen("/dev/null", "w")};
+    assert_non_null(r.errors);
     fixture_write(f, text);
-    size_t n = 0;
-    for (;;) {
-        struct config *c = NULL;
-        countdown = ++n;
-        enum rc rc = config_load(f->path, errors, &c);
-        bool through = countdown > 0;
-        countdown = 0;
-        if (through) {
-            assert_int_equal(rc, last);
-            config_free(&c);
-            break;
-        }
-        assert_int_equal(rc, RC_NO_MEMORY);
-        assert_null(c);
-    }
-    assert_true(n > 20);
-    assert_int_equal(fclose(errors), 0);
+    assert_true(countdown_fail_each(run, &r, last) > 20);
+    assert_int_equal(fclose(r.errors), 0);
 }
 
 static void test_alloc__good_file__no_memory_or_config(void **state)

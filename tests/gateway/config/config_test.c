@@ -19,18 +19,6 @@ static void assert_ip(const struct addr *a, const char *text)
     assert_string_equal(a->port != 0 ? addr_format(a, buf) : addr_format_ip(a, buf), text);
 }
 
-static void assert_texts(char *const *texts, const char *const *expected)
-{
-    assert_non_null(texts);
-    for (; *expected != NULL; texts++, expected++) {
-        assert_non_null(*texts);
-        assert_string_equal(*texts, *expected);
-    }
-    assert_null(*texts);
-}
-
-#define ASSERT_TEXTS(texts, ...) assert_texts(texts, (const char *const[]){__VA_ARGS__, NULL})
-
 static bool same(double a, double b)
 {
     return a >= b - 1e-9 && a <= b + 1e-9;
@@ -304,7 +292,7 @@ static void test_config__tls_without_terminate__files_checked_but_not_used(void 
 enum kind { COUNT, BYTES, TIME };
 
 struct param {
-    const char *section; /**< where the line goes: "" the top, "upstream" or "limits" */
+    const char *section; /**< where the line goes: "" the top, "upstream", "registry" or "limits" */
     const char *name;
     enum kind kind;
     double min;
@@ -316,6 +304,7 @@ static const struct param params[] = {
 #define PARAM_TOP(name, kind, def, min, max, text) {"", #name, kind, min, max, def},
 #define PARAM_UPSTREAM(name, kind, def, min, max, text) {"upstream", #name, kind, min, max, def},
 #define PARAM_LIMIT(name, kind, def, min, max, text) {"limits", #name, kind, min, max, def},
+#define PARAM_REGISTRY(name, kind, def, min, max, text) {"registry", #name, kind, min, max, def},
 #include "gateway/config/params.def"
     {"upstream", "max_new_streams_per_second", COUNT, 1, 100000, 0},
 };
@@ -324,7 +313,8 @@ static const struct param params[] = {
 static void file_with(char *text, size_t n, const struct param *p, const char *value)
 {
     char line[128];
-    (void)snprintf(line, sizeof(line), "%s: %s", p->name, value);
+    bool registry = strcmp(p->section, "registry") == 0;
+    (void)snprintf(line, sizeof(line), registry ? "registry: {%s: %s}" : "%s: %s", p->name, value);
     bool limits = strcmp(p->section, "limits") == 0;
     bool upstream = strcmp(p->section, "upstream") == 0;
     (void)snprintf(text, n,
@@ -347,6 +337,10 @@ static double value_of(const struct config *c, const char *name, bool limits)
 #define PARAM_UPSTREAM(field, kind, def, min, max, text) \
     if (!limits && strcmp(name, #field) == 0) {          \
         return (double)c->upstreams[0].opts.field;       \
+    }
+#define PARAM_REGISTRY(field, kind, def, min, max, text) \
+    if (strcmp(name, #field) == 0) {                     \
+        return (double)c->registry.field;                \
     }
 #define PARAM_LIMIT(field, kind, def, min, max, text) \
     if (limits && strcmp(name, #field) == 0) {        \

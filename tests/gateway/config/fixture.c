@@ -244,3 +244,13 @@ void fixture_refuse(struct fixture *f, const char *text, const char *what)
     assert_true(as_expected(f, what));
     assert_null(c);
 }
+
+void fixture_assert_texts(char *const *texts, const char *const *expected)
+{
+    assert_non_null(texts);
+    for (; *expected != NULL; texts++, expected++) {
+        assert_non_null(*texts);
+        assert_string_equal(*texts, *expected);
+    }
+    assert_null(*texts);
+}

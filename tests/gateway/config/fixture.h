@@ -48,3 +48,9 @@ struct config *fixture_accept(struct fixture *f, const char *text);
 /** The text must be refused with exactly one error at every mark, in order; the first contains
  * `what`. */
 void fixture_refuse(struct fixture *f, const char *text, const char *what);
+
+/** The NULL-terminated texts are these. */
+void fixture_assert_texts(char *const *texts, const char *const *expected);
+
+#define ASSERT_TEXTS(texts, ...) \
+    fixture_assert_texts(texts, (const char *const[]){__VA_ARGS__, NULL})

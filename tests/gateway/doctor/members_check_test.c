@@ -119,7 +119,35 @@ static void test_trusted__v6_net_with_the_source__both_said(void **state)
     assert_int_equal(report.n, 2);
     assert_int_equal(report.findings[0].cause, DOCTOR_TRUSTED_TOO_WIDE);
     assert_int_equal(report.findings[1].cause, DOCTOR_TRUSTED_PASSTHROUGH);
-    assert_non_null(strstr(report.findings[1].cure, "TRUSTED_GATEWAY_CIDR-"));
+    assert_non_null(strstr(report.findings[0].cure, "instead of fd00::/64, name each gateway"));
+    assert_non_null(strstr(report.findings[1].cure, "instead of fd00::/64, name each gateway"));
+}
+
+/* Other gateways are in that list, too. */
+static void test_trusted__cures__only_name_entries_of_their_family(void **state)
+{
+    struct doctor_upstream list[2] = {{.name = "istiod", .xfcc = true},
+                                      {.name = "raw", .passes = true}};
+    json_t *v = parse(DEPLOYMENT(LONG "," ENV("TRUSTED_GATEWAY_CIDR", "10.0.0.9/32,fd00::/64,"
+                                                                      "10.0.0.0/24")));
+
+    (void)state;
+    assert_int_equal(addr_parse_ip("10.0.0.2", &list[0].source_v4), RC_OK);
+    assert_int_equal(addr_parse_ip("fd00::2", &list[0].source_v6), RC_OK);
+    assert_int_equal(addr_parse_ip("10.0.0.9", &list[1].source_v4), RC_OK);
+    istiod_check_deployment(v, "istio-system", "istiod", list, 2, &report);
+    json_decref(v);
+
+    static const char *const cures[] = {
+        "instead of 10.0.0.9/32, name each gateway (this one: 10.0.0.2/32)",
+        "instead of fd00::/64, name each gateway (this one: fd00::2/128)",
+        "instead of 10.0.0.0/24, name each gateway (this one: 10.0.0.2/32)",
+    };
+    assert_int_equal(report.n, 3);
+    for (size_t i = 0; i < report.n; i++) {
+        assert_non_null(strstr(report.findings[i].cure, cures[i]));
+        assert_null(strstr(report.findings[i].cure, "CIDR="));
+    }
 }
 
 static void test_trusted__garbage__passed_over(void **state)
@@ -141,6 +169,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_trusted__one_address__fine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trusted__v6_net_with_the_source__both_said, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_trusted__cures__only_name_entries_of_their_family,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trusted__garbage__passed_over, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,61 @@ static void test_causes__texts__one_line_without_a_stop_and_places_without_a_gap
     }
 }
 
+static void test_causes__commands__no_place_that_nobody_fills(void **state)
+{
+    static const char *const names[] = {"{cluster}", "{istio}", "{system}", "{istiod}"};
+
+    (void)state;
+    for (int i = 0; i < DOCTOR_CAUSES; i++) {
+        const char *cure = doctor_cause_cure((enum doctor_cause)i);
+        for (const char *p = strchr(cure, '{'); p != NULL; p = strchr(p + 1, '{')) {
+            bool known = isdigit((unsigned char)p[1]) != 0 || !islower((unsigned char)p[1]);
+            for (size_t k = 0; k < 4; k++) {
+                known = known || strncmp(p, names[k], strlen(names[k])) == 0;
+            }
+            assert_true(known);
+        }
+        assert_null(strstr(cure, "kubectl -n")); /* of which cluster? */
+        assert_null(strstr(cure, "istio-system"));
+    }
+}
+
+/* ---- whom commands are for ---- */
+
+static void test_report__nobody_aims__what_kubectl_takes_by_itself(void **state)
+{
+    (void)state;
+    doctor_find(&report, DOCTOR_UPSTREAM_SILENT, "a", "b", "c", NULL);
+
+    assert_string_equal(report.findings[0].cure,
+                        "kubectl -n istio-system logs deployment/istiod --tail=20");
+}
+
+static void test_report__aimed__at_that_cluster_and_that_istiod(void **state)
+{
+    (void)state;
+    doctor_report_aim(&report, "/home/o'neil/my config", "edge", "mesh", "canary");
+    doctor_find(&report, DOCTOR_UPSTREAM_SILENT, "a", "b", "c", NULL);
+    doctor_find(&report, DOCTOR_SERVING_ENDS, "a", "b", "c", "d", NULL);
+
+    assert_string_equal(report.findings[0].cure,
+                        "kubectl --kubeconfig '/home/o'\\''neil/my config' --context edge -n mesh "
+                        "logs deployment/istiod-canary --tail=20");
+    assert_non_null(strstr(report.findings[1].cure, " --context edge -i mesh --renew --output d"));
+}
+
+static void test_report__aimed_at_the_defaults__says_no_more_than_needed(void **state)
+{
+    (void)state;
+    doctor_report_aim(&report, NULL, NULL, "istio-system", "default");
+    doctor_find(&report, DOCTOR_SERVING_ENDS, "a", "b", "c", "d", NULL);
+    doctor_find(&report, DOCTOR_XDS_OPEN, "a", "b", NULL);
+
+    assert_string_equal(report.findings[0].cure,
+                        "xdsgate cert issue --from-cluster --renew --output d");
+    assert_non_null(strstr(report.findings[1].cure, "deployment/istiod XDS_AUTH-"));
+}
+
 /* ---- findings ---- */
 
 static void test_report__places__filled_and_printable(void **state)
@@ -120,6 +175,32 @@ static void test_report__too_many_and_too_long__bounded(void **state)
     free(longer);
 }
 
+/* Of a place that is cut, and of bytes that are none. */
+static void test_report__no_utf8__json_all_the_same(void **state)
+{
+    char *text = NULL;
+    size_t n = 0;
+    char umlauts[802] = "x";
+    FILE *out = open_memstream(&text, &n);
+
+    (void)state;
+    for (size_t i = 1; i < 801; i += 2) {
+        memcpy(umlauts + i, "\xc3\xbc", 3);
+    }
+    doctor_find(&report, DOCTOR_VM_FOLDER, umlauts, NULL);
+    doctor_find(&report, DOCTOR_VM_FOLDER, "a\xff", NULL);
+    doctor_skipped(&report, "%s", "\xc3");
+    doctor_looked(&report, "%s", "\xed\xa0\x80");
+
+    assert_int_equal(doctor_write_json(out, &report), RC_OK);
+    fclose(out);
+    assert_non_null(strstr(report.findings[0].text, "\xc3\xbc is not there"));
+    assert_string_equal(report.skipped[0], "?");
+    assert_string_equal(report.looked[0], "???");
+    assert_false(report.short_of_memory);
+    free(text);
+}
+
 static void test_report__json__has_all_of_it(void **state)
 {
     char *text = NULL;
@@ -165,6 +246,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_causes__ids__lower_case_words_and_unique),
         cmocka_unit_test(test_causes__texts__one_line_without_a_stop_and_places_without_a_gap),
+        cmocka_unit_test(test_causes__commands__no_place_that_nobody_fills),
+        cmocka_unit_test_setup_teardown(test_report__nobody_aims__what_kubectl_takes_by_itself,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_report__aimed__at_that_cluster_and_that_istiod, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_report__aimed_at_the_defaults__says_no_more_than_needed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_report__no_utf8__json_all_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_report__places__filled_and_printable, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_report__the_same_twice__once, set_up, tear_down),

@@ -186,7 +186,7 @@ static void set_address(struct rig *r, const char *ip)
 
     assert_int_equal(addr_parse_ip(ip, &a), RC_OK);
     a.port = 15012;
-    assert_int_equal(upstream_set_addresses(r->upstream, &a, 1), RC_OK);
+    assert_int_equal(upstream_set_addresses(r->upstream, &a, NULL, 1), RC_OK);
 }
 
 static void test_relay__endpoint_left_the_names__its_idle_connection_is_closed(void **state)

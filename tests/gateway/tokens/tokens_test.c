@@ -439,6 +439,40 @@ static void test_tokens__reset__everybody_asks_again(void **state)
     get(b, &db, "t");
 }
 
+static void test_tokens__request_given_up__who_waits_goes_on_waiting(void **state)
+{
+    struct bench *b = *state;
+    struct asker a;
+
+    assert_int_equal(ask(b, &web, &a), TOKENS_WAITS);
+    struct token_account *account = tokens_take(b->tokens, now);
+    tokens_put_back(b->tokens, account, now);
+    tokens_reset(b->tokens);
+    run(b);
+    assert_int_equal(a.answers, 0);
+    assert_int_equal(tokens_look(b->tokens, now), 0);
+    put(b, "t");
+
+    assert_int_equal(a.answers, 1);
+    assert_string_equal(a.answer.token, "t");
+    tokens_answer_fini(&a.answer);
+}
+
+static void test_tokens__request_given_up_at_the_end__nothing_is_wanted(void **state)
+{
+    struct bench *b = *state;
+    struct asker a;
+
+    assert_int_equal(ask(b, &web, &a), TOKENS_WAITS);
+    struct token_account *account = tokens_take(b->tokens, now);
+    tokens_close(b->tokens, now);
+    tokens_put_back(b->tokens, account, now);
+    run(b);
+
+    assert_string_equal(a.answer.why, "xdsgate is stopping");
+    assert_null(tokens_take(b->tokens, now));
+}
+
 static void test_tokens__closed__who_waits_and_who_asks_are_told(void **state)
 {
     struct bench *b = *state;
@@ -475,6 +509,8 @@ int main(void)
         TEST(test_tokens__many_accounts__bounded_in_number_and_rate),
         TEST(test_tokens__too_many_accounts__unavailable_until_some_are_forgotten),
         TEST(test_tokens__reset__everybody_asks_again),
+        TEST(test_tokens__request_given_up__who_waits_goes_on_waiting),
+        TEST(test_tokens__request_given_up_at_the_end__nothing_is_wanted),
         TEST(test_tokens__closed__who_waits_and_who_asks_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

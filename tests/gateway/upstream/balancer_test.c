@@ -44,7 +44,7 @@ static void publish(struct scene *s, const char *const *list)
     for (; list[n] != NULL; n++) {
         addrs[n] = address(list[n]);
     }
-    assert_int_equal(upstream_set_addresses(s->upstream, addrs, n), RC_OK);
+    assert_int_equal(upstream_set_addresses(s->upstream, addrs, NULL, n), RC_OK);
 }
 
 static int setup(void **state)

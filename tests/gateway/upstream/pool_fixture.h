@@ -218,5 +218,5 @@ static inline void publish(struct scene *s, const char *const *list)
     for (; list[n] != NULL; n++) {
         assert_int_equal(addr_parse(list[n], &addrs[n]), RC_OK);
     }
-    assert_int_equal(upstream_set_addresses(s->r.upstream, addrs, n), RC_OK);
+    assert_int_equal(upstream_set_addresses(s->r.upstream, addrs, NULL, n), RC_OK);
 }

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`xdsgate vm list` beside istiod: what it says of a VM is what istiod has of it.
+
+istiod's side is its page /debug/syncz, which `istioctl proxy-status` reads, by the same rules; and
+for health the WorkloadEntry. Both are read at nearly the same time, so what does not agree at once
+has a moment to do so: the two seconds that are promised.
+"""
+
+from __future__ import annotations
+
+import re
+
+from harness.lab import ALL_VMS, Column
+from harness.wait import NotYet, Stopwatch, until
+
+AGREES_S = 2
+PUSH_S = 30
+
+SHORT = {f"type.googleapis.com/{name}": short for short, name in (
+    ("CDS", "envoy.config.cluster.v3.Cluster"), ("LDS", "envoy.config.listener.v3.Listener"),
+    ("EDS", "envoy.config.endpoint.v3.ClusterLoadAssignment"),
+    ("RDS", "envoy.config.route.v3.RouteConfiguration"),
+    ("ECDS", "envoy.config.core.v3.TypedExtensionConfig"),
+    ("SDS", "envoy.extensions.transport_sockets.tls.v3.Secret"),
+    ("NDS", "istio.networking.nds.v1.NameTable"), ("PCDS", "istio.mesh.v1alpha1.ProxyConfig"))}
+
+CONTROLS = re.compile(r"[\x00-\x1f\x7f]")  # no terminal gets to see them: core/base/show.h
+
+HEALTH = {"True": "healthy", "False": "unhealthy", None: "unknown"}
+
+SEEN = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: seen, namespace: {namespace}}}
+spec:
+  hosts: [seen.example]
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  resolution: DNS
+"""
+
+
+# ---- the two sides, each as {VM: {type: what there is to say}}
+
+def by_istiod(column: Column) -> dict[str, dict[str, dict[str, str]]]:
+    said = {}
+    for istiod in column.lab.istiods:
+        for proxy in istiod.sync_status() if istiod.running() else []:
+            name = proxy["proxy"]
+            if name.endswith(f".{column}"):
+                said[name] = {SHORT.get(url, url): status_of(row)
+                              for url, row in proxy.get("resources", {}).items()}
+    return said
+
+
+def status_of(row: dict) -> dict[str, str]:
+    """As pilot/pkg/xds/statusgen.go of Istio judges it."""
+    sent, error = row.get("sent", ""), row.get("lastError", "")
+    state = ("ERROR" if error else "NOT SENT" if not sent
+             else "SYNCED" if row.get("acked", "") == sent else "STALE")
+    return {"state": state, "nonce": sent, "error": CONTROLS.sub("\ufffd", error)}
+
+
+def by_xdsgate(column: Column) -> dict[str, dict[str, dict[str, str]]]:
+    """The states from `vm list`, nonces and errors from `vm describe`."""
+    edge = column.lab.edge
+    said = {}
+    for name, vm in edge.vms(column.name).items():
+        if vm["state"] == "connected":
+            more = {row["type"]: row for row in edge.describe(vm["id"])["sync"]}
+            said[name] = {kind: {"state": state, "nonce": more[kind]["nonce"] or "",
+                                 "error": more[kind]["error"] or ""}
+                          for kind, state in vm["types"].items()}
+    return said
+
+
+def differences(column: Column) -> list[str]:
+    theirs, ours = by_istiod(column), by_xdsgate(column)
+    return [f"{name} {kind}: istiod {theirs.get(name, {}).get(kind)}, "
+            f"xdsgate {ours.get(name, {}).get(kind)}"
+            for name in sorted(theirs.keys() | ours.keys())
+            for kind in sorted(theirs.get(name, {}).keys() | ours.get(name, {}).keys())
+            if theirs.get(name, {}).get(kind) != ours.get(name, {}).get(kind)]
+
+
+def in_health(column: Column) -> list[str]:
+    """The same for health."""
+    said = column.lab.edge.vms(column.name)
+    return [f"{vm.node}: {vm.entry.healthy}, xdsgate {said[vm.node]['health']}"
+            for vm in map(column.vm, ALL_VMS)
+            if HEALTH[vm.entry.healthy] != said[vm.node]["health"]]
+
+
+def agrees(column: Column, what: str) -> None:
+    """Both sides say the same, of every VM of the column and every type, and of its health."""
+    watch, wrong = Stopwatch(), []
+
+    def same() -> bool:
+        wrong[:] = differences(column) + in_health(column)
+        return not wrong
+    try:
+        until(same, AGREES_S, f"vm list agrees {what}")
+    except NotYet:
+        raise NotYet(f"{len(wrong)} differences {what}: {wrong[:5]}") from None
+    column.note(f"vm list agrees {what}", watch())
+
+
+# ---- the scenarios
+
+def at_rest(column: Column) -> None:
+    """Everybody is synced and healthy, by both variants of the protocol; the rest is as it is."""
+    vms = [column.vm(name) for name in ALL_VMS]
+
+    agrees(column, "at rest")
+    said = column.lab.edge.vms(column.name)
+    for vm in vms:
+        row = said[vm.node]
+        assert row["variant"] == ("delta" if vm.plan.delta else "sotw"), row
+        assert row["types"]["CDS"] == row["types"]["LDS"] == "SYNCED", row
+        assert row["address"] == vm.address and row["identity"] == vm.identity, row
+        assert row["group"] == (vm.plan.group if vm.plan.autoregister else None), row
+        assert row["health"] == "healthy" and row["refused"] is None, row
+
+
+def after_push(column: Column) -> None:
+    """A service comes and goes: two seconds after istiod has pushed to all, both sides agree."""
+    kube = column.lab.kube
+    for name in ALL_VMS:
+        column.vm(name)
+
+    for what, change in (("apply", kube.apply), ("delete", kube.delete)):
+        before = nonces(column)
+        change(SEEN.format(namespace=column))
+        until(lambda: not before.items() & nonces(column).items(), PUSH_S, "a push to every VM")
+        agrees(column, f"after a push ({what})")
+
+
+def nonces(column: Column) -> dict[str, str]:
+    return {name: types["CDS"]["nonce"] for name, types in by_istiod(column).items()}
+
+
+def health(column: Column) -> None:
+    """An application stops and starts; of a VM that registers, and of one that does not."""
+    for name in ("server", "by-hand"):
+        vm = column.vm(name)
+        vm.stop_application()
+        vm.await_health("False")
+        agrees(column, f"when {name} is unhealthy")
+        vm.start_application()
+        vm.await_health("True")
+        agrees(column, f"when {name} is healthy")
+
+
+def shows_nack(column: Column, node: str) -> None:
+    """Its listeners are rejected: ERROR, with Envoy's own words in the list and on the screen."""
+    agrees(column, "after a NACK")
+    row = column.lab.edge.vms(column.name)[node]
+    assert row["types"]["LDS"] == "ERROR" and row["types"]["CDS"] == "SYNCED", row
+    assert row["nacks"] > 0 and row["last_nack"]["type"] == "LDS", row
+    assert "istio.alpn" in row["last_nack"]["text"], row
+    assert "istio.alpn" in column.lab.edge.ask("vm", "describe", node)
