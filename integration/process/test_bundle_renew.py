@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`xdsgate bundle renew`: a new token and the mesh's root, and nothing else. What its script does on
-a VM is in test_bundle_script.py."""
+a VM is in bundle_script/."""
 
 from __future__ import annotations
 

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates of an older life, and the script of `bundle renew`. Needs root."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from rig.bundle_script import STATE, TOKEN_AT, Bundle, Shell, last_line, refused
+from rig.jwt import vm_token
+from rig.pki import NEW_KEY, openssl, request
+from rig.vm_image import GID, HOSTS, UID, VmImage
+
+
+def agent_certificate(vm: VmImage, mesh_root: tuple[Path, Path], account: str, days: int) -> None:
+    """What an agent has left in /etc/certs, owned by root."""
+    certs, (root, root_key) = vm.root / "etc/certs", mesh_root
+    csr, key = request(certs, "key", f"spiffe://cluster.local/ns/vms/sa/{account}")
+    (vm.root / "tmp/csr.pem").write_text(csr)
+    openssl("x509", "-req", "-in", vm.root / "tmp/csr.pem", "-copy_extensions", "copy", "-CA", root,
+            "-CAkey", root_key, "-days", str(days), "-out", certs / "cert-chain.pem")
+    key.rename(certs / "key.pem")
+
+
+@pytest.mark.parametrize(("account", "days", "why"), [
+    ("web", 1, None),
+    ("web", -1, "it has expired"),
+    ("other", 1, "it is for spiffe://cluster.local/ns/vms/sa/other"),
+])
+def test_certificate__good_or_not__stays_or_is_set_aside(
+        bundle: Bundle, vm: VmImage, shell: Shell, mesh_root: tuple[Path, Path], account: str,
+        days: int, why: str | None) -> None:
+    agent_certificate(vm, mesh_root, account, days)
+    before = vm.snapshot()
+    script = bundle.form("script")
+
+    done = shell.run(script, "--root", vm.root)
+
+    assert (vm.root / "etc/certs/cert-chain.pem").exists() is (why is None)
+    assert (vm.root / "etc/certs/key.pem").exists() is (why is None)
+    if why is None:
+        assert vm.entry("etc/certs/key.pem").owner == (UID, GID)
+    else:
+        assert why in done.stdout
+    shell.run(script, "--root", vm.root, "--undo")
+    assert vm.snapshot() == before
+
+
+# ---- a renewal ----
+
+def test_renewal__token_ran_out__only_it_is_replaced(bundle: Bundle, vm: VmImage, shell: Shell,
+                                                     mesh_root: tuple[Path, Path]) -> None:
+    shell.run(bundle.form("script"), "--root", vm.root)
+    agent_certificate(vm, mesh_root, "web", -1)
+    before = vm.snapshot()
+    bundle.write("istio-token", vm_token(bundle.now + 7200))
+    script = bundle.renewal()
+
+    done = shell.run(script, "--root", vm.root)
+
+    assert last_line(done) == "changed"
+    assert "Renewing the bundle for web in vms" in done.stdout
+    gone = {"etc/certs/cert-chain.pem", "etc/certs/key.pem"}
+    changed = {path for path, entry in vm.snapshot().items() if before.get(path) != entry
+               and not path.startswith((f"{STATE}/before", f"{STATE}/list", f"{STATE}/inst"))}
+    assert changed == {TOKEN_AT, f"{STATE}/istio-token"}
+    assert set(before) - set(vm.snapshot()) == gone
+    assert vm.text(TOKEN_AT) == bundle.text("istio-token")
+    assert vm.entry(TOKEN_AT).owner == (UID, GID)
+    assert last_line(shell.run(script, "--root", vm.root)) == "unchanged"
+
+
+def test_renewal__mesh_has_another_root__replaced(bundle: Bundle, vm: VmImage, dash: Shell,
+                                                  tmp_path: Path) -> None:
+    dash.run(bundle.form("script"), "--root", vm.root)
+    openssl("req", "-x509", *NEW_KEY, "-subj", "/O=new", "-days", "2", "-keyout",
+            tmp_path / "new.key", "-out", bundle.files / "root-cert.pem")
+
+    dash.run(bundle.renewal(), "--root", vm.root)
+
+    assert vm.text("etc/certs/root-cert.pem") == bundle.text("root-cert.pem")
+
+
+def test_renewal__installed_by_hand__renewed_and_survives_a_reboot(bundle: Bundle, vm: VmImage,
+                                                                   shell: Shell) -> None:
+    """As istioctl's page says it, with the quotes that istioctl writes."""
+    (vm.root / "var/lib/istio/envoy/cluster.env").write_text(
+        "CANONICAL_SERVICE='web'\nISTIO_NAMESPACE='vms'\nSERVICE_ACCOUNT='web'\n")
+
+    shell.run(bundle.renewal(), "--root", vm.root)
+    vm.reboot()
+
+    assert vm.text(TOKEN_AT) == bundle.text("istio-token")
+    assert vm.text("etc/hosts") == HOSTS
+
+
+@pytest.mark.parametrize(("env", "why"), [
+    (None, "it needs a whole bundle"),
+    ("ISTIO_NAMESPACE='vms'\nSERVICE_ACCOUNT='other'\n",
+     "this is for ns/vms/sa/web, but this machine is ns/vms/sa/other"),
+    ("ISTIO_NAMESPACE='$(touch /tmp/x)'\nSERVICE_ACCOUNT='web'\n",
+     "this is for ns/vms/sa/web, but this machine is ns//sa/web"),
+])
+def test_renewal__another_machine__refused(bundle: Bundle, vm: VmImage, shell: Shell,
+                                           env: str | None, why: str) -> None:
+    if env is not None:
+        (vm.root / "var/lib/istio/envoy/cluster.env").write_text(env)
+    script = bundle.renewal()
+    before = vm.snapshot()
+
+    done = shell.run(script, "--root", vm.root, code=1)
+
+    assert why in refused(done, vm, before)
+
+
+@pytest.mark.parametrize("days", [None, 1, -1])
+def test_renewal__its_token_has_run_out__refused(
+        bundle: Bundle, vm: VmImage, shell: Shell, mesh_root: tuple[Path, Path],
+        days: int | None) -> None:
+    """Whatever certificate the VM has."""
+    shell.run(bundle.form("script"), "--root", vm.root)
+    if days is not None:
+        agent_certificate(vm, mesh_root, "web", days)
+    bundle.write("istio-token", vm_token(time.time() - 7200))
+    script = bundle.renewal()
+    before = vm.snapshot()
+
+    done = shell.run(script, "--root", vm.root, code=1)
+
+    assert "ran out 120 minutes ago" in refused(done, vm, before)
+
+
+def test_renewal__undo__as_before_the_first_bundle(bundle: Bundle, vm: VmImage,
+                                                   dash: Shell) -> None:
+    before = vm.snapshot()
+    dash.run(bundle.form("script"), "--root", vm.root)
+    bundle.write("istio-token", vm_token(bundle.now + 7200))
+    script = bundle.renewal()
+    dash.run(script, "--root", vm.root)
+
+    dash.run(script, "--root", vm.root, "--undo")
+
+    assert vm.snapshot() == before
