@@ -68,6 +68,8 @@ def print_table(out, config: pytest.Config) -> None:
         out.write_line(" ".join([scenario.title.ljust(width), *(f"{one:>12}" for one in row)]))
     if lab := config.stash.get(LAB, None):
         _print_times(out, lab, width)
+        if (longest := lab.standstills.longest()) > 0:
+            out.write_line(f"this machine stood still, or its clock was set: up to {longest:.1f} s")
         _print_losses(out, [loss for column in lab.columns.values() for loss in column.losses])
     passed = sum(result == "PASS" for result in table.values())
     kind = " (a part of it, as asked for)" if is_partial(config) else ""

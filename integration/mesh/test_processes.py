@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the harness says of programs, tried with programs that behave oddly."""
 
+import os
+import signal
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.processes import Process
-from harness.wait import until
+from harness.wait import last, until
 
 # The first thread ends, as in a program whose end takes a while; the second one holds a socket.
 FIRST_THREAD_ENDS = """
@@ -16,6 +19,16 @@ threading.Thread(target=time.sleep, args=(600,)).start()
 print("ready", flush=True)
 SYS_EXIT = {"x86_64": 60, "aarch64": 93}
 ctypes.CDLL(None).syscall(SYS_EXIT[__import__("platform").machine()], 0)
+"""
+
+LOOKS_FOR_STANDSTILLS = """
+import time
+from harness.standstill import Standstills
+looks = Standstills()
+print("ready", flush=True)
+while not looks.longest():
+    time.sleep(0.05)
+print("stood still", flush=True)
 """
 
 
@@ -39,3 +52,15 @@ def test_process__has_ended_by_itself__its_last_words_are_told(tmp_path) -> None
 
     with pytest.raises(RuntimeError, match="brief has ended: too bad"):
         process.check_running()
+
+
+def test_standstill__nothing_ran_for_two_seconds__is_noticed(tmp_path: Path) -> None:
+    process = Process("stopped", [sys.executable, "-c", LOOKS_FOR_STANDSTILLS],
+                      cwd=Path(__file__).parent, log=tmp_path / "log")
+    until(lambda: "ready" in process.text(), 10, "it looks")
+
+    os.kill(process.popen.pid, signal.SIGSTOP)
+    last(2)
+    os.kill(process.popen.pid, signal.SIGCONT)
+
+    until(lambda: "stood still" in process.text(), 10, "it says so")

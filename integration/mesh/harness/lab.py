@@ -19,6 +19,7 @@ from .kube import Kube
 from .process_mesh import ProcessMesh
 from .processes import Process
 from .site import COLUMNS, DIRECT, TOKEN
+from .standstill import Standstills
 from .vm import VM, Plan
 from .wait import Stopwatch
 
@@ -133,6 +134,7 @@ class Lab:
         self.folder = folder
         self.site = mesh.site
         self.columns = {name: Column(self, name) for name in COLUMNS}
+        self.standstills = Standstills()
         self.entries: Entries
         self.authority: pki.Pair  # the CA of the mesh
         self.edge: Edge
