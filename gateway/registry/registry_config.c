@@ -89,26 +89,30 @@ void vm_keep_request(struct vm *vm, uint64_t stream, const struct xds_request *q
 
 /* ---- the budget ---- */
 
-static void drop_config(struct vm *vm)
+static void drop_config(struct vm *vm, bool only_if_gone)
 {
+    struct vm_config *c = NULL;
+
     pthread_mutex_lock(&vm->lock);
-    struct vm_config *c = vm->config;
-    vm->config = NULL;
+    if (!only_if_gone || vm->current == NULL) {
+        c = vm->config;
+        vm->config = NULL;
+    }
     pthread_mutex_unlock(&vm->lock);
     vm_config_free(&c);
 }
 
-/* Of as many VMs as are too many, or, switched off, of all. */
-static void drop_configs(struct registry *r)
+/* Of VMs, or only of those that are gone, until no more than that many bytes are in use. */
+static void drop_configs(struct registry *r, uint64_t bytes, bool only_gone)
 {
     struct vm *vms[REGISTRY_SLICE];
     size_t bucket = 0;
 
-    while (bucket < VM_INDEX_BUCKETS && config_store_is_over(r->configs)) {
+    while (bucket < VM_INDEX_BUCKETS && config_store_bytes(r->configs) > bytes) {
         size_t n = registry_slice(r, &bucket, vms);
         for (size_t i = 0; i < n; i++) {
-            if (config_store_is_over(r->configs)) {
-                drop_config(vms[i]);
+            if (config_store_bytes(r->configs) > bytes) {
+                drop_config(vms[i], only_gone);
             }
             vm_unref(&vms[i]);
         }
@@ -117,10 +121,13 @@ static void drop_configs(struct registry *r)
 
 void registry_config_use(struct registry *r, uint64_t bytes)
 {
+    struct config_store_stats stats;
+
     if (config_store_set_budget(r->configs, bytes) != RC_OK) {
         log_event(LOG_ERROR, "the configuration of VMs is kept as it was: out of memory");
     }
-    drop_configs(r);
+    config_store_stats(r->configs, &stats);
+    drop_configs(r, stats.budget, false);
 }
 
 void registry_config_look(struct registry *r, int64_t now_ms)
@@ -129,6 +136,10 @@ void registry_config_look(struct registry *r, int64_t now_ms)
 
     config_store_stats(r->configs, &stats);
     uint64_t losses = stats.losses[CONFIG_LOSS_FULL];
+    if (losses != r->config_losses) {
+        drop_configs(r, 0, true);
+        r->config_losses = losses;
+    }
     if (losses == r->config_warned || now_ms - r->config_warned_ms < WARN_AGAIN_MS) {
         return;
     }

@@ -20,6 +20,7 @@ struct registry {
     struct config_store *configs; /**< owned; has a lock of its own, taken after these */
     int64_t config_warned_ms;     /**< registry_sweep() only: when it said that there is no room, */
     uint64_t config_warned;       /**< and for how many losses */
+    uint64_t config_losses;       /**< registry_sweep() only: for which room was made */
     uint64_t epoch;               /**< atomic; one more for each walk of a reader */
     uint64_t start_epoch;
 
@@ -97,7 +98,8 @@ size_t registry_slice(struct registry *r, size_t *bucket, struct vm *vms[REGISTR
 /** The budget of a configuration that comes into force. No lock. */
 void registry_config_use(struct registry *r, uint64_t bytes);
 
-/** Say in the log when there is no room. No lock. */
+/** When there was no room, drop the configuration of VMs that are gone, and say it in the log. No
+ * lock. */
 void registry_config_look(struct registry *r, int64_t now_ms);
 
 /* ---- registry_operate.c ---- */

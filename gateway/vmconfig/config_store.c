@@ -72,10 +72,9 @@ bool config_store_is_on(const struct config_store *s)
     return __atomic_load_n(&s->budget, __ATOMIC_RELAXED) > 0;
 }
 
-bool config_store_is_over(const struct config_store *s)
+uint64_t config_store_bytes(const struct config_store *s)
 {
-    return __atomic_load_n(&s->bytes, __ATOMIC_RELAXED) >
-           __atomic_load_n(&s->budget, __ATOMIC_RELAXED);
+    return __atomic_load_n(&s->bytes, __ATOMIC_RELAXED);
 }
 
 bool config_store_take(struct config_store *s, size_t n)

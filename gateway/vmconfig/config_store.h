@@ -67,8 +67,8 @@ enum rc config_store_set_budget(struct config_store *s, uint64_t bytes) MUST_USE
 /** Is anything to be kept? Cheap. */
 bool config_store_is_on(const struct config_store *s);
 
-/** Is more in use than the budget allows, because it was made smaller? */
-bool config_store_is_over(const struct config_store *s);
+/** Bytes in use. Cheap. */
+uint64_t config_store_bytes(const struct config_store *s);
 
 /** Numbers, for readers. */
 void config_store_stats(struct config_store *s, struct config_store_stats *out);

@@ -359,6 +359,29 @@ static void test_registry_config__workers_readers_and_reloads__agree(void **stat
     assert_int_equal(stats_of(f).vms, 0);
 }
 
+static void test_registry_config__no_room__who_is_gone_makes_it(void **state)
+{
+    struct fixture *f = *state;
+    char many[512] = "";
+
+    for (size_t i = 0; i < 40; i++) {
+        (void)snprintf(many + strlen(many), sizeof(many) - strlen(many), " c%zu=1", i);
+    }
+    struct guest *gone = vm_with(f, "vm1", "10.0.0.1", 1, many + 1);
+    guest_leave(f, gone, END_DOWN_CLOSED);
+    set_budget(f, 5000);
+    assert_string_equal(show(f, "vm1"), "kept 40 disconnected");
+    struct guest *more = vm_with(f, "vm2", "10.0.0.2", 2, "x=1");
+    assert_true(stats_of(f).losses[CONFIG_LOSS_FULL] > 0);
+
+    registry_sweep(f->r, f->now_ms);
+    assert_string_equal(show(f, "vm1"), "none 0 disconnected");
+    guest_leave(f, more, END_DOWN_CLOSED);
+    guest_must_come(f, more);
+    live(f, more, "x=1");
+    assert_string_equal(show(f, "vm2"), "kept 1 connected");
+}
+
 /* ---- the log ---- */
 
 static size_t count_lines(const char *path, const char *part)
@@ -418,6 +441,7 @@ int main(void)
         T(off__nothing_is_made),
         T(switched_off_and_on__all_goes_and_comes_again),
         T(smaller_budget__some_go),
+        T(no_room__who_is_gone_makes_it),
         T(workers_readers_and_reloads__agree),
         T(no_room__one_line_a_minute),
     };
