@@ -18,9 +18,9 @@ READERS = ("clusters", "listeners", "routes", "eds")  # of istioctl proxy-config
 CHANGED = """\
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: {{name: kept, namespace: {namespace}}}
+metadata: {{name: {name}, namespace: {namespace}}}
 spec:
-  hosts: [kept.{namespace}.example]
+  hosts: [{name}.{namespace}.example]
   ports: [{{number: 80, name: http, protocol: HTTP}}]
   resolution: STATIC
   endpoints: [{{address: 10.9.9.{last}}}]
@@ -94,12 +94,12 @@ def equals_envoy(column: Column) -> None:
     for vm in vms:
         agrees(vm, column)
     for last in (1, 2):
-        kube.apply(CHANGED.format(namespace=column, last=last))
+        kube.apply(CHANGED.format(name="kept", namespace=column, last=last))
         for vm in vms:
             until(lambda vm=vm: f"10.9.9.{last}" in vm.envoy("/config_dump?include_eds"), 20,
                   "the change is there")
             agrees(vm, column)
-    kube.delete(CHANGED.format(namespace=column, last=2))
+    kube.delete(CHANGED.format(name="kept", namespace=column, last=2))
     for vm in vms:
         until(lambda vm=vm: f"kept.{column}.example" not in vm.envoy("/config_dump?include_eds"), 20,
               "it is gone")
@@ -127,17 +127,18 @@ def read_by_istioctl(column: Column) -> None:
 
 
 def change_is_shown(column: Column) -> None:
-    """`vm config --diff`: a service that came, that moved, that left."""
+    """`vm config --diff`: a service that came, that moved, that left. None that the VM has had
+    before: the last change of its endpoints might be that one's."""
     edge, kube = column.lab.edge, column.lab.kube
     vm = column.vm("client")
-    kube.apply(CHANGED.format(namespace=column, last=1))
-    name = f"outbound|80||kept.{column}.example"
+    kube.apply(CHANGED.format(name="moved", namespace=column, last=1))
+    name = f"outbound|80||moved.{column}.example"
     shows(column, vm, f"+ {name}")
 
-    kube.apply(CHANGED.format(namespace=column, last=2))
+    kube.apply(CHANGED.format(name="moved", namespace=column, last=2))
     shows(column, vm, f"~ {name}", '"10.9.9.1" -> "10.9.9.2"')
 
-    kube.delete(CHANGED.format(namespace=column, last=2))
+    kube.delete(CHANGED.format(name="moved", namespace=column, last=2))
     shows(column, vm, f"- {name}")
     types = {one["type"]: one for one in json.loads(edge.ask("vm", "config", vm.node, "--diff", "-o",
                                                              "json"))["changes"]}
