@@ -144,10 +144,6 @@ struct vm_heard {
 struct vm_heard vm_request(struct vm *vm, uint64_t stream, const struct xds_request *q,
                            uint64_t bytes, int64_t now_ms);
 
-/** Has the stream asked for this type, and not left it? True also when a newer stream speaks for
- * the VM, because it is not known then. */
-bool vm_has_asked(struct vm *vm, uint64_t stream, enum xds_type type);
-
 /** A response passes on the stream. Returns its row, for vm_expect(). */
 const void *vm_response(struct vm *vm, uint64_t stream, const struct xds_response *p,
                         int64_t now_ms);

@@ -272,18 +272,6 @@ struct vm_heard vm_request(struct vm *vm, uint64_t stream, const struct xds_requ
     return heard;
 }
 
-bool vm_has_asked(struct vm *vm, uint64_t stream, enum xds_type type)
-{
-    struct xds_sync s;
-
-    CHECK_MAGIC(vm, VM_MAGIC);
-    pthread_mutex_lock(&vm->lock);
-    bool asked =
-        !vm_speaks(vm, stream) || (vm_rows_load(&vm->rows, type, &s) && s.state != XDS_IGNORED);
-    pthread_mutex_unlock(&vm->lock);
-    return asked;
-}
-
 const void *vm_response(struct vm *vm, uint64_t stream, const struct xds_response *p,
                         int64_t now_ms)
 {

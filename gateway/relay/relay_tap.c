@@ -144,6 +144,19 @@ struct said {
     const char *unread;                /* why */
 };
 
+_Static_assert(XDS_TYPES <= 32, "one bit each in struct relay_tap");
+
+/* What istiod keeps for each stream, whoever speaks for the VM by now. */
+static void note_asked(struct relay *r, const struct xds_request *q)
+{
+    if (q->type >= XDS_TYPES || q->has_error) {
+        return;
+    }
+    bool left = variant_of(r) == XDS_SOTW && q->n_subscribe == 0 &&
+                (xds_type_flags(q->type) & XDS_BY_NAME) != 0;
+    r->tap.asked = left ? r->tap.asked & ~(1U << q->type) : r->tap.asked | 1U << q->type;
+}
+
 static void note(struct relay *r, const struct said *said)
 {
     const struct xds_request *q = said->request;
@@ -151,6 +164,7 @@ static void note(struct relay *r, const struct said *said)
     struct tally_type *t = &env_of(r)->tally->types[q->type];
     int64_t now_ms = clock_wall_ms();
 
+    note_asked(r, q);
     counter_add(&t->requests, 1);
     counter_add(&t->request_bytes, (int64_t)(said->n + GRPC_FRAME_HEADER_BYTES));
     if (tap->vm == NULL) {
@@ -167,14 +181,10 @@ static void note(struct relay *r, const struct said *said)
 }
 
 /* A rejection of what istiod does not know to have sent on this stream: istiod may end of it, so it
- * is never relayed, whatever the rule is set to. Of types that are not in the table nobody keeps
- * count. asked: as far as the registry knows. */
-static bool is_unasked_nack(const struct relay *r, const struct xds_request *q, bool asked)
+ * is never relayed, whatever the rule is set to. */
+static bool is_unasked_nack(const struct xds_request *q, bool asked)
 {
-    if (q == NULL || !q->has_error || q->type == XDS_HEALTH) {
-        return false;
-    }
-    return r->tap.vm == NULL || q->type >= XDS_TYPES || !asked;
+    return q != NULL && q->has_error && q->type != XDS_HEALTH && !asked;
 }
 
 static bool start(struct relay *r)
@@ -199,7 +209,7 @@ static enum relay_tap_fate take_first(struct relay *r, const struct said *said)
     if (!first_passes(r, &s, &c, q, said->unread)) {
         return RELAY_TAP_OVER;
     }
-    if (is_unasked_nack(r, q, false)) {
+    if (is_unasked_nack(q, false)) {
         end_by_rule(r, RULE_NACK, "it begins with a rejection of what it has not got", true);
         return RELAY_TAP_OVER;
     }
@@ -220,8 +230,8 @@ static enum relay_tap_fate take_first(struct relay *r, const struct said *said)
 /* Only of what is rejected does a rule want to know. */
 static bool has_asked(const struct relay *r, const struct xds_request *q)
 {
-    return q == NULL || !q->has_error || r->tap.vm == NULL ||
-           vm_has_asked(r->tap.vm, r->tap.number, q->type);
+    return q == NULL || !q->has_error ||
+           (q->type < XDS_TYPES && (r->tap.asked >> q->type & 1U) != 0);
 }
 
 static enum relay_tap_fate take_later(struct relay *r, const struct said *said)
@@ -247,7 +257,7 @@ static enum relay_tap_fate take_later(struct relay *r, const struct said *said)
             break;
         }
     }
-    if (is_unasked_nack(r, q, asked)) {
+    if (is_unasked_nack(q, asked)) {
         return RELAY_TAP_DROP;
     }
     if (q != NULL) {

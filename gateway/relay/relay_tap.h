@@ -37,6 +37,7 @@ struct relay_tap {
     struct config_store *configs;   /**< borrowed: the registry's, likewise */
     struct xds_response_scan *scan; /**< owned; NULL but in the middle of a response */
     struct config_intake *intake; /**< owned; NULL but while a response passes that is to be kept */
+    uint32_t asked; /**< one bit for each type that the stream has asked for and not left */
 };
 
 /** What becomes of a VM's message. */

@@ -32,6 +32,21 @@ const char *const rig_ads_request[] = {
     "Kubernetes",
     NULL};
 
+const char *const rig_sotw_request[] = {
+    ":method",
+    "POST",
+    ":scheme",
+    "https",
+    ":path",
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+    ":authority",
+    "istiod.istio-system.svc:15012",
+    "content-type",
+    "application/grpc",
+    "te",
+    "trailers",
+    NULL};
+
 const char *const rig_ca_request[] = {":method",
                                       "POST",
                                       ":scheme",

@@ -92,8 +92,9 @@ size_t rig_open_istiods(const struct rig *r);
 /** The identity most tests use. */
 #define RIG_ID "spiffe://cluster.local/ns/vms/sa/web"
 
-/** Requests of agents, as peer_request() takes them. */
+/** Requests of agents, as peer_request() takes them: ADS with delta, without, CreateCertificate. */
 extern const char *const rig_ads_request[];
+extern const char *const rig_sotw_request[];
 extern const char *const rig_ca_request[];
 
 /** A response of istiod: :status 200 and content-type. */

@@ -239,7 +239,7 @@ static void test_relay_tap__compressed_first_request__3(void **state)
     start(&t);
     struct peer_stream *down = peer_request(rig_vm(&t.rig, RIG_ID), rig_ads_request, false);
 
-    put_node(&q, OURS);
+    put_node(&q, REQUEST_NODE, OURS, NULL);
     pb_text(&q, REQUEST_URL, CDS);
     say(&t, down, 1, &q);
 
@@ -339,6 +339,56 @@ static void test_relay_tap__nack_of_what_was_never_asked__not_relayed(void **sta
     }
 }
 
+/* Of two streams with one node id: the newer one speaks for the VM. */
+static void test_relay_tap__unasked_nack_beside_a_newer_stream__not_relayed(void **state)
+{
+    static const char *const networks[] = {"another", NULL}; /* both stay; the older has to end */
+    (void)state;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct tap t;
+        start(&t);
+        struct peer_stream *down = come(&t, OURS);
+        struct peer_stream *up = answered(&t);
+        (void)come_from(&t, OURS, networks[i]);
+        assert_int_equal(t.ended, networks[i] == NULL); /* when its mail has come */
+        size_t before = up->len;
+
+        ask(&t, down, LDS, "n1", "unasked");
+        assert_int_equal(up->len, before);
+        assert_int_equal(t.tally.dropped[RULE_NACK], 1);
+        ask(&t, down, CDS, "n1", "asked");
+        assert_true(up->len > before);
+        t.ended = 0;
+        stop(&t);
+    }
+}
+
+static void test_relay_tap__nack_of_what_was_left__not_relayed(void **state)
+{
+    struct tap t;
+    struct pb_out q = {0};
+    (void)state;
+
+    start(&t);
+    struct peer_stream *down = peer_request(rig_vm(&t.rig, RIG_ID), rig_sotw_request, false);
+    put_node(&q, SOTW_NODE, OURS, NULL);
+    pb_text(&q, SOTW_NAMES, "a");
+    pb_text(&q, SOTW_URL, EDS);
+    say(&t, down, 0, &q);
+    struct peer_stream *up = answered(&t);
+    pb_text(&q, SOTW_URL, EDS); /* no names: it wants no more of them */
+    say(&t, down, 0, &q);
+    size_t before = up->len;
+
+    pb_text(&q, SOTW_URL, EDS);
+    pb_message(&q, SOTW_ERROR, &(struct pb_out){0});
+    say(&t, down, 0, &q);
+    assert_int_equal(up->len, before);
+    assert_int_equal(t.tally.dropped[RULE_NACK], 1);
+    stop(&t);
+}
+
 static void test_relay_tap__stream_begins_with_a_nack__istiod_hears_nothing(void **state)
 {
     static const enum policy_action actions[] = {POLICY_ENFORCE, POLICY_REPORT, POLICY_OFF};
@@ -351,7 +401,7 @@ static void test_relay_tap__stream_begins_with_a_nack__istiod_hears_nothing(void
         struct peer_stream *down = peer_request(rig_vm(&t.rig, RIG_ID), rig_ads_request, false);
         struct pb_out status = {0};
         struct pb_out q = {0};
-        put_node(&q, OURS);
+        put_node(&q, REQUEST_NODE, OURS, NULL);
         pb_text(&q, REQUEST_URL, CDS);
         pb_number(&status, 1, 3);
         pb_message(&q, REQUEST_ERROR, &status);
@@ -458,6 +508,8 @@ int main(void)
         cmocka_unit_test(test_relay_tap__foreign_type_later__dropped_and_the_stream_goes_on),
         cmocka_unit_test(test_relay_tap__many_dropped__the_window_stays_open),
         cmocka_unit_test(test_relay_tap__nack_of_what_was_never_asked__not_relayed),
+        cmocka_unit_test(test_relay_tap__unasked_nack_beside_a_newer_stream__not_relayed),
+        cmocka_unit_test(test_relay_tap__nack_of_what_was_left__not_relayed),
         cmocka_unit_test(test_relay_tap__stream_begins_with_a_nack__istiod_hears_nothing),
         cmocka_unit_test(test_relay_tap__health__passes),
         cmocka_unit_test(test_relay_tap__ended_by_number__status_says_why),

@@ -18,11 +18,18 @@
 #define REQUEST_NONCE 6
 #define REQUEST_ERROR 7
 
+/* The same of DiscoveryRequest. */
+#define SOTW_NODE 2
+#define SOTW_NAMES 3
+#define SOTW_URL 4
+#define SOTW_ERROR 6
+
 #define NODE_METADATA 3
 
 #define URL(name) "type.googleapis.com/" name
 #define CDS URL("envoy.config.cluster.v3.Cluster")
 #define LDS URL("envoy.config.listener.v3.Listener")
+#define EDS URL("envoy.config.endpoint.v3.ClusterLoadAssignment")
 
 /* An address that VMs of the rig may claim, and one that they may not. */
 #define OURS "192.0.0.77"
@@ -81,7 +88,8 @@ static inline void stop(struct tap *t)
 
 /* ---- messages ---- */
 
-static inline void put_node(struct pb_out *request, const char *address)
+static inline void put_node(struct pb_out *request, uint32_t number, const char *address,
+                            const char *network)
 {
     struct pb_out metadata = {0};
     struct pb_out node = {0};
@@ -92,9 +100,12 @@ static inline void put_node(struct pb_out *request, const char *address)
     pb_string_entry(&metadata, "SERVICE_ACCOUNT", "web");
     pb_string_entry(&metadata, "AUTO_REGISTER_GROUP", "web");
     pb_string_entry(&metadata, "INSTANCE_IPS", address);
+    if (network != NULL) {
+        pb_string_entry(&metadata, "NETWORK", network);
+    }
     pb_text(&node, 1, id);
     pb_message(&node, NODE_METADATA, &metadata);
-    pb_message(request, REQUEST_NODE, &node);
+    pb_message(request, number, &node);
 }
 
 /* Frame and send it; frees message. */
@@ -109,16 +120,21 @@ static inline void say(struct tap *t, struct peer_stream *st, uint8_t flag, stru
     rig_run(&t->rig);
 }
 
-/* A stream whose first request claims this address and asks for CDS. */
-static inline struct peer_stream *come(struct tap *t, const char *address)
+/* A stream whose first request claims this address and network (NULL: none) and asks for CDS. */
+static inline struct peer_stream *come_from(struct tap *t, const char *address, const char *network)
 {
     struct peer_stream *st = peer_request(rig_vm(&t->rig, RIG_ID), rig_ads_request, false);
     struct pb_out q = {0};
 
-    put_node(&q, address);
+    put_node(&q, REQUEST_NODE, address, network);
     pb_text(&q, REQUEST_URL, CDS);
     say(t, st, 0, &q);
     return st;
+}
+
+static inline struct peer_stream *come(struct tap *t, const char *address)
+{
+    return come_from(t, address, NULL);
 }
 
 /* A later request; an ACK with a nonce, and a NACK with an error. */
