@@ -118,6 +118,7 @@ xdsgate_test(gateway/registry/registry_operate_test.c test_registry_fixture)
 xdsgate_test(gateway/registry/registry_read_test.c test_registry_fixture)
 target_link_options(registry_read_test PRIVATE
   -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free)
+xdsgate_test(gateway/registry/registry_stranger_test.c test_registry_fixture)
 xdsgate_test(gateway/registry/registry_table_test.c test_registry_fixture)
 xdsgate_test(gateway/registry/registry_threads_test.c test_registry_fixture)
 xdsgate_test(gateway/registry/vm_json_test.c test_registry_fixture)

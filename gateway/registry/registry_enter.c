@@ -277,13 +277,25 @@ static void thin_out(struct registry *r, const uint8_t *key)
     }
 }
 
+/* Is there room for one stream more? Those that nobody has believed count for themselves: they must
+ * not keep the VM out. */
+static bool has_room(const struct vm *vm, bool verified)
+{
+    size_t n = 0;
+
+    for (const struct vm_stream *s = vm->streams; s != NULL; s = s->next) {
+        n += s->trusted == verified;
+    }
+    return n < (verified ? VM_STREAMS_MAX : VM_STRANGE_STREAMS_MAX);
+}
+
 /* Make the VM, or room for it among those that are believed. */
 static enum rc need_vm(struct registry *r, const struct entry *e, struct vm **vm)
 {
     const uint8_t *key = key_of(e->claim);
 
     if (*vm != NULL && (*vm)->known) {
-        return (*vm)->n_streams < VM_STREAMS_MAX ? RC_OK : RC_FULL;
+        return has_room(*vm, e->claim->verified) ? RC_OK : RC_FULL;
     }
     if (key != NULL) {
         thin_out(r, key);
@@ -292,7 +304,7 @@ static enum rc need_vm(struct registry *r, const struct entry *e, struct vm **vm
         return RC_FULL;
     }
     if (*vm != NULL) {
-        return (*vm)->n_streams < VM_STREAMS_MAX ? RC_OK : RC_FULL;
+        return has_room(*vm, e->claim->verified) ? RC_OK : RC_FULL;
     }
     struct vm *made = vm_new(r, e->id, e->copy);
     if (made == NULL) {
@@ -313,7 +325,6 @@ static void begin(struct registry *r, struct entry *e, struct vm *vm)
     s->vm = vm_ref(vm);
     s->next = vm->streams;
     vm->streams = s;
-    vm->n_streams++;
     vm->n_connects++;
     vm->last_seen_ms = e->now_ms;
     if (e->claim->verified) {
@@ -473,7 +484,6 @@ static void unlink_stream(struct vm *vm, struct vm_stream *s)
         at = &(*at)->next;
     }
     *at = s->next;
-    vm->n_streams--;
 }
 
 static void end_stream(struct registry *r, struct vm *vm, struct vm_stream *s, enum end_reason why,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Claims that break a rule, with the VM that they speak of. One that is always refused is a VM,
  * too, of which only some hundred are kept. */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/check.h"
@@ -52,6 +53,26 @@ static void show_claim(struct vm *vm, struct vm_claim *claim)
     }
 }
 
+/* Who has shown nothing says nothing of a VM that is connected; of one that is not, it may be the
+ * VM itself. Both locks. Returns how often it was refused, 0 when that is not noted. */
+static uint32_t note_with_vm(struct vm *vm, const struct vm_claim *claim, const struct breach *b)
+{
+    char detail[REGISTRY_DETAIL_BYTES];
+    struct breach of_stranger = *b;
+
+    if (claim->verified || !vm->known || b->rule == RULE_REVOKED) {
+        vm_note_breach(vm, b);
+        return vm->refused_times;
+    }
+    if (vm->streams != NULL) {
+        return 0;
+    }
+    (void)snprintf(detail, sizeof(detail), "somebody without a certificate: %s", b->detail);
+    of_stranger.detail = detail;
+    vm_note_breach(vm, &of_stranger);
+    return vm->refused_times;
+}
+
 static void note(struct registry *r, uint64_t id, struct vm_claim *claim, const struct breach *b)
 {
     uint32_t times = 0;
@@ -61,8 +82,7 @@ static void note(struct registry *r, uint64_t id, struct vm_claim *claim, const 
     if (vm != NULL) {
         pthread_mutex_lock(&vm->lock);
         show_claim(vm, claim);
-        vm_note_breach(vm, b);
-        times = vm->refused_times;
+        times = note_with_vm(vm, claim, b);
         pthread_mutex_unlock(&vm->lock);
     }
     pthread_mutex_unlock(&r->lock);

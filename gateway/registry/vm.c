@@ -143,7 +143,7 @@ struct notice {
 static void announce(const struct vm *vm, struct notice *n, enum notice_kind kind)
 {
     n->kind = kind;
-    n->claim = vm_claim_ref(vm->claim);
+    n->claim = vm_claim_ref(vm->current->claim);
 }
 
 static void log_notice(struct notice *n, const struct xds_request *q)
@@ -205,6 +205,10 @@ static struct vm_heard take_request(struct vm *vm, const struct xds_request *q, 
     struct vm_heard heard = {.event = XDS_SUBSCRIBED};
     struct xds_sync s;
 
+    /* Before istiod has answered, a VM has nothing to report or reject; a stranger might. */
+    if ((q->type == XDS_HEALTH || q->has_error) && !vm->current->trusted) {
+        return heard;
+    }
     if (q->type >= XDS_TYPES) {
         if (q->type == XDS_HEALTH) {
             take_health(vm, q, now_ms, n);

@@ -28,6 +28,9 @@
 /** Living streams of one VM: more than one only with rule `duplicate` off, or for a moment. */
 #define VM_STREAMS_MAX 8
 
+/** The same of those that nobody has believed yet: tries of one VM that has no certificate. */
+#define VM_STRANGE_STREAMS_MAX 4
+
 /** Which list a VM is on: exactly one. */
 enum vm_rest {
     VM_LIVING,   /**< it has streams; the list has no order */
@@ -100,9 +103,8 @@ struct vm {
     uint8_t shown;    /**< the slot of the key that was shown last, or VM_NO_KEY */
     bool known;       /**< istiod has believed it, or it has a certificate and was let in */
     bool revoked;     /**< by the deny list */
-    uint8_t n_streams;
-    uint8_t rest;              /**< enum vm_rest; the table's lock */
-    bool in_table;             /**< the table's lock */
+    uint8_t rest;     /**< enum vm_rest; the table's lock */
+    bool in_table;    /**< the table's lock */
     struct vm_stream *streams; /**< owned; the newest first */
     struct vm_stream *current; /**< the one that speaks for it, or NULL */
     struct vm_claim *claim;    /**< shared (ref): what is shown */

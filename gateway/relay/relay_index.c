@@ -97,6 +97,12 @@ void relay_index_end(struct relay_index *x, uint64_t id, enum end_reason why)
     case END_REVOKED:
         relay_finish(r, GRPC_PERMISSION_DENIED, "xdsgate: an operator has revoked this VM", why);
         break;
+    case END_REFUSED:
+        relay_finish(r, GRPC_PERMISSION_DENIED,
+                     "xdsgate: registration refused (duplicate): another VM is connected with this "
+                     "identity and address",
+                     why);
+        break;
     case END_REPLACED:
         relay_finish(r, GRPC_UNAVAILABLE,
                      "transport is closing: the same VM has opened another stream", why);

@@ -461,114 +461,6 @@ static void test_keys__of_an_older_stream_is_forgotten__nobody_replaces_that_one
     assert_ended(f, new, END_REPLACED);
 }
 
-/* ---- VMs without a certificate ---- */
-
-static void test_stranger__certificate_holder_is_connected__is_refused(void **state)
-{
-    struct fixture *f = *state;
-    struct guest *vm = guest_of(f, "vm1", A, 1);
-    struct guest *stranger = guest_of(f, "vm1", A, 0);
-
-    guest_must_come(f, vm);
-    guest_must_not_enter(f, stranger, RULE_DUPLICATE);
-
-    assert_nothing_ended(f);
-}
-
-static void test_stranger__istiod_has_not_answered__is_in_nobodys_way(void **state)
-{
-    struct fixture *f = *state;
-    struct guest *stranger = guest_of(f, "vm1", A, 0);
-    struct guest *second = guest_of(f, "vm1", A, 0);
-    struct guest *vm = guest_of(f, "vm1", A, 1);
-
-    guest_must_enter(f, stranger);
-    guest_must_enter(f, second);
-    guest_must_come(f, vm);
-
-    assert_nothing_ended(f);
-    assert_state(f, "vm1.vms", VM_IS_CONNECTED);
-    guest_leave(f, stranger, END_UP_ENDED);
-    guest_leave(f, second, END_UP_ENDED);
-    assert_state(f, "vm1.vms", VM_IS_CONNECTED);
-}
-
-static void test_stranger__istiod_answers_when_another_is_believed__has_to_end(void **state)
-{
-    struct fixture *f = *state;
-    struct guest *first = guest_of(f, "vm1", A, 0);
-    struct guest *second = guest_of(f, "vm1", A, 0);
-    struct vm_view v;
-
-    guest_must_enter(f, first);
-    guest_must_enter(f, second);
-    guest_admit(f, first);
-    assert_state(f, "vm1.vms", VM_IS_CONNECTED);
-    guest_admit(f, second);
-
-    assert_ended(f, second, END_REFUSED);
-    must_see(f, "vm1.vms", &v);
-    assert_int_equal(v.refused_rule, RULE_DUPLICATE);
-    assert_int_equal(v.state, VM_IS_CONNECTED);
-    vm_view_fini(&v);
-    guest_leave(f, second, END_REFUSED);
-    assert_state(f, "vm1.vms", VM_IS_CONNECTED);
-}
-
-static void test_stranger__believed_and_another_comes__other_is_refused(void **state)
-{
-    struct fixture *f = *state;
-    struct guest *first = guest_of(f, "vm1", A, 0);
-    struct guest *second = guest_of(f, "vm2", A, 0);
-
-    guest_must_come(f, first);
-    guest_must_not_enter(f, second, RULE_DUPLICATE);
-
-    guest_leave(f, first, END_DOWN_CLOSED);
-    guest_must_come(f, second);
-}
-
-/* A VM gets its first certificate after its first stream. */
-static void test_stranger__certificate_comes_from_where_it_is__replaces(void **state)
-{
-    struct fixture *f = *state;
-    struct guest *token = guest_of(f, "vm1", A, 0);
-    struct guest *elsewhere = guest_of(f, "vm1", A, 1);
-    struct guest *here = guest_of(f, "vm1", A, 1);
-
-    guest_must_come(f, token);
-    assert_int_equal(addr_parse("192.168.7.99:1", &elsewhere->claim.peer), RC_OK);
-    guest_must_not_enter(f, elsewhere, RULE_DUPLICATE);
-    assert_nothing_ended(f);
-    guest_must_come(f, here);
-
-    assert_ended(f, token, END_REPLACED);
-}
-
-static void test_stranger__speaks_of_a_known_vm__its_claims_are_not_shown(void **state)
-{
-    struct fixture *f = *state;
-    struct guest *vm = guest_of(f, "vm1", A, 1);
-    struct guest *stranger = guest_of(f, "vm1", A, 0);
-    struct vm_view v;
-
-    guest_must_come(f, vm);
-    guest_leave(f, vm, END_DOWN_CLOSED);
-    guest_set(stranger, XDS_NODE_GROUP, "evil");
-    guest_must_enter(f, stranger);
-
-    must_see(f, "vm1.vms", &v);
-    assert_int_equal(v.state, VM_IS_CONNECTING);
-    assert_string_equal(vm_claim_text(v.claim, VM_GROUP), "web");
-    vm_view_fini(&v);
-
-    guest_admit(f, stranger); /* so it is none */
-    must_see(f, "vm1.vms", &v);
-    assert_int_equal(v.state, VM_IS_CONNECTED);
-    assert_string_equal(vm_claim_text(v.claim, VM_GROUP), "evil");
-    vm_view_fini(&v);
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, registry_setup, registry_teardown)
 
 int main(void)
@@ -596,12 +488,6 @@ int main(void)
         TEST(test_keys__many_were_given__shown_one_still_replaces),
         TEST(test_keys__given_to_the_holder_of_another_stream__does_not_replace),
         TEST(test_keys__of_an_older_stream_is_forgotten__nobody_replaces_that_one),
-        TEST(test_stranger__certificate_holder_is_connected__is_refused),
-        TEST(test_stranger__istiod_has_not_answered__is_in_nobodys_way),
-        TEST(test_stranger__istiod_answers_when_another_is_believed__has_to_end),
-        TEST(test_stranger__believed_and_another_comes__other_is_refused),
-        TEST(test_stranger__certificate_comes_from_where_it_is__replaces),
-        TEST(test_stranger__speaks_of_a_known_vm__its_claims_are_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

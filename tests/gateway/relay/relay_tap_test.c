@@ -455,6 +455,7 @@ static void test_relay_tap__ended_by_number__status_says_why(void **state)
         const char *status;
         const char *text;
     } rows[] = {{END_REVOKED, "7", "an operator has revoked this VM"},
+                {END_REFUSED, "7", "another VM is connected"},
                 {END_REPLACED, "14", "the same VM has opened another stream"},
                 {END_REREGISTER, "14", "registered anew"}};
     (void)state;
