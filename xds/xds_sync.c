@@ -80,11 +80,14 @@ enum xds_sync_event xds_sync_request(struct xds_sync *s, enum xds_variant varian
     if (!is_last_nonce(s, r)) {
         return XDS_LATE;
     }
+    bool again = s->is_acked; /* only its names are others now */
     s->has_error = false;
     s->is_acked = true;
-    answer(s, now_ms);
+    if (!again) {
+        answer(s, now_ms);
+    }
     update_state(s);
-    return XDS_ACKED;
+    return again ? XDS_SUBSCRIBED : XDS_ACKED;
 }
 
 void xds_sync_response(struct xds_sync *s, const struct xds_response *r, int64_t now_ms)

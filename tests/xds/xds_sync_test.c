@@ -82,6 +82,20 @@ static void test_xds_sync__usual_course__not_sent_then_stale_then_synced(void **
     }
 }
 
+/* Without delta, who wants other names says the last nonce again, hours after it was pushed. */
+static void test_xds_sync__other_names_after_the_ack__is_no_second_ack(void **state)
+{
+    struct xds_sync s = make_sent(XDS_SOTW, XDS_EDS, "n1");
+    (void)state;
+
+    assert_int_equal(request(&s, XDS_SOTW, "n1", 2003), XDS_ACKED);
+    assert_int_equal(request(&s, XDS_SOTW, "n1", 9000000), XDS_SUBSCRIBED);
+    assert_int_equal(s.state, XDS_SYNCED);
+    assert_int_equal(xds_sync_acked_ms(&s), 2003);
+    respond(&s, "n2", 9000001);
+    assert_int_equal(request(&s, XDS_SOTW, "n2", 9000002), XDS_ACKED);
+}
+
 static void test_xds_sync__responses__are_counted(void **state)
 {
     struct xds_sync s = make_sent(XDS_DELTA, XDS_EDS, "n1");
@@ -311,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_xds_sync__usual_course__not_sent_then_stale_then_synced),
+        cmocka_unit_test(test_xds_sync__other_names_after_the_ack__is_no_second_ack),
         cmocka_unit_test(test_xds_sync__responses__are_counted),
         cmocka_unit_test(test_xds_sync__older_nonce__is_late_and_changes_nothing),
         cmocka_unit_test(test_xds_sync__first_request_with_a_nonce__subscribes),
