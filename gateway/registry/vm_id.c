@@ -48,7 +48,9 @@ bool vm_name_means(const char *asked, const char *name, uint64_t id)
     size_t n = strlen(asked);
     uint64_t asked_id = 0;
 
+    if (vm_id_parse(asked, &asked_id)) {
+        return asked_id == id;
+    }
     return strcmp(asked, name) == 0 ||
-           (dot != NULL && n == (size_t)(dot - name) && n > 0 && memcmp(asked, name, n) == 0) ||
-           (vm_id_parse(asked, &asked_id) && asked_id == id);
+           (dot != NULL && n == (size_t)(dot - name) && n > 0 && memcmp(asked, name, n) == 0);
 }

@@ -20,6 +20,6 @@ const char *vm_id_text(uint64_t id, char buf[VM_ID_BYTES]);
 /** Is text an id as vm_id_text() writes it? */
 bool vm_id_parse(const char *text, uint64_t *id);
 
-/** Does somebody who asks for this mean the VM: by "vm1.vms", by "vm1" in any namespace, or by its
- * id? */
+/** Does somebody who asks for this mean the VM: by its id, or else by "vm1.vms", or by "vm1" in any
+ * namespace? What is written like an id is one: a VM cannot take another's by calling itself so. */
 bool vm_name_means(const char *asked, const char *name, uint64_t id);

@@ -396,6 +396,9 @@ static void test_vm_name_means__what_people_write__is_compared_whole(void **stat
     assert_true(vm_name_means("vm1", "vm1.vms", 1));
     assert_true(vm_name_means("vm1.prod", "vm1.prod.vms", 1)); /* a host name with a dot */
     assert_true(vm_name_means("0000000000000001", "vm1.vms", 1));
+    assert_false(vm_name_means("0000000000000001", "0000000000000001.vms", 2)); /* it may say so */
+    assert_false(vm_name_means("0000000000000001", "0000000000000001", 2));
+    assert_true(vm_name_means("0000000000000001.vms", "0000000000000001.vms", 2));
     assert_true(vm_name_means("vm1", "vm1", 1));
     assert_false(vm_name_means("vm1", "vm1.prod.vms", 1));
     assert_false(vm_name_means("vm", "vm1.vms", 1));
