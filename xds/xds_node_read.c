@@ -22,6 +22,10 @@ enum { STRUCT_FIELDS = 1 };
 enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };
 enum { VALUE_NULL = 1, VALUE_NUMBER, VALUE_STRING, VALUE_BOOL, VALUE_STRUCT, VALUE_LIST };
 
+/** Entries of maps with their keys and values: an agent sends some hundred, and each costs a look.
+ */
+#define FIELDS_MAX 16384
+
 /** Region, zone, sub-zone: together they fit into a text. */
 #define LOCALITY_PARTS 3
 #define LOCALITY_PART_BYTES 84
@@ -75,12 +79,13 @@ struct xds_node_reader {
     char *to;                /**< where it goes; borrowed from here */
     size_t room;
     bool in_locality;
-    bool bad; /**< a text is no UTF-8 */
+    bool bad; /**< a text is no UTF-8, or there are too many entries */
     bool cut;
     bool odd;
     bool has_metadata;
     bool has_locality;
     bool has_proxy_config;
+    uint32_t n_fields;  /**< of maps */
     uint8_t seen[KEYS]; /**< enum spelling, bits */
     uint8_t seen_part[LOCALITY_PARTS];
     struct xds_text plain; /**< id, cluster or a part of the locality */
@@ -220,10 +225,18 @@ static enum pb_do locality_field(struct xds_node_reader *r, uint32_t number)
     return take_plain(r, &r->seen_part[number - 1], r->part[number - 1], LOCALITY_PART_BYTES);
 }
 
-/* A field of a Struct: an entry of its map begins. */
-static enum pb_do struct_field(struct entry *e, uint32_t number)
+/* One more of a map; false: there are too many. */
+static bool count_field(struct xds_node_reader *r)
 {
-    if (number != STRUCT_FIELDS) {
+    r->bad |= r->n_fields == FIELDS_MAX;
+    r->n_fields += !r->bad;
+    return !r->bad;
+}
+
+/* A field of a Struct: an entry of its map begins. */
+static enum pb_do struct_field(struct xds_node_reader *r, struct entry *e, uint32_t number)
+{
+    if (number != STRUCT_FIELDS || !count_field(r)) {
         return PB_SKIP;
     }
     e->has_key = false;
@@ -240,6 +253,9 @@ static enum pb_do struct_field(struct entry *e, uint32_t number)
 
 static enum pb_do entry_field(struct xds_node_reader *r, struct entry *e, uint32_t number)
 {
+    if (!count_field(r)) {
+        return PB_SKIP;
+    }
     if (number == ENTRY_KEY) {
         e->odd |= e->has_key;
         e->has_key = true;
@@ -307,11 +323,12 @@ enum pb_do xds_node_reader_field(struct xds_node_reader *r, const struct pb_fiel
     case DEPTH_NODE:
         return node_field(r, f->number);
     case DEPTH_INSIDE:
-        return r->in_locality ? locality_field(r, f->number) : struct_field(&r->entry, f->number);
+        return r->in_locality ? locality_field(r, f->number)
+                              : struct_field(r, &r->entry, f->number);
     case DEPTH_ENTRY:
         return entry_field(r, &r->entry, f->number);
     case DEPTH_LABELS:
-        return struct_field(&r->label, f->number);
+        return struct_field(r, &r->label, f->number);
     default:
         return entry_field(r, &r->label, f->number);
     }

@@ -543,6 +543,30 @@ static void test_xds_node__not_utf8__is_malformed_where_it_is_read(void **state)
     }
 }
 
+/* Each costs time before any rule is asked, so their number has a bound. */
+static void test_xds_node__very_many_entries__are_malformed(void **state)
+{
+    (void)state;
+
+    for (int row = 0; row < 3; row++) {
+        struct pb_out metadata = {0};
+        struct pb_out node = {0};
+        struct pb_out entry = {0};
+        for (size_t i = 0; row < 2 && i < (row == 0 ? 5000 : 6000); i++) {
+            pb_string_entry(&metadata, "K", "V");
+        }
+        for (size_t i = 0; row == 2 && i < 20000; i++) {
+            pb_text(&entry, 1, "K");
+        }
+        pb_message(&metadata, 1, &entry);
+        pb_message(&node, NODE_METADATA, &metadata);
+        struct xds_node *read = node_read_split(&node, 0);
+        assert_true((read != NULL) == (row == 0));
+        free(read);
+        pb_free(&node);
+    }
+}
+
 static void test_xds_node__metadata_after_locality__are_not_mixed_up(void **state)
 {
     struct pb_out metadata = {0};
@@ -635,6 +659,7 @@ int main(void)
         cmocka_unit_test(test_xds_node__cut_text__ends_with_a_whole_character),
         cmocka_unit_test(test_xds_node__everything_at_its_longest__fits_into_the_block),
         cmocka_unit_test(test_xds_node__not_utf8__is_malformed_where_it_is_read),
+        cmocka_unit_test(test_xds_node__very_many_entries__are_malformed),
         cmocka_unit_test(test_xds_node__metadata_after_locality__are_not_mixed_up),
         cmocka_unit_test(test_xds_node__locality__is_written_as_istiod_does),
         cmocka_unit_test(test_xds_node_id__four_parts__are_found),
