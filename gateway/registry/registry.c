@@ -66,9 +66,25 @@ enum rc registry_new(const struct registry_opts *opts, registry_end_fn *end, voi
     for (size_t i = 0; i < VM_RESTS; i++) {
         list_init(&r->lists[i]);
     }
+    list_init(&r->forgotten);
     registry_set_opts(r, opts);
     *out = r;
     return RC_OK;
+}
+
+/* What was kept of a VM may be much, and everybody needs the table's lock. */
+static void free_forgotten(struct registry *r)
+{
+    for (;;) {
+        pthread_mutex_lock(&r->lock);
+        struct list *node = list_pop(&r->forgotten);
+        pthread_mutex_unlock(&r->lock);
+        if (node == NULL) {
+            return;
+        }
+        struct vm *vm = LIST_ENTRY(node, struct vm, node);
+        vm_unref(&vm);
+    }
 }
 
 void registry_free(struct registry **pr)
@@ -87,6 +103,7 @@ void registry_free(struct registry **pr)
         }
     }
     CHECK(r->n_known == 0 && r->n_strangers == 0);
+    free_forgotten(r);
     denylist_free(&r->denylist);
     config_store_free(&r->configs);
     pthread_mutex_destroy(&r->lock);
@@ -203,10 +220,15 @@ void registry_forget(struct registry *r, struct vm *vm)
     r->n_known -= vm->known;
     pthread_mutex_lock(&vm->lock);
     vm_drop_keys(vm);
+    bool takes_long = vm->config != NULL;
     pthread_mutex_unlock(&vm->lock);
     vm->in_table = false;
     note_gone(r, vm->id);
-    vm_unref(&table);
+    if (takes_long) {
+        list_add_tail(&r->forgotten, &vm->node);
+    } else {
+        vm_unref(&table);
+    }
 }
 
 /* ---- what is due ---- */
@@ -237,6 +259,7 @@ void registry_sweep(struct registry *r, int64_t now_ms)
         while (rest != VM_LIVING && forget_some(r, (enum vm_rest)rest, now_ms)) {
         }
     }
+    free_forgotten(r);
     registry_look_at_denials(r);
     registry_config_look(r, now_ms);
 }

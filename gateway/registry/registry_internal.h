@@ -27,7 +27,8 @@ struct registry {
     pthread_mutex_t lock; /**< the table's */
     struct registry_opts opts;
     struct list lists[VM_RESTS];
-    uint32_t n[VM_RESTS]; /**< on each list */
+    struct list forgotten; /**< by the table, with a configuration to free; the next sweep does */
+    uint32_t n[VM_RESTS];  /**< on each list */
     uint32_t n_known;
     uint32_t n_strangers; /**< living ones that are not known */
     struct {

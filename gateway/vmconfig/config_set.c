@@ -6,6 +6,9 @@
 
 #include "core/base/check.h"
 
+/* A VM may name as many as it likes, and each becomes a block. */
+#define UNKNOWN_MAX 16384
+
 /* Pairs that become a block, in memory of the budget. */
 struct list {
     struct config_store *store;
@@ -216,7 +219,7 @@ enum rc config_set_claim(struct config_store *s, const struct config_set *set,
         if (there) {
             add_resource(&l, &old[at]);
         } else {
-            rc = add_name(&l, &names[i]);
+            rc = l.n_unknown < UNKNOWN_MAX ? add_name(&l, &names[i]) : RC_FULL;
         }
     }
     struct config_set made = {.n_unknown = 0};

@@ -32,7 +32,7 @@ enum rc config_set_restrict(struct config_store *s, const struct config_set *set
                             struct config_set *out) MUST_USE;
 
 /** What a VM has that names these with their versions: those of the set that it has, and names of
- * what was not seen. As above. */
+ * what was not seen. As above; RC_FULL also when it names very many that were not seen. */
 enum rc config_set_claim(struct config_store *s, const struct config_set *set,
                          const struct config_name *names, size_t n,
                          struct config_set *out) MUST_USE;

@@ -362,6 +362,30 @@ static void test_vm_config__delta_has_what_was_not_seen__incomplete_until_it_is(
     config_stop(&f);
 }
 
+/* A VM may say that it has whatever it likes, and each name is a block of the budget. */
+static void test_vm_config__delta_has_very_many_that_were_not_seen__full(void **state)
+{
+    struct config_fixture f;
+    char *words = malloc(20000 * 8 + 2);
+    size_t n = 1;
+    (void)state;
+
+    assert_non_null(words);
+    words[0] = '*';
+    for (unsigned i = 0; i < 20000; i++) {
+        n += (size_t)snprintf(words + n, 9, " ?%06u", i);
+    }
+    config_start(&f, XDS_DELTA, CONFIG_BUDGET * 64);
+    config_ask(&f, XDS_CDS, "", "", words);
+    assert_shown(&f, XDS_CDS, "full");
+    config_ask(&f, XDS_LDS, "", "", "* ?a");
+    config_push(&f, XDS_LDS, "1", "a=1");
+    config_ack(&f, XDS_LDS, "1", "");
+    assert_shown(&f, XDS_LDS, "a=1"); /* the others stay */
+    config_stop(&f);
+    free(words);
+}
+
 static void test_vm_config__delta_has_another_version__is_not_ours(void **state)
 {
     struct config_fixture f;
@@ -652,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_vm_config__delta_again_with_what_it_has__change_across_the_streams),
         cmocka_unit_test(test_vm_config__delta_again_with_nothing__shows_none_until_all_is_there),
         cmocka_unit_test(test_vm_config__delta_has_what_was_not_seen__incomplete_until_it_is),
+        cmocka_unit_test(test_vm_config__delta_has_very_many_that_were_not_seen__full),
         cmocka_unit_test(test_vm_config__delta_has_another_version__is_not_ours),
         cmocka_unit_test(test_vm_config__sotw_again_with_nothing__shows_none_until_the_answer),
         cmocka_unit_test(test_vm_config__switched_on_in_the_middle__whole_pushes_heal_parts_do_not),
