@@ -122,6 +122,11 @@ void registry_refused(struct registry *r, const struct registry_claim *claim, en
 void registry_reported(struct registry *r, const struct registry_claim *claim, enum rule rule,
                        const char *detail, int64_t now_ms);
 
+/** A later request of the stream breaks a rule: shown with its VM, once the stream is believed.
+ * Whoever looks at requests logs it. passed: the rule only reports. detail: as above. */
+void vm_breaks_rule(struct vm *vm, uint64_t stream, enum rule rule, const char *detail, bool passed,
+                    int64_t now_ms);
+
 /** istiod answered the stream, from this endpoint. pod: its name, "" when nobody told it; both
  * copied. A VM without a certificate is believed from now on, or its stream is ended (END_REFUSED),
  * because another one was faster. */

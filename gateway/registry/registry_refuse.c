@@ -16,7 +16,9 @@ void vm_note_breach(struct vm *vm, const struct breach *b)
     vm->refused_rule = (uint8_t)b->rule;
     vm->refused_passed = b->passed;
     vm->refused_ms = b->now_ms;
-    vm->revoked |= b->rule == RULE_REVOKED;
+    if (b->rule == RULE_REVOKED) {
+        vm->revoked = true;
+    }
     if (strcmp(shared_text_get(vm->refused_detail), b->detail) != 0) {
         shared_text_unref(&vm->refused_detail);
         vm->refused_detail = shared_text_new(b->detail, REGISTRY_DETAIL_BYTES);
@@ -118,4 +120,18 @@ void registry_reported(struct registry *r, const struct registry_claim *claim, e
 
     CHECK_MAGIC(r, REGISTRY_MAGIC);
     registry_note_breach(r, claim, &b);
+}
+
+void vm_breaks_rule(struct vm *vm, uint64_t stream, enum rule rule, const char *detail, bool passed,
+                    int64_t now_ms)
+{
+    const struct breach b = {rule, detail, passed, now_ms};
+
+    CHECK_MAGIC(vm, VM_MAGIC);
+    pthread_mutex_lock(&vm->lock);
+    const struct vm_stream *s = vm_find_stream(vm, stream);
+    if (s != NULL && s->trusted) {
+        vm_note_breach(vm, &b);
+    }
+    pthread_mutex_unlock(&vm->lock);
 }

@@ -243,6 +243,10 @@ static enum relay_tap_fate take_later(struct relay *r, const struct said *said)
     for (enum rule from = 0;
          policy_judge_later(env_of(r)->registration, q, said->unread, asked, from, &v);
          from = v.rule + 1) {
+        if (r->tap.vm != NULL) {
+            vm_breaks_rule(r->tap.vm, r->tap.number, v.rule, v.detail, v.fate == POLICY_PASS,
+                           clock_wall_ms());
+        }
         switch (v.fate) {
         case POLICY_END:
             end_by_rule(r, v.rule, v.detail, false);

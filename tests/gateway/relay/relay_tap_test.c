@@ -265,7 +265,7 @@ static void test_relay_tap__unreadable_later_request__3_and_istiod_does_not_see_
 
     assert_status(down, "3", "xdsgate: request refused (readable)");
     assert_int_equal(up->len, before);
-    assert_vm(&t, VM_IS_DISCONNECTED, "NOT SENT");
+    assert_vm(&t, VM_IS_REFUSED, "NOT SENT");
     stop(&t);
 }
 
@@ -286,6 +286,7 @@ static void test_relay_tap__foreign_type_later__dropped_and_the_stream_goes_on(v
     assert_true(up->len > before);
     assert_false(down->ended || up->ended);
     assert_int_equal(t.tally.types[XDS_LDS].requests, 1);
+    assert_int_equal(look(&t).refused, RULE_TYPE); /* shown with the VM */
     stop(&t);
 }
 
