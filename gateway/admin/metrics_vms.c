@@ -50,6 +50,18 @@ static void write_unread(FILE *out, const struct tally *t)
                   t->unread_down);
 }
 
+static void write_reconnects(FILE *out, const struct tally *t)
+{
+    static const char metric[] = "vm_reconnects_total";
+
+    metrics_write_head(out, metric, "counter",
+                       "VMs that came back, by how their ADS stream before had ended");
+    for (size_t i = END_NONE + 1; i < END_COUNT; i++) {
+        metrics_write_labelled(out, metric, "reason", end_label((enum end_reason)i));
+        (void)fprintf(out, "%" PRIu64 "\n", t->reconnects[i]);
+    }
+}
+
 static void write_vms(FILE *out, const struct metrics_vms *v)
 {
     metrics_write_head(out, "vms", "gauge", "VMs that are known, by state");
@@ -114,6 +126,7 @@ void metrics_write_vms(FILE *out, const struct metrics_vms *v)
                 offsetof(struct tally_type, nacks));
     write_acks(out, t);
     write_unread(out, t);
+    write_reconnects(out, t);
     write_rules(out, "registration_refused_total", "Streams of VMs that a rule refused or ended",
                 t->refused);
     write_rules(out, "registration_dropped_total", "Requests of VMs that a rule left out",

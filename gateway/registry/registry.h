@@ -129,9 +129,10 @@ void vm_breaks_rule(struct vm *vm, uint64_t stream, enum rule rule, const char *
 
 /** istiod answered the stream, from this endpoint. pod: its name, "" when nobody told it; both
  * copied. A VM without a certificate is believed from now on, or its stream is ended (END_REFUSED),
- * because another one was faster. */
-void vm_admitted(struct vm *vm, uint64_t stream, const struct addr *endpoint, const char *pod,
-                 int64_t now_ms);
+ * because another one was faster. Returns how the stream before this one has ended (END_REPLACED,
+ * too, when it was still there); END_NONE: it is the VM's first, or it was not believed. */
+enum end_reason vm_admitted(struct vm *vm, uint64_t stream, const struct addr *endpoint,
+                            const char *pod, int64_t now_ms);
 
 /** A message of the VM is about to be read: bring what will be known of it into the CPU's cache
  * meanwhile. row: of the last message (vm_request(), vm_response()), it may be about the same. */

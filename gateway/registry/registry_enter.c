@@ -323,6 +323,7 @@ static void begin(struct registry *r, struct entry *e, struct vm *vm)
     e->stream = NULL;
     pthread_mutex_lock(&vm->lock);
     s->vm = vm_ref(vm);
+    s->after = (uint8_t)(vm->streams != NULL ? END_REPLACED : vm->last_end);
     s->next = vm->streams;
     vm->streams = s;
     vm->n_connects++;
@@ -444,9 +445,10 @@ static bool is_stranger(struct vm *vm, uint64_t stream)
     return stranger;
 }
 
-void vm_admitted(struct vm *vm, uint64_t stream, const struct addr *endpoint, const char *pod,
-                 int64_t now_ms)
+enum end_reason vm_admitted(struct vm *vm, uint64_t stream, const struct addr *endpoint,
+                            const char *pod, int64_t now_ms)
 {
+    enum end_reason after = END_NONE;
     struct vm_claim *first = NULL;
 
     CHECK_MAGIC(vm, VM_MAGIC);
@@ -457,6 +459,7 @@ void vm_admitted(struct vm *vm, uint64_t stream, const struct addr *endpoint, co
     struct vm_stream *s = vm_find_stream(vm, stream);
     if (s != NULL && s->trusted) {
         s->admitted = true;
+        after = (enum end_reason)s->after;
         if (s == vm->current) {
             vm->endpoint = *endpoint;
             shared_text_unref(&vm->pod);
@@ -471,6 +474,7 @@ void vm_admitted(struct vm *vm, uint64_t stream, const struct addr *endpoint, co
         vm_log_registered(first, pod, endpoint);
         vm_claim_unref(&first);
     }
+    return after;
 }
 
 /* ---- going ---- */

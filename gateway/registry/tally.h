@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "core/base/end_reason.h"
 #include "core/base/histogram.h"
 #include "gateway/registry/policy.h"
 #include "xds/xds_type.h"
@@ -34,7 +35,8 @@ struct tally {
     uint64_t reported[RULES]; /**< what broke a rule that only reports */
     uint64_t unread_up;       /**< messages that could not be read */
     uint64_t unread_down;
-    uint64_t certificates; /**< that were issued */
+    uint64_t certificates;          /**< that were issued */
+    uint64_t reconnects[END_COUNT]; /**< VMs that came back, by how their last stream had ended */
 };
 
 /** Add what a worker has counted to a sum of the reader's. */

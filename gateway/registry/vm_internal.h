@@ -59,6 +59,7 @@ struct vm_stream {
     bool admitted;  /**< istiod has answered it; the VM's lock alone */
     bool has_begun; /**< a request has passed; the VM's lock alone */
     bool passes;    /**< rule `duplicate` only reports */
+    uint8_t after;  /**< enum end_reason: how the VM's stream before it had ended */
 };
 
 /** The last NACK of each type. */

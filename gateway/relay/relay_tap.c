@@ -361,7 +361,9 @@ void relay_tap_admitted(struct relay *r)
     }
     const struct addr *endpoint = up_session_addr(r->up_session);
     struct address_set *known = upstream_addresses(pool_upstream(r->vm->route->pool));
-    vm_admitted(tap->vm, tap->number, endpoint, address_set_pod(known, endpoint), clock_wall_ms());
+    enum end_reason after = vm_admitted(tap->vm, tap->number, endpoint,
+                                        address_set_pod(known, endpoint), clock_wall_ms());
+    counter_add(&tap->tally->reconnects[after], 1);
     address_set_unref(&known);
 }
 

@@ -112,6 +112,7 @@ def test_istiod_killed__vms_get_14_and_come_back(rig: Rig) -> None:
     assert {vm["last_end"]["code"] for vm in vms.status()} == {14}
     istiod.await_synced(3)
     gateway.await_at_least('xdsgate_streams_ended_total{reason="upstream_closed"}', 3)
+    gateway.await_at_least('xdsgate_vm_reconnects_total{reason="upstream_closed"}', 3)
 
 
 def test_two_istiods_one_killed__all_move(rig: Rig) -> None:

@@ -155,7 +155,7 @@ static void test_metrics_write__turns__added_up_bucket_by_bucket_over_the_worker
     assert_float_equal(metrics_text_value(&t, "xdsgate_loop_turn_seconds_sum", ""), 2, 1e-9);
 }
 
-static void test_metrics_write__configuration_of_vms__its_own_rows(void **state)
+static void test_metrics_write__vms__their_own_rows(void **state)
 {
     static struct metrics_text t;
     static const char lost[] = "xdsgate_vm_config_lost_total";
@@ -165,6 +165,7 @@ static void test_metrics_write__configuration_of_vms__its_own_rows(void **state)
         .n_states = 1,
         .healths = &one,
         .n_healths = 1,
+        .tally = {.reconnects = {[END_NONE] = 7, [END_PING_TIMEOUT] = 5}},
         .config = {.budget = 1000, .bytes = 700, .vms = 3, .losses = {11, 12, 13}}};
     struct metrics_input in = input();
     in.vms = &vms;
@@ -172,6 +173,9 @@ static void test_metrics_write__configuration_of_vms__its_own_rows(void **state)
     read_page(&in, &t);
 
     (void)state;
+    assert_float_equal(
+        metrics_text_value(&t, "xdsgate_vm_reconnects_total", "{reason=\"ping_timeout\"}"), 5, 0);
+    assert_false(metrics_text_has(&t, "xdsgate_vm_reconnects_total", "{reason=\"none\"}"));
     assert_float_equal(metrics_text_value(&t, "xdsgate_vm_config_budget_bytes", ""), 1000, 0);
     assert_float_equal(metrics_text_value(&t, "xdsgate_vm_config_bytes", ""), 700, 0);
     assert_float_equal(metrics_text_value(&t, "xdsgate_vm_config_vms", ""), 3, 0);
@@ -349,7 +353,7 @@ int main(void)
             test_metrics_write__every_counter__its_own_row_with_the_sum_of_the_workers),
         cmocka_unit_test(test_metrics_write__ends__one_row_for_each_reason_but_none),
         cmocka_unit_test(test_metrics_write__turns__added_up_bucket_by_bucket_over_the_workers),
-        cmocka_unit_test(test_metrics_write__configuration_of_vms__its_own_rows),
+        cmocka_unit_test(test_metrics_write__vms__their_own_rows),
         cmocka_unit_test(test_metrics_write__names__prefix_total_and_base_units),
         cmocka_unit_test(test_metrics_write__rows_of_the_input__all_there),
         cmocka_unit_test(test_metrics_write__no_cluster__says_nothing_of_it),

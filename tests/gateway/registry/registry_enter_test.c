@@ -56,6 +56,7 @@ static void test_registry__stream_ends_and_comes_again__is_the_same_vm(void **st
 
     for (int i = 0; i < 3; i++) {
         guest_must_come(f, g);
+        assert_int_equal(f->after, i == 0 ? END_NONE : END_UP_RETIRED);
         f->now_ms += 1000;
         guest_leave(f, g, i < 2 ? END_UP_RETIRED : END_PING_TIMEOUT);
     }
@@ -99,6 +100,7 @@ static void test_duplicate__newer_stream_of_the_same_key__ends_the_older(void **
     f->now_ms += 10;
     guest_must_come(f, new);
 
+    assert_int_equal(f->after, END_REPLACED);
     assert_ended(f, old, END_REPLACED);
     guest_leave(f, old, END_REPLACED);
     must_see(f, "vm1.vms", &v);

@@ -161,7 +161,7 @@ void guest_admit(struct fixture *f, struct guest *g)
     struct addr endpoint;
 
     assert_int_equal(addr_parse("10.0.0.11:15012", &endpoint), RC_OK);
-    vm_admitted(g->vm, g->stream, &endpoint, "istiod-6d9", f->now_ms);
+    f->after = vm_admitted(g->vm, g->stream, &endpoint, "istiod-6d9", f->now_ms);
 }
 
 void guest_must_come(struct fixture *f, struct guest *g)

@@ -20,7 +20,8 @@
 struct fixture {
     struct registry *r;
     int64_t now_ms;
-    int64_t waited_ms; /**< of the last guest_request() */
+    int64_t waited_ms;     /**< of the last guest_request() */
+    enum end_reason after; /**< of the last guest_admit() */
     uint64_t last_stream;
     struct {
         uint64_t stream;
