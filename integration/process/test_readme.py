@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
@@ -42,6 +43,11 @@ def blocks(language: str) -> list[str]:
 
 def configurations() -> list[str]:
     return [block for block in blocks("yaml") if block.startswith("version:")]
+
+
+def at(home: Path, text: str) -> str:
+    """The configuration with its files, and those that it writes, in this folder."""
+    return text.replace("/etc/xdsgate", str(home)).replace("/var/lib/xdsgate", str(home))
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> str:
@@ -95,7 +101,7 @@ def test_configuration_of_the_first_vm__the_same_as_in_five_minutes() -> None:
 @pytest.mark.parametrize("index", [0, 1])
 def test_configuration_passes_check(serving: Path, index: int) -> None:
     path = serving / f"readme-{index}.yaml"
-    path.write_text(configurations()[index].replace("/etc/xdsgate", str(serving)))
+    path.write_text(at(serving, configurations()[index]))
     assert run(BINARY, "check", "--config", path, cwd=serving) == ""
 
 
@@ -104,7 +110,7 @@ def test_back_again_passes_check(serving: Path) -> None:
     text = re.sub(r"  - from:.*?(?=  - sni: \[\"\*\"\])", "", configurations()[1], flags=re.S)
     assert "mode: terminate" not in text
     path = serving / "back.yaml"
-    path.write_text(text.replace("/etc/xdsgate", str(serving)))
+    path.write_text(at(serving, text))
     assert run(BINARY, "check", "--config", path, cwd=serving) == ""
 
 
@@ -127,13 +133,13 @@ def with_xfcc() -> str:
 
 def test_xfcc_passes_check(serving: Path) -> None:
     path = serving / "xfcc.yaml"
-    path.write_text(with_xfcc().replace("/etc/xdsgate", str(serving)))
+    path.write_text(at(serving, with_xfcc()))
     assert run(BINARY, "check", "--config", path, cwd=serving) == ""
 
 
 @pytest.mark.parametrize("edit", [("10.77.0.3", "10.77.0.2"), ('  source_address: ["10.77.0.3"]\n', "")])
 def test_xfcc_refused_without_two_addresses(serving: Path, edit: tuple[str, str]) -> None:
-    text = with_xfcc().replace("/etc/xdsgate", str(serving)).replace(*edit)
+    text = at(serving, with_xfcc()).replace(*edit)
     path = serving / "refused.yaml"
     path.write_text(text)
     done = subprocess.run([BINARY, "check", "--config", path], capture_output=True, text=True)
@@ -180,6 +186,25 @@ def shaken(end: ssl.SSLObject) -> bool:
 def test_the_key_of_the_mesh_does_not_stay(serving: Path) -> None:
     assert not (serving / "ca-key.pem").exists()
     assert (serving / "tls/tls.key").stat().st_mode & 0o077 == 0
+
+
+def unit_setting(key: str) -> str:
+    unit = (ROOT / "deploy/systemd/xdsgate.service").read_text()
+    return re.search(rf"^{key}=(.+)$", unit, re.M)[1]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_configuration__the_commands_find_the_daemon(index: int) -> None:
+    """Its socket is where they look, in a folder that the unit makes."""
+    header = (ROOT / "gateway/cli/admin_client.h").read_text()
+    wanted = re.search(r'ADMIN_CLIENT_DEFAULT "(.*)"', header)[1]
+    assert yaml.safe_load(configurations()[index])["admin"]["socket"] == wanted
+    assert Path(wanted).parent == Path("/run") / unit_setting("RuntimeDirectory")
+
+
+def test_configuration_that_terminates__a_revocation_outlives_the_process() -> None:
+    deny_list = Path(yaml.safe_load(configurations()[1])["registry"]["deny_list"])
+    assert deny_list.parent == Path("/var/lib") / unit_setting("StateDirectory")
 
 
 def test_packages_are_those_of_the_build() -> None:

@@ -5,16 +5,19 @@
 set -eu
 units=/etc/systemd/system
 
-# command_of UNIT KEY
-command_of() { sed -n "s/^$2=+*//p" "$units/$1"; }
+# setting_of UNIT KEY
+setting_of() { sed -n "s/^$2=+*//p" "$units/$1"; }
 
 is_active() { [ -s "/run/$1.pid" ] && [ -d "/proc/$(cat "/run/$1.pid")" ]; }
 
 start() {
-    before=$(command_of "$1" ExecStartPre)
+    for folder in $(setting_of "$1" RuntimeDirectory); do
+        mkdir -p "/run/$folder"
+    done
+    before=$(setting_of "$1" ExecStartPre)
     ${before:-true}
     # shellcheck disable=SC2046 # words
-    (cd / && exec setsid $(command_of "$1" ExecStart)) </dev/null >>"/var/log/$1.log" 2>&1 &
+    (cd / && exec setsid $(setting_of "$1" ExecStart)) </dev/null >>"/var/log/$1.log" 2>&1 &
     echo $! >"/run/$1.pid"
 }
 
