@@ -19,7 +19,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
 README = ROOT / "README.md"
-DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / f"{name}.md" for name in ("internals", "networks", "operating", "status-page", "threat-model", "xfcc"))]
+DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "bench/README.md",
+             *sorted((ROOT / "docs").glob("*.md"))]
 CODE_READERS = ("internals", "threat-model")
 SERVER_NAME = "istiod.istio-system.svc"
 
@@ -200,6 +201,13 @@ def test_configuration__the_commands_find_the_daemon(index: int) -> None:
     wanted = re.search(r'ADMIN_CLIENT_DEFAULT "(.*)"', header)[1]
     assert yaml.safe_load(configurations()[index])["admin"]["socket"] == wanted
     assert Path(wanted).parent == Path("/run") / unit_setting("RuntimeDirectory")
+
+
+def test_configuration_that_terminates__what_a_fleet_may_break_only_reports() -> None:
+    page = (ROOT / "docs/registration.md").read_text()
+    careful = re.search(r"all but `(\w+)`, `(\w+)` and those of `allow`", page).groups()
+    registration = yaml.safe_load(configurations()[1])["listeners"][0]["registration"]
+    assert registration == {"rules": dict.fromkeys(careful, "report")}
 
 
 def test_configuration_that_terminates__a_revocation_outlives_the_process() -> None:
