@@ -223,6 +223,13 @@ def test_packages_are_those_of_the_build() -> None:
     assert wanted and sorted(names) == sorted(wanted[1].split())
 
 
+def test_packages_on_another_machine_are_those_of_the_image() -> None:
+    image = (ROOT / "Dockerfile").read_text().split("FROM debian:12-slim")[1]
+    wanted = re.search(r"install -y --no-install-recommends \\\n(.*?) && \\$", image, re.S | re.M)[1]
+    typed = [block for block in blocks("sh") if "apt-get install" in block][1]
+    assert sorted(typed.split()[3:]) == sorted(wanted.split())
+
+
 def test_install_puts_things_where_the_unit_wants_them(tmp_path: Path) -> None:
     typed = next(block for block in blocks("sh") if "xdsgate.service" in block)
     lines = [line for line in typed.splitlines() if line.startswith("install ")]
