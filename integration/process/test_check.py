@@ -134,6 +134,15 @@ def test_example_of_registration_passes(folder: Path, index: int) -> None:
     assert check(folder, text) == Answer(0, "", [])
 
 
+def test_error_that_the_reference_shows_is_what_is_said(folder: Path) -> None:
+    shown = re.search(r"^```\n/etc/xdsgate/xdsgate.yaml:\d+:\d+: (.*)\n```$",
+                      REFERENCE.read_text(), re.M)
+    text = full_text(folder)
+    before = re.search(r"^  identity: .*$", text, re.M)[0]
+    answer = check(folder, text.replace(before, "  identity: both"))
+    assert [error[2] for error in answer.errors] == [shown[1]]
+
+
 def test_example_of_the_reference_without_its_files_fails(folder: Path) -> None:
     text = reference_examples()[1].replace("/etc/xdsgate/tls", str(folder / "none"))
     answer = check(folder, text)
