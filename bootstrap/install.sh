@@ -799,8 +799,9 @@ undo_one() {
         case $5 in
         /etc/certs/*) ;; # the agent's to change
         */hosts | */hosts.*.tmpl)
-            if [ "$(was_installed "$5")" != "$(sum_of "$root$5")" ]; then
-                undo_hosts "$1" "$5"
+            split_hosts "$1" "$5"
+            if ! cmp -s "$work/others-before" "$work/others-now"; then
+                undo_hosts "$5"
                 return
             fi
             ;;
@@ -842,16 +843,37 @@ undo_absent() {
     fi
 }
 
-# undo_hosts KIND PATH: others have edited the file since, so only our names are put back.
+# hosts_before KIND PATH: where the hosts file is that was there before the first run.
+hosts_before() {
+    case $1 in
+    file) echo "$root$state/before$2" ;;
+    link)
+        target=$(readlink "$root$state/before$2")
+        case $target in
+        /*) ;;
+        *) target=$root${2%/*}/$target ;;
+        esac
+        if [ -f "$target" ]; then echo "$target"; else echo /dev/null; fi
+        ;;
+    absent) echo /dev/null ;;
+    esac
+}
+
+# split_hosts KIND PATH: what is not about our names, before the first run and now. Others may have
+# edited the file between two runs: then the file of the last run has their lines, too.
+split_hosts() {
+    before=$(hosts_before "$1" "$2")
+    names=$(tr '\n' ' ' <"$root$state/names")
+    without_names "$before" >"$work/others-before"
+    without_names "$root$2" >"$work/others-now"
+}
+
+# undo_hosts PATH: others have edited the file since, so only our names are put back.
 undo_hosts() {
     say "  it was edited since: only our names are put back"
-    before=$root$state/before$2
-    [ "$1" = file ] || before=/dev/null
-    names=$(tr '\n' ' ' <"$root$state/names")
-    without_names "$root$2" >"$work/hosts-back"
-    pairs "$before" >>"$work/hosts-back"
+    pairs "$before" >>"$work/others-now"
     # shellcheck disable=SC2046 # three numbers
-    place "$work/hosts-back" "$2" $(owner_and_mode "$root$2")
+    place "$work/others-now" "$1" $(owner_and_mode "$root$1")
 }
 
 # undo_service ACTIVE ENABLED, as they were

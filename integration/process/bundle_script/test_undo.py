@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.bundle_script import STATE, Bundle, Shell, broken_tool, last_line
+from rig.bundle_script import HOSTS_LINES, STATE, Bundle, Shell, broken_tool, last_line
 from rig.vm_image import GID, HOSTS, UID, VmImage
 
 
@@ -89,6 +89,91 @@ def test_undo__hosts_was_edited_since__the_edit_stays_and_the_old_address_is_bac
 
     assert vm.text("etc/hosts") == (HOSTS + "192.168.7.10 mail\n"
                                     "10.9.9.9 istiod.istio-system.svc\n")
+
+
+def install_twice(bundle: Bundle, vm: VmImage, shell: Shell, between: str, *paths: str) -> Path:
+    """For one gateway and for another; somebody adds a line to these files between the two."""
+    bundle.write("hosts", HOSTS_LINES)
+    shell.run(bundle.form("script"), "--root", vm.root)
+    for path in paths:
+        with open(vm.root / path, "a", encoding="ascii") as hosts:
+            hosts.write(between)
+    bundle.write("hosts", "10.0.0.6 istiod.istio-system.svc\n")
+    script = bundle.form("script")
+    shell.run(script, "--root", vm.root)
+    return script
+
+
+def test_undo__hosts_was_edited_between_two_runs__the_edit_stays(bundle: Bundle, vm: VmImage,
+                                                                shell: Shell) -> None:
+    (vm.root / "etc/hosts").write_text(HOSTS + "10.9.9.9 istiod.istio-system.svc\n")
+    script = install_twice(bundle, vm, shell, "192.168.7.10 mail\n", "etc/hosts")
+
+    done = shell.run(script, "--root", vm.root, "--undo")
+
+    assert "only our names are put back" in done.stdout
+    assert vm.text("etc/hosts") == (HOSTS + "192.168.7.10 mail\n"
+                                    "10.9.9.9 istiod.istio-system.svc\n")
+
+
+def test_undo__there_was_no_hosts_file__what_others_wrote_since_stays(bundle: Bundle, vm: VmImage,
+                                                                     shell: Shell) -> None:
+    (vm.root / "etc/hosts").unlink()
+    script = install_twice(bundle, vm, shell, "192.168.7.10 mail\n", "etc/hosts")
+
+    shell.run(script, "--root", vm.root, "--undo")
+
+    assert vm.text("etc/hosts") == "192.168.7.10 mail\n"
+
+
+def test_undo__there_was_no_hosts_file__there_is_none_again(bundle: Bundle, vm: VmImage,
+                                                           shell: Shell) -> None:
+    (vm.root / "etc/hosts").unlink()
+    script = install_twice(bundle, vm, shell, "")
+
+    shell.run(script, "--root", vm.root, "--undo")
+
+    assert not (vm.root / "etc/hosts").exists()
+
+
+def with_template(vm: VmImage, text: str) -> Path:
+    """cloud-init writes /etc/hosts anew from this file."""
+    templates = vm.root / "etc/cloud/templates"
+    templates.mkdir(parents=True)
+    (vm.root / "etc/os-release").write_text("ID=debian\n")
+    (vm.root / "etc/cloud/cloud.cfg").write_text("manage_etc_hosts: true\n")
+    (templates / "hosts.debian.tmpl").write_text(text)
+    return templates / "hosts.debian.tmpl"
+
+
+def test_undo__template_was_edited_between_two_runs__the_edit_stays(bundle: Bundle, vm: VmImage,
+                                                                   shell: Shell) -> None:
+    template = with_template(vm, "127.0.0.1 {{fqdn}}\n")
+    script = install_twice(bundle, vm, shell, "192.168.7.10 mail\n",
+                           "etc/cloud/templates/hosts.debian.tmpl")
+
+    shell.run(script, "--root", vm.root, "--undo")
+
+    assert template.read_text() == "127.0.0.1 {{fqdn}}\n192.168.7.10 mail\n"
+    assert vm.text("etc/hosts") == HOSTS
+
+
+def test_undo__template_was_a_link__it_is_one_again_unless_it_was_edited(bundle: Bundle, vm: VmImage,
+                                                                        shell: Shell) -> None:
+    template = with_template(vm, "127.0.0.1 {{fqdn}}\n")
+    template.rename(template.with_name("ours"))
+    template.symlink_to("ours")
+    before = vm.snapshot()
+
+    script = install_twice(bundle, vm, shell, "")
+    assert not template.is_symlink()
+    shell.run(script, "--root", vm.root, "--undo")
+    assert vm.snapshot() == before
+
+    script = install_twice(bundle, vm, shell, "192.168.7.10 mail\n",
+                           "etc/cloud/templates/hosts.debian.tmpl")
+    shell.run(script, "--root", vm.root, "--undo")
+    assert template.read_text() == "127.0.0.1 {{fqdn}}\n192.168.7.10 mail\n"
 
 
 def test_undo__cannot_read_the_edited_hosts__exit_3_and_it_stays_as_it_is(
