@@ -63,6 +63,22 @@ static enum rc ask(const struct look *k, const struct upstream *like, const stru
     return left > 0 ? probe_ads(&o, out) : RC_OK;
 }
 
+static void say_unsafe(const struct look *k, const struct upstream *u, const struct addr *peer,
+                       const struct addr *source)
+{
+    char where[ADDR_TEXT_BYTES];
+    char from[ADDR_TEXT_BYTES];
+
+    (void)snprintf(k->why, GUARD_WHY_BYTES,
+                   "istiod at %s believes x-forwarded-client-cert from %s, from which upstream "
+                   "%.100s passes on what VMs write: %s",
+                   addr_format(peer, where),
+                   source->family != ADDR_NONE ? addr_format_ip(source, from) : "this machine",
+                   u->opts.name,
+                   addr_is_loopback(peer) ? "it believes all of loopback, so use another endpoint"
+                                          : "TRUSTED_GATEWAY_CIDR must not cover it");
+}
+
 /* One address of a passthrough upstream, asked as `like` asks istiod. An istiod that lets in who
  * has no name believes nobody in particular. */
 static enum guard_safety ask_one(const struct look *k, const struct upstream *u,
@@ -70,8 +86,6 @@ static enum guard_safety ask_one(const struct look *k, const struct upstream *u,
 {
     struct probe_ads_result named;
     struct probe_ads_result nameless;
-    char where[ADDR_TEXT_BYTES];
-    char from[ADDR_TEXT_BYTES];
     struct addr source = upstream_source(u, peer);
 
     if (!upstream_may_connect(u, peer, true)) {
@@ -90,10 +104,7 @@ static enum guard_safety ask_one(const struct look *k, const struct upstream *u,
         nameless.end != PROBE_ADS_REFUSED) {
         return GUARD_UNKNOWN;
     }
-    (void)snprintf(k->why, GUARD_WHY_BYTES,
-                   "istiod at %s believes x-forwarded-client-cert from %s, from which upstream "
-                   "%.100s passes on what VMs write: TRUSTED_GATEWAY_CIDR must not cover it",
-                   addr_format(peer, where), addr_format_ip(&source, from), u->opts.name);
+    say_unsafe(k, u, peer, &source);
     return GUARD_UNSAFE;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In a file with `identity: xfcc`: does istiod believe the header from an address from which what
- * VMs write themselves leaves, too? Then each of them could be anybody. No file can say that, so
+ * Does istiod believe x-forwarded-client-cert from an address from which what VMs write themselves
+ * leaves? Then each of them could be anybody. No file can say that, whatever its `identity` is, so
  * istiod is asked (gateway/probe/ads.h): before a configuration is put in force, and by a thread
- * again and again, because istiod may be away, or told something else.
+ * again and again, because istiod may be away, or told something else. It is asked as any upstream
+ * with roots asks it; in a file without one nobody knows how to.
  *
  * An upstream that turns out to be unsafe is marked (upstream_is_unsafe()): nobody is passed on to
  * it any more until it is safe again. Not to know is no reason to refuse anybody.

@@ -12,7 +12,7 @@ static const double again_s[] = {[GUARD_UNKNOWN] = 2.5,
 
 bool guard_asks(const struct generation *g, size_t i)
 {
-    return g->upstreams[i]->opts.identity == UPSTREAM_XFCC && g->upstreams[i]->roots != NULL;
+    return g->upstreams[i]->roots != NULL;
 }
 
 static size_t count_askers(const struct generation *g)

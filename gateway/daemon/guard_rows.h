@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the guard asks, and what it was answered: a row for each address of an upstream that is
- * passed on to, and each xfcc upstream that asks there. Answers belong to upstreams, not to a
+ * passed on to, and each upstream that asks there. Answers belong to upstreams, not to a
  * generation, so that a reload forgets nothing. Of the guard's thread.
  */
 #pragma once
@@ -36,7 +36,7 @@ struct guard_rows {
     size_t n;
 };
 
-/** Does an upstream ask? */
+/** Does an upstream ask? It has roots, so it knows an istiod when it sees one. */
 bool guard_asks(const struct generation *g, size_t i);
 
 /** Is what VMs write passed on to an upstream, and is there one that asks? */

@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 import socket
 
+import pytest
 import yaml
 
 from rig.client_hello import client_hello
@@ -40,6 +41,24 @@ def is_closed(vm: socket.socket) -> bool:
         return True
 
 
+def run_refused(site: Site) -> str:
+    """What a daemon that does not start says."""
+    site.file.write_text(yaml.safe_dump({**site.config, "admin": {
+        "socket": str(site.rig.folder / "admin.sock")}, "log": {"format": "text"}}))
+    process = site.rig.process([BINARY, "run", "--config", site.file], "refused.log")
+    assert process.await_end() == 1
+    assert "xdsgate is running" not in process.text()
+    return process.text()
+
+
+def identify_by(site: Site, identity: str) -> None:
+    """The terminated VMs, without any address that istiod is to trust."""
+    site.upstream()["identity"] = identity
+    del site.upstream()["source_address"]
+    if identity == "token":
+        site.config["kubernetes"] = {"kubeconfig": str(site.cluster().kubeconfig())}
+
+
 def test_guard__safe__starts_and_passes(site: Site) -> None:
     istiod = site.istiod(f"{TRUSTED}/32")
     gate = gateway(site)
@@ -64,14 +83,38 @@ def test_guard__one_of_two_endpoints_away__is_known_by_the_other(site: Site) -> 
 
 def test_guard__unsafe_at_the_start__refuses_and_says_why(site: Site) -> None:
     site.istiod("10.77.0.0/24")
-    site.file.write_text(yaml.safe_dump({**site.config, "admin": {
-        "socket": str(site.rig.folder / "admin.sock")}, "log": {"format": "text"}}))
 
-    process = site.rig.process([BINARY, "run", "--config", site.file], "refused.log")
+    assert UNSAFE in run_refused(site)
 
-    assert process.await_end() == 1
-    assert UNSAFE in process.text()
-    assert "xdsgate is running" not in process.text()
+
+@pytest.mark.parametrize("identity", ["token", "forward"])
+def test_guard__unsafe_without_xfcc__refused_all_the_same(site: Site, identity: str) -> None:
+    site.istiod("10.77.0.0/24")
+    identify_by(site, identity)
+
+    assert UNSAFE in run_refused(site)
+
+
+def test_guard__unsafe_without_any_source_address__said_as_such(site: Site) -> None:
+    site.istiod("10.77.0.0/24")
+    identify_by(site, "token")
+    del site.upstream(1)["source_address"]
+
+    assert (f"istiod at {ISTIOD}:{PORT} believes x-forwarded-client-cert from this machine, from "
+            "which upstream raw passes on what VMs write") in run_refused(site)
+
+
+def test_guard__token_and_istiod_away_at_the_start__doors_close_when_it_turns_out(
+        site: Site) -> None:
+    identify_by(site, "token")
+    gate = gateway(site)
+    gate.await_log("it is not known yet whom istiod believes", upstream="raw")
+    site.istiod("10.77.0.0/24")
+
+    line = gate.await_log("passthrough is closed", upstream="raw")
+    assert line["reason"].startswith(UNSAFE)
+    with hello() as vm:
+        assert is_closed(vm)
 
 
 def test_guard__istiod_away_at_the_start__doors_close_when_it_turns_out(site: Site) -> None:

@@ -40,7 +40,7 @@ struct fixture {
 
 static struct upstream *make_upstream(bool asks)
 {
-    struct upstream_opts o = {.identity = asks ? UPSTREAM_XFCC : UPSTREAM_FORWARD};
+    struct upstream_opts o = {.identity = asks ? UPSTREAM_TOKEN : UPSTREAM_FORWARD};
     struct upstream *u = NULL;
 
     o.name = strdup("istiod");
@@ -148,12 +148,12 @@ static void test_guard_rows__nobody_asks_or_nobody_is_passed_on__no_rows(void **
     update(f);
     assert_true(f->rows.n > 0);
 
-    f->upstreams[2]->opts.identity = f->upstreams[3]->opts.identity = UPSTREAM_FORWARD;
+    f->upstreams[2]->roots = f->upstreams[3]->roots = NULL;
     update(f);
     assert_int_equal(f->rows.n, 0);
     assert_false(guard_watches(&f->g, 0));
 
-    f->upstreams[2]->opts.identity = UPSTREAM_XFCC;
+    f->upstreams[2]->roots = (struct root_set *)(void *)&some_roots;
     f->listener.n_routes = 0;
     update(f);
     assert_int_equal(f->rows.n, 0);
@@ -235,7 +235,7 @@ test_guard_rows__reload_replaces_the_one_who_asked__unsafe_until_others_know(voi
 static void test_guard_rows__address_vanishes__nothing_of_it_stays(void **state)
 {
     struct fixture *f = *state;
-    f->upstreams[3]->opts.identity = UPSTREAM_FORWARD;
+    f->upstreams[3]->roots = NULL;
     set_addresses(f->upstreams[0], 1, 2);
     update(f);
     guard_row_answer(&f->rows.rows[0], GUARD_UNSAFE, NOW);
@@ -255,7 +255,7 @@ static void test_guard_rows__many_silent_addresses__each_has_its_turn(void **sta
 {
     struct fixture *f = *state;
     size_t asked[200] = {0};
-    f->upstreams[3]->opts.identity = UPSTREAM_FORWARD;
+    f->upstreams[3]->roots = NULL;
     set_addresses(f->upstreams[0], 1, 200);
     update(f);
     double now = NOW;
