@@ -7,6 +7,7 @@
 
 #include "bootstrap/address.h"
 #include "bootstrap/render_internal.h"
+#include "bootstrap/token.h"
 #include "core/base/check.h"
 #include "core/base/name.h"
 
@@ -122,12 +123,44 @@ static bool is_blank(char c)
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-/* A token that was pasted may have a newline at its end, but none inside. */
-static enum rc add_token(const char *token, const struct why *w, struct bundle *b)
+static enum rc check_claims(const struct bundle_opts *o, const struct group *g,
+                            const json_t *claims, const struct why *w)
 {
-    size_t n = strlen(token);
+    char expected[TOKEN_SUBJECT_BYTES];
+    char buf[WHY_TIME_BYTES];
+    int64_t until = token_until(claims);
 
-    while (n > 0 && is_blank(token[n - 1])) {
+    if (until < o->now_s) {
+        return why_set(w, "token: it ran out %s ago", why_time(o->now_s - until, buf));
+    }
+    const char *other =
+        token_other_subject(claims, token_subject(g->name_space, g->account, expected));
+    if (other != NULL) {
+        return why_set(w, "token: it is for %.120s, but the WorkloadGroup says %.120s", other,
+                       expected);
+    }
+    return RC_OK;
+}
+
+/* Somebody else has made it, maybe long ago, and for another VM. */
+static enum rc look_into_token(const struct bundle_opts *o, const struct group *g, size_t n,
+                               const struct why *w)
+{
+    json_t *claims = NULL;
+
+    TRY(token_read_claims(o->token, n, &claims));
+    enum rc rc = check_claims(o, g, claims, w);
+    json_decref(claims);
+    return rc;
+}
+
+/* A token that was pasted may have a newline at its end, but none inside. */
+static enum rc add_token(const struct bundle_opts *o, const struct group *g, const struct why *w,
+                         struct bundle *b)
+{
+    size_t n = strlen(o->token);
+
+    while (n > 0 && is_blank(o->token[n - 1])) {
         n--;
     }
     if (n == 0) {
@@ -136,10 +169,13 @@ static enum rc add_token(const char *token, const struct why *w, struct bundle *
     if (n > TOKEN_MAX_BYTES) {
         return why_set(w, "token: it is longer than %d bytes", TOKEN_MAX_BYTES);
     }
-    if (!name_is_word(token, n)) {
+    if (!name_is_word(o->token, n)) {
         return why_set(w, "token: it must be one word, without blanks and newlines inside");
     }
-    return bundle_add(b, BUNDLE_TOKEN, token, n, 0600);
+    if (o->now_s != 0) {
+        TRY(look_into_token(o, g, n, w));
+    }
+    return bundle_add(b, BUNDLE_TOKEN, o->token, n, 0600);
 }
 
 /* A rendered text as a file; frees it. */
@@ -181,7 +217,7 @@ static enum rc add_files(const struct bundle_opts *o, const struct group *g, jso
     TRY(add_text(b, BUNDLE_ENV, text));
     TRY(add_root(o, b));
     if (o->token != NULL) {
-        TRY(add_token(o->token, w, b));
+        TRY(add_token(o, g, w, b));
     }
     TRY(render_hosts(o, config, w, &text));
     return add_text(b, BUNDLE_HOSTS, text);
@@ -208,11 +244,14 @@ static enum rc render_renewal(const struct bundle_opts *o, const struct why *w, 
     struct group g;
 
     TRY(check_root(o, w));
-    TRY(group_read(o->workload_group, o->group, o->name_space, w, &g));
-    group_fini(&g);
-    TRY(add_root(o, b));
     CHECK(o->token != NULL);
-    return add_token(o->token, w, b);
+    TRY(group_read(o->workload_group, o->group, o->name_space, w, &g));
+    enum rc rc = add_root(o, b);
+    if (rc == RC_OK) {
+        rc = add_token(o, &g, w, b);
+    }
+    group_fini(&g);
+    return rc;
 }
 
 /* All or nothing. */

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "bootstrap/bundle.h"
 #include "core/doc/doc.h"
@@ -23,11 +24,13 @@ struct bundle_opts {
                                       NULL: there is none */
     const char *root_cert;         /**< PEM, key root-cert.pem of ConfigMap istio-ca-root-cert */
     const char *token;             /**< of the group's service account; NULL: no file istio-token */
-    const char *revision;          /**< NULL, "" or "default": none */
-    const char *istio_namespace;   /**< such as "istio-system" */
-    const char *cluster_id;        /**< NULL: what the injector's values say */
-    const char *internal_ip;       /**< of the VM, or NULL */
-    const char *external_ip;       /**< of the VM, or NULL; not with internal_ip */
+    int64_t now_s; /**< seconds since 1970: the token must not have run out, and be of the group's
+                      account, as far as it says so. 0: it is not looked into */
+    const char *revision;                      /**< NULL, "" or "default": none */
+    const char *istio_namespace;               /**< such as "istio-system" */
+    const char *cluster_id;                    /**< NULL: what the injector's values say */
+    const char *internal_ip;                   /**< of the VM, or NULL */
+    const char *external_ip;                   /**< of the VM, or NULL; not with internal_ip */
     const char *gateways[BUNDLE_GATEWAYS_MAX]; /**< IP addresses for the hosts file */
     size_t n_gateways;                         /**< 1 or more */
     bool autoregister;                         /**< the VM registers itself */
@@ -49,7 +52,7 @@ enum rc bundle_render(const struct bundle_opts *o, struct bundle *out, char *why
 /**
  * Make only what runs out on a VM that has the rest: its token and the root certificates.
  *
- * o    its name_space, group, workload_group, root_cert and token count; token is not NULL.
+ * o    its name_space, group, workload_group, root_cert, token and now_s count; token is not NULL.
  * out, why and errors as bundle_render().
  */
 enum rc bundle_render_renewal(const struct bundle_opts *o, struct bundle *out, char *why,

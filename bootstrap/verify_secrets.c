@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "bootstrap/bundle.h"
+#include "bootstrap/token.h"
 #include "bootstrap/verify_internal.h"
+#include "bootstrap/why.h"
 #include "certs/cert_file.h"
 #include "certs/jwt.h"
 #include "core/base/name.h"
@@ -18,21 +20,6 @@
 
 #define RENEW "xdsgate bundle renew makes a new one"
 #define CLOCK "set the clock of this machine: timedatectl"
-
-/* "3 h" for people. */
-static const char *how_long(int64_t s, char buf[32])
-{
-    if (s < 120) {
-        (void)snprintf(buf, 32, "%lld s", (long long)s);
-    } else if (s < 7200) {
-        (void)snprintf(buf, 32, "%lld min", (long long)(s / 60));
-    } else if (s < 2 * DAY_S) {
-        (void)snprintf(buf, 32, "%lld h", (long long)(s / 3600));
-    } else {
-        (void)snprintf(buf, 32, "%lld days", (long long)(s / DAY_S));
-    }
-    return buf;
-}
 
 static struct cert_bytes bytes_of(const struct vfile *f)
 {
@@ -86,18 +73,18 @@ static enum rc check_root_dates(struct verify *v, const struct cert_file *f)
     const char *what = v->files[V_ROOT].what;
     const int64_t now = v->o->now_s;
     struct dates d;
-    char buf[32];
+    char buf[WHY_TIME_BYTES];
 
     TRY(read_dates(f, now, &d));
     if (d.to < now) {
         verify_add(v->r, VERIFY_BAD, what, "make the bundle anew, if this machine's clock is right",
-                   "expired %s ago", how_long(now - d.to, buf));
+                   "expired %s ago", why_time(now - d.to, buf));
     } else if (d.from > now) {
         verify_add(v->r, VERIFY_BAD, what, CLOCK, "is not valid before %s from now",
-                   how_long(d.from - now, buf));
+                   why_time(d.from - now, buf));
     } else if (d.first_to - now < ROOT_WARN_S) {
         verify_add(v->r, VERIFY_WARN, what, "make a new bundle when the mesh has its new root",
-                   "one of its certificates expires in %s", how_long(d.first_to - now, buf));
+                   "one of its certificates expires in %s", why_time(d.first_to - now, buf));
     }
     return RC_OK;
 }
@@ -137,46 +124,43 @@ static bool names_audience(const json_t *claims, const char *audience)
     return false;
 }
 
-/* Of the account that cluster.env names, and for istiod. */
-static void check_claims(struct verify *v, const json_t *claims)
+/* Of the account that cluster.env names. */
+static void check_subject(struct verify *v, const json_t *claims)
 {
-    const char *what = v->files[V_TOKEN].what;
     const char *ns = verify_env(v, "ISTIO_NAMESPACE");
     const char *account = verify_env(v, "SERVICE_ACCOUNT");
-    const char *subject = doc_text(claims, "sub", NULL);
-    char expected[600];
+    char expected[TOKEN_SUBJECT_BYTES];
 
-    if (subject != NULL && ns != NULL && account != NULL) {
-        (void)snprintf(expected, sizeof(expected), "system:serviceaccount:%s:%s", ns, account);
-        if (strcmp(subject, expected) != 0) {
-            verify_add(v->r, VERIFY_BAD, what, "make both files with one xdsgate bundle create",
-                       "is for %.200s, but %s says %.200s", subject, v->files[V_ENV].what,
-                       expected);
-        }
+    if (ns == NULL || account == NULL) {
+        return;
     }
+    const char *other = token_other_subject(claims, token_subject(ns, account, expected));
+    if (other != NULL) {
+        verify_add(v->r, VERIFY_BAD, v->files[V_TOKEN].what,
+                   "make both files with one xdsgate bundle create",
+                   "is for %.200s, but %s says %.200s", other, v->files[V_ENV].what, expected);
+    }
+}
+
+static void check_claims(struct verify *v, const json_t *claims)
+{
+    check_subject(v, claims);
     if (doc_at(claims, "aud", NULL) != NULL && !names_audience(claims, "istio-ca")) {
-        verify_add(v->r, VERIFY_WARN, what, "make one with the audience istio-ca",
+        verify_add(v->r, VERIFY_WARN, v->files[V_TOKEN].what, "make one with the audience istio-ca",
                    "is not for the audience istio-ca, which istiod asks for usually");
     }
 }
 
 static enum rc look_into_token(struct verify *v, const char *token, size_t n)
 {
-    char text[JWT_MAX_BYTES];
-    size_t n_text = 0;
     json_t *claims = NULL;
-    struct doc_error err;
 
-    if (jwt_read_claims(token, n, text, &n_text) != RC_OK) {
-        return RC_OK;
-    }
-    enum rc rc = doc_parse_json(text, n_text, &err, &claims);
-    explicit_bzero(text, sizeof(text));
-    if (rc == RC_OK) {
+    TRY(token_read_claims(token, n, &claims));
+    if (claims != NULL) {
         check_claims(v, claims);
-        json_decref(claims);
     }
-    return rc == RC_INVALID ? RC_OK : rc;
+    json_decref(claims);
+    return RC_OK;
 }
 
 static enum rc check_token(struct verify *v)
@@ -185,7 +169,7 @@ static enum rc check_token(struct verify *v)
     size_t n = bundle_token_length(f->data, f->n);
     int64_t until = 0;
     const char *why = NULL;
-    char buf[32];
+    char buf[WHY_TIME_BYTES];
 
     v->token_tried = true;
     if (!name_is_word(f->data, n)) {
@@ -201,7 +185,7 @@ static enum rc check_token(struct verify *v)
     if (!v->token_good) {
         bool matters = v->o->folder != NULL || !v->chain_good;
         verify_add(v->r, matters ? VERIFY_BAD : VERIFY_WARN, f->what, RENEW, "ran out %s ago%s",
-                   how_long(v->o->now_s - until, buf),
+                   why_time(v->o->now_s - until, buf),
                    matters ? "" : "; while the certificate is good, nobody needs it");
     }
     return look_into_token(v, f->data, n);
@@ -249,19 +233,19 @@ static void check_chain_dates(struct verify *v, const struct cert_info *info)
 {
     const char *what = v->files[V_CHAIN].what;
     const int64_t now = v->o->now_s;
-    char buf[32];
+    char buf[WHY_TIME_BYTES];
 
     if (info->to < now) {
         v->chain_good = false;
         verify_add(v->r, VERIFY_WARN, what, "a good token gets a new one: xdsgate bundle renew",
-                   "expired %s ago", how_long(now - info->to, buf));
+                   "expired %s ago", why_time(now - info->to, buf));
     } else if (info->from > now) {
         v->chain_good = false;
         verify_add(v->r, VERIFY_BAD, what, CLOCK, "is not valid before %s from now",
-                   how_long(info->from - now, buf));
+                   why_time(info->from - now, buf));
     } else if (info->to - now < CHAIN_WARN_S) {
         verify_add(v->r, VERIFY_WARN, what, "journalctl -u istio says why it was not renewed",
-                   "expires in %s", how_long(info->to - now, buf));
+                   "expires in %s", why_time(info->to - now, buf));
     }
 }
 

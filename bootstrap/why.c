@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define DAY_S INT64_C(86400)
+
 enum rc why_set(const struct why *w, const char *fmt, ...)
 {
     va_list ap;
@@ -17,4 +19,18 @@ enum rc why_set(const struct why *w, const char *fmt, ...)
         }
     }
     return RC_INVALID;
+}
+
+const char *why_time(int64_t s, char *buf)
+{
+    if (s < 120) {
+        (void)snprintf(buf, WHY_TIME_BYTES, "%lld s", (long long)s);
+    } else if (s < 7200) {
+        (void)snprintf(buf, WHY_TIME_BYTES, "%lld min", (long long)(s / 60));
+    } else if (s < 2 * DAY_S) {
+        (void)snprintf(buf, WHY_TIME_BYTES, "%lld h", (long long)(s / 3600));
+    } else {
+        (void)snprintf(buf, WHY_TIME_BYTES, "%lld days", (long long)(s / DAY_S));
+    }
+    return buf;
 }

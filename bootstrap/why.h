@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/rc.h"
 
@@ -14,3 +15,9 @@ struct why {
 
 /** Write the line, cut to its room, control characters as '?'. Returns RC_INVALID. */
 enum rc why_set(const struct why *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** Room for a time. */
+#define WHY_TIME_BYTES 32
+
+/** Seconds for people, such as "3 h", into buf of WHY_TIME_BYTES. Returns buf. */
+const char *why_time(int64_t s, char *buf);

@@ -26,6 +26,7 @@ static struct bundle_opts render_opts(const struct create_opts *o, const struct 
                             .injector_values = in->values,
                             .root_cert = in->root,
                             .token = o->where.no_token ? NULL : in->token,
+                            .now_s = bundle_inputs_token_time(&o->where),
                             .revision = o->where.revision,
                             .istio_namespace = o->where.istio_namespace,
                             .cluster_id = o->where.cluster_id,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bootstrap/render.h"
+#include "core/base/clock.h"
 #include "core/base/protect.h"
 #include "core/base/wipe.h"
 #include "kube/source.h"
@@ -124,6 +125,11 @@ static int read_files(const struct command_line *line, const struct bundle_where
         code = read_optional_text(line, w->token, TOKEN_MAX_BYTES, &in->token);
     }
     return code;
+}
+
+int64_t bundle_inputs_token_time(const struct bundle_where *w)
+{
+    return w->token != NULL ? clock_wall() : 0;
 }
 
 /* ---- both ---- */

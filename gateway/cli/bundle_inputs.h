@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/doc/doc.h"
 #include "gateway/cli/options.h"
@@ -86,6 +87,10 @@ bool bundle_take_group(const struct command_line *line, struct bundle_where *w);
  */
 int bundle_inputs_use(const struct command_line *line, const struct bundle_where *w,
                       int (*make)(const struct command_line *line, const struct bundle_inputs *in));
+
+/** The time for bundle_opts.now_s: a token from a file may be old, or another account's. 0: the
+ * cluster has just made it, whatever this machine's clock says. */
+int64_t bundle_inputs_token_time(const struct bundle_where *w);
 
 /** Complain, with the command's name in front. Returns code. */
 int bundle_complain(const struct command_line *line, int code, const char *fmt, ...)

@@ -30,7 +30,8 @@ static int make(const struct command_line *line, const struct bundle_inputs *in)
                                      .group = o->where.group,
                                      .workload_group = in->group,
                                      .root_cert = in->root,
-                                     .token = in->token};
+                                     .token = in->token,
+                                     .now_s = bundle_inputs_token_time(&o->where)};
 
     bundle_init(&b);
     enum rc rc = bundle_render_renewal(&opts, &b, why, sizeof(why));

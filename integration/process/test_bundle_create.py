@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import yaml
 from rig.gateway import BINARY
 from rig.golden import (GOLDEN, GROUP, MAPS, ROOT, ROOT_CERT, TOKEN, Cluster, bundle, case_of,
                         flags_of, kubeconfig)
+from rig.jwt import vm_token
 from rig.pki import Pair
 from rig.process import free_port
 
@@ -244,6 +246,19 @@ def test_from_files__tar_to_standard_output__only_that(files: Files) -> None:
 ])
 def test_from_files__bad_file__named(files: Files, file: str, text: str, sentence: str) -> None:
     files.write(file, text)
+
+    assert sentence in files.create("--token", files.folder / "token", code=2)
+    assert not (files.folder / "out").exists()
+
+
+@pytest.mark.parametrize(("seconds", "account", "sentence"), [
+    (-7200, "orders", "token: it ran out 2 h ago"),
+    (3600, "db", "token: it is for system:serviceaccount:vms:db, but the WorkloadGroup says "
+                 "system:serviceaccount:vms:orders"),
+])
+def test_from_files__token_of_no_use__refused(files: Files, seconds: int, account: str,
+                                              sentence: str) -> None:
+    files.write("token", vm_token(time.time() + seconds, account))
 
     assert sentence in files.create("--token", files.folder / "token", code=2)
     assert not (files.folder / "out").exists()

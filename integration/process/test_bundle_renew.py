@@ -5,11 +5,13 @@ a VM is in bundle_script/."""
 from __future__ import annotations
 
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from rig.golden import GROUP, ROOT, ROOT_CERT, TOKEN, Cluster, bundle
+from rig.jwt import vm_token
 
 POST = "POST /api/v1/namespaces/vms/serviceaccounts/orders/token"
 
@@ -93,6 +95,23 @@ def test_from_files__nobody_is_asked(tmp_path: Path) -> None:
     text = (tmp_path / "out").read_text()
     assert "bundle_title='vm in vms'" in text
     assert "bundle_renews='/ns/vms/sa/default'" in text
+
+
+@pytest.mark.parametrize(("seconds", "account", "sentence"), [
+    (-7200, "default", "token: it ran out 2 h ago"),
+    (3600, "db", "token: it is for system:serviceaccount:vms:db, but"),
+])
+def test_from_files__token_of_no_use__refused(tmp_path: Path, seconds: int, account: str,
+                                              sentence: str) -> None:
+    (tmp_path / "group.yaml").write_text("metadata: {name: vm, namespace: vms}\nspec: {}\n")
+    (tmp_path / "root.pem").write_text(ROOT_CERT)
+    (tmp_path / "token").write_text(vm_token(time.time() + seconds, account))
+
+    said = renew("-f", tmp_path / "group.yaml", "--rootCert", tmp_path / "root.pem", "--token",
+                 tmp_path / "token", "-o", tmp_path / "out", "--format", "script", code=2)
+
+    assert sentence in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [

@@ -22,6 +22,11 @@ static const char group[] =
 static const char mesh[] =
     "defaultConfig: {tracing: {customTags: {a: {literal: {value: ''}}}}, new: [1.5], meshId: m}\n";
 
+/* Of vms/default, until 2000. */
+#define TOKEN               \
+    "eyJhbGciOiJSUzI1NiJ9." \
+    "eyJleHAiOjIwMDAsInN1YiI6InN5c3RlbTpzZXJ2aWNlYWNjb3VudDp2bXM6ZGVmYXVsdCJ9.c2ln"
+
 static enum rc read_both(json_t **g, json_t **m)
 {
     struct doc_error err;
@@ -70,7 +75,8 @@ static enum rc run_renewal(void *arg)
     bundle_init(&b);
     enum rc rc = doc_parse_yaml(group, sizeof(group) - 1, &err, &g);
     if (rc == RC_OK) {
-        struct bundle_opts o = {.workload_group = g, .root_cert = ROOT_PEM, .token = "t"};
+        struct bundle_opts o = {
+            .workload_group = g, .root_cert = ROOT_PEM, .token = TOKEN, .now_s = 1000};
         rc = bundle_render_renewal(&o, &b, why, sizeof(why));
         assert_int_equal(b.n, rc == RC_OK ? 2 : 0);
         assert_string_equal(why, "");

@@ -389,6 +389,50 @@ static void refuse_renewal(const struct bundle_opts *o, const char *what)
     assert_int_equal(b.n, 0);
 }
 
+/* Both run out at 2000; of vms/sa, and of vms/db. */
+#define OF_SA               \
+    "eyJhbGciOiJSUzI1NiJ9." \
+    "eyJleHAiOjIwMDAsInN1YiI6InN5c3RlbTpzZXJ2aWNlYWNjb3VudDp2bXM6c2EifQ.c2ln"
+#define OF_DB               \
+    "eyJhbGciOiJSUzI1NiJ9." \
+    "eyJleHAiOjIwMDAsInN1YiI6InN5c3RlbTpzZXJ2aWNlYWNjb3VudDp2bXM6ZGIifQ.c2ln"
+
+static void test_render__token_that_is_looked_into__good_until_it_runs_out(void **state)
+{
+    struct bundle_opts o = opts_of(GROUP, MESH);
+    char why[300] = "";
+    struct bundle b;
+    (void)state;
+    o.token = OF_SA "\n";
+    o.now_s = 2000;
+
+    bundle_init(&b);
+    assert_int_equal(bundle_render(&o, &b, why, sizeof(why)), RC_OK);
+    assert_string_equal(bundle_find(&b, BUNDLE_TOKEN)->data, OF_SA);
+    bundle_fini(&b);
+    o.now_s = 2000 + 7200;
+    refuse_opts(&o, "token: it ran out 2 h ago");
+    refuse_renewal(&o, "token: it ran out 2 h ago");
+    o.now_s = 0;
+    bundle_init(&b);
+    assert_int_equal(bundle_render(&o, &b, why, sizeof(why)), RC_OK);
+    bundle_fini(&b);
+    free_opts(&o);
+}
+
+static void test_render__token_of_another_account__refused(void **state)
+{
+    struct bundle_opts o = opts_of(GROUP, MESH);
+    (void)state;
+    o.token = OF_DB;
+    o.now_s = 1000;
+
+    refuse_opts(&o, "token: it is for system:serviceaccount:vms:db, but the WorkloadGroup says "
+                    "system:serviceaccount:vms:sa");
+    refuse_renewal(&o, "token: it is for system:serviceaccount:vms:db");
+    free_opts(&o);
+}
+
 static void test_renewal__bad_input__refused_by_name(void **state)
 {
     struct bundle_opts o = opts_of(GROUP, MESH);
@@ -454,6 +498,8 @@ int main(void)
         cmocka_unit_test(test_hosts__gateways__a_line_each),
         cmocka_unit_test(test_hosts__discovery_address__added_when_of_the_cluster),
         cmocka_unit_test(test_render__token__trimmed_or_left_out),
+        cmocka_unit_test(test_render__token_that_is_looked_into__good_until_it_runs_out),
+        cmocka_unit_test(test_render__token_of_another_account__refused),
         cmocka_unit_test(test_render__no_metadata_but_annotation__merged),
         cmocka_unit_test(test_render__unknown_fields__passed_on),
         cmocka_unit_test(test_renewal__only_what_runs_out__in_the_bundle),
