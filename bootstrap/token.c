@@ -43,3 +43,16 @@ int64_t token_until(const json_t *claims)
     }
     return json_integer_value(exp) > 0 ? json_integer_value(exp) : 0;
 }
+
+int64_t token_made_ahead(const json_t *claims, int64_t now_s)
+{
+    static const char *const dates[] = {"nbf", "iat"};
+    int64_t latest = now_s;
+
+    for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
+        const json_t *date = doc_at(claims, dates[i], NULL);
+        int64_t at = json_is_integer(date) ? json_integer_value(date) : 0;
+        latest = at > latest ? at : latest;
+    }
+    return latest - now_s;
+}

@@ -33,3 +33,7 @@ int64_t token_until(const json_t *claims);
 /** Whose it says to be, when that is not the expected one; NULL: it is, or does not say. Borrowed
  * from claims. */
 const char *token_other_subject(const json_t *claims, const char *expected);
+
+/** Seconds by which the clock that made it was ahead of now_s, by its dates (nbf, iat); 0: it was
+ * not. */
+int64_t token_made_ahead(const json_t *claims, int64_t now_s);

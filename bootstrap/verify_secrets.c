@@ -18,6 +18,9 @@
 /** The agent asks for a new one at half of a day; one that is this short has missed that. */
 #define CHAIN_WARN_S 3600
 
+/** A token that was made so much later than now was made by another clock. */
+#define CLOCK_ERROR_S 60
+
 #define RENEW "xdsgate bundle renew makes a new one"
 #define CLOCK "set the clock of this machine: timedatectl"
 
@@ -142,6 +145,18 @@ static void check_subject(struct verify *v, const json_t *claims)
     }
 }
 
+/* By this machine's clock certificates of the mesh may not be valid yet, either. */
+static void check_clock(struct verify *v, const json_t *claims)
+{
+    int64_t ahead = token_made_ahead(claims, v->o->now_s);
+
+    if (ahead > CLOCK_ERROR_S) {
+        verify_add(v->r, VERIFY_BAD, "clock", CLOCK,
+                   "this machine's clock is %lld s behind the one that made the token",
+                   (long long)ahead);
+    }
+}
+
 static void check_claims(struct verify *v, const json_t *claims)
 {
     check_subject(v, claims);
@@ -149,6 +164,7 @@ static void check_claims(struct verify *v, const json_t *claims)
         verify_add(v->r, VERIFY_WARN, v->files[V_TOKEN].what, "make one with the audience istio-ca",
                    "is not for the audience istio-ca, which istiod asks for usually");
     }
+    check_clock(v, claims);
 }
 
 static enum rc look_into_token(struct verify *v, const char *token, size_t n)

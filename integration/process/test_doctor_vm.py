@@ -203,6 +203,14 @@ def test_vm_mtu__large_packets_are_lost__said(vm: VmImage, mesh: Mesh, network: 
     on_vm(vm, patience=SILENCE).has("vm-mtu", "large packets to", "ip link set dev")
 
 
+def test_vm_clock__token_is_from_tomorrow__said(vm: VmImage) -> None:
+    made = int(time.time()) + 86400
+    (vm.root / TOKEN).write_text(vm_token(made + 3600, iat=made))
+
+    on_vm(vm, "--no-network").has("vm-clock", "s behind the one that made the token",
+                                  "timedatectl")
+
+
 def test_vm_clock__server_is_from_tomorrow__said(vm: VmImage, mesh: Mesh, network: None,
                                                  serve: Callable[..., None]) -> None:
     pair = mesh.from_tomorrow()

@@ -360,6 +360,37 @@ static void test_verify__token_of_another_account_or_audience__said(void **state
     assert_true(has(TOKEN_AT, "is not for the audience istio-ca"));
 }
 
+static void test_verify__token_made_by_a_clock_that_is_ahead__this_one_is_behind(void **state)
+{
+    static const char *const dates[] = {"iat", "nbf"};
+    char claims[300];
+
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(claims, sizeof(claims), "%s,\"%s\":%lld", GOOD_CLAIMS, dates[i],
+                 (long long)now + 60);
+        put(state, TOKEN_AT, token(3600, claims), 0600);
+        look(state);
+        assert_int_equal(report.n, 0);
+
+        snprintf(claims, sizeof(claims), "%s,\"%s\":%lld", GOOD_CLAIMS, dates[i],
+                 (long long)now + 300);
+        put(state, TOKEN_AT, token(3600, claims), 0600);
+        look(state);
+        expect_only(VERIFY_BAD, "clock",
+                    "this machine's clock is 300 s behind the one that made the token");
+    }
+}
+
+static void test_verify__dates_of_a_token_are_no_numbers__nothing_is_said(void **state)
+{
+    put(state, TOKEN_AT,
+        token(3600, GOOD_CLAIMS ",\"iat\":\"tomorrow\",\"nbf\":-9223372036854775807"), 0600);
+
+    look(state);
+
+    assert_int_equal(report.n, 0);
+}
+
 static void test_verify__token_broken__said_without_it(void **state)
 {
     put(state, TOKEN_AT, "eyJhbGciOiJ\nSUzI1NiJ9.x.y\n", 0600);
@@ -595,6 +626,8 @@ int main(void)
         TEST(test_verify__token_has_run_out__bad_only_without_a_certificate),
         TEST(test_verify__no_token__fine_with_a_certificate),
         TEST(test_verify__token_of_another_account_or_audience__said),
+        TEST(test_verify__token_made_by_a_clock_that_is_ahead__this_one_is_behind),
+        TEST(test_verify__dates_of_a_token_are_no_numbers__nothing_is_said),
         TEST(test_verify__token_broken__said_without_it),
         TEST(test_verify__nothing_survives_a_reboot__said),
         TEST(test_verify__hosts__no_line_or_a_useless_address),

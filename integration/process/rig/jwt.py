@@ -11,8 +11,8 @@ def part(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def vm_token(expires: float, account: str = "web") -> str:
-    """Of this account in namespace vms, until then."""
+def vm_token(expires: float, account: str = "web", **more: object) -> str:
+    """Of this account in namespace vms, until then; more: other claims."""
     claims = {"exp": int(expires), "aud": ["istio-ca"],
-              "sub": f"system:serviceaccount:vms:{account}"}
+              "sub": f"system:serviceaccount:vms:{account}", **more}
     return ".".join(part(json.dumps(row).encode()) for row in ({"alg": "RS256"}, claims)) + ".c2ln"
