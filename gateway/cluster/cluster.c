@@ -154,6 +154,12 @@ static bool is_of_the_account(int status)
     return status == 400 || status == 403 || status == 404 || status == 422;
 }
 
+/* Is it said of all requests, and not of this one? RFC 6585 4, RFC 9110 15.6.4. */
+static bool is_of_all(int status)
+{
+    return status == 429 || status == 503;
+}
+
 /* What VMs are told. Where Kubernetes is and as whom it is asked is in the log only. */
 static const char *words_for_vms(int status)
 {
@@ -166,22 +172,30 @@ static const char *words_for_vms(int status)
     return is_of_the_account(status) ? "Kubernetes refuses it" : "Kubernetes gives none now";
 }
 
-/* status: of the answer; why: for the log. */
-static void fail(struct token_call *call, int status, const char *why)
+/* a: status 0 when there was no answer; its text is for the log. */
+static void fail(struct token_call *call, const struct kube_answer *a)
 {
     const struct tokens_whose *w = tokens_whose(call->account);
     struct cluster *c = call->cluster;
-    bool refused = is_of_the_account(status);
+    bool refused = is_of_the_account(a->status);
+    const struct tokens_failure f = {.outcome = refused ? TOKENS_REFUSED : TOKENS_UNAVAILABLE,
+                                     .why = words_for_vms(a->status),
+                                     .retry_after_s = a->retry_after_s,
+                                     .of_all = is_of_all(a->status)};
     char account[320];
 
     (void)snprintf(account, sizeof(account), "%s/%s", w->ns, w->sa);
-    bool fresh =
-        tokens_put_failure(c->tokens, call->account, refused ? TOKENS_REFUSED : TOKENS_UNAVAILABLE,
-                           words_for_vms(status), clock_mono());
+    bool fresh = tokens_put_failure(c->tokens, call->account, &f, clock_mono());
     if (fresh && (refused || !c->told)) {
         log_event(LOG_WARNING, "no token for a service account", LOG_S("account", account),
-                  LOG_S("reason", why));
+                  LOG_S("reason", a->text));
     }
+}
+
+/* It failed here, or the answer was of no use. */
+static void fail_here(struct token_call *call, const char *why)
+{
+    fail(call, &(struct kube_answer){.text = why});
 }
 
 /* Seconds that a new token lives, by the API server's own word: its clock and ours may differ. */
@@ -199,13 +213,13 @@ static void take_token(struct token_call *call, const json_t *body)
 
     enum rc rc = kube_token_read(body, &t);
     if (rc != RC_OK) {
-        fail(call, 0,
-             rc == RC_NO_MEMORY ? "out of memory" : "the API server's answer holds no token");
+        fail_here(call,
+                  rc == RC_NO_MEMORY ? "out of memory" : "the API server's answer holds no token");
         return;
     }
     double life_s = life_of(body, &t);
     if (life_s <= TOKENS_MARGIN_S) {
-        fail(call, 0, "the token that Kubernetes made has expired already");
+        fail_here(call, "the token that Kubernetes made has expired already");
     } else {
         tokens_put(call->cluster->tokens, call->account, t.token, strlen(t.token), life_s,
                    clock_mono());
@@ -227,8 +241,10 @@ static void on_token(void *arg, const struct kube_answer *a)
     tell_reachable(c, kube_is_heard(a->status), a->text);
     if (a->outcome == KUBE_OK) {
         take_token(call, a->body);
+    } else if (a->outcome == KUBE_REFUSED) {
+        fail(call, a);
     } else {
-        fail(call, a->outcome == KUBE_REFUSED ? a->status : 0, a->text);
+        fail_here(call, a->text);
     }
     free(call);
 }
@@ -265,7 +281,7 @@ static void request_token(struct cluster *c, struct token_account *account)
     struct token_call *call = malloc(sizeof(*call));
 
     if (c->kube == NULL) {
-        fail(&local, 0, c->error.text);
+        fail_here(&local, c->error.text);
         free(call);
         return;
     }
@@ -275,7 +291,9 @@ static void request_token(struct cluster *c, struct token_account *account)
         rc = start_call(c, call);
     }
     if (rc != RC_OK) {
-        fail(&local, rc == RC_INVALID ? 404 : 0, rc_text(rc)); /* no account has such a name */
+        /* No account has such a name. */
+        fail(&local,
+             &(struct kube_answer){.status = rc == RC_INVALID ? 404 : 0, .text = rc_text(rc)});
         free(call);
     }
 }

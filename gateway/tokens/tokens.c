@@ -150,13 +150,28 @@ static void fail(struct tokens_answer *a, enum tokens_outcome outcome, const cha
     (void)snprintf(a->why, sizeof(a->why), "%s", why);
 }
 
-/* What can be said now of an account. */
-static void answer(const struct token_account *account, double now, struct tokens_answer *a)
+bool tokens_wait_is_vain(const struct tokens *t, double since, double now)
+{
+    return now < t->quiet_until && since + TOKENS_WAIT_S <= t->quiet_until;
+}
+
+/* What can be said now of an account without a token. */
+static void answer_failure(const struct tokens *t, const struct token_account *account, double now,
+                           struct tokens_answer *a)
+{
+    if (account->failure != TOKENS_READY) {
+        fail(a, account->failure, account->why);
+    } else {
+        fail(a, TOKENS_UNAVAILABLE,
+             now < t->quiet_until ? t->quiet_why : "Kubernetes has not answered in time");
+    }
+}
+
+static void answer(const struct tokens *t, const struct token_account *account, double now,
+                   struct tokens_answer *a)
 {
     if (!tokens_is_usable(account, now)) {
-        bool failed = account->failure != TOKENS_READY;
-        fail(a, failed ? account->failure : TOKENS_UNAVAILABLE,
-             failed ? account->why : "Kubernetes has not answered in time");
+        answer_failure(t, account, now, a);
         return;
     }
     *a = (struct tokens_answer){.outcome = TOKENS_READY, .serial = account->serial};
@@ -185,7 +200,7 @@ void tokens_take_answer(struct token_wait *w, double now, struct tokens_answer *
 
     pthread_mutex_lock(&t->lock);
     w->account->used_at = now;
-    answer(w->account, now, a);
+    answer(t, w->account, now, a);
     release(w);
     pthread_mutex_unlock(&t->lock);
 }
@@ -265,14 +280,18 @@ static enum tokens_outcome ask(struct token_clerk *c, const struct tokens_whose 
     account->used_at = now;
     if (tokens_is_usable(account, now)) {
         *wake = now >= account->renew_at && tokens_want(t, account, now);
-        answer(account, now, a);
+        answer(t, account, now, a);
         return a->outcome;
     }
     if (is_failed(account, now)) {
-        answer(account, now, a);
+        answer(t, account, now, a);
         return a->outcome;
     }
     *wake = tokens_want(t, account, now);
+    if (tokens_wait_is_vain(t, now, now)) {
+        answer(t, account, now, a);
+        return a->outcome;
+    }
     wait_for(c, account, now, w);
     return TOKENS_WAITS;
 }

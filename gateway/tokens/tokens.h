@@ -5,7 +5,8 @@
  * Workers ask; one thread (gateway/cluster) takes what is wanted, gets it from Kubernetes and puts
  * it here. A token is one for all VMs of an account. It is renewed at TOKENS_RENEW_AT of its life
  * while its account is used, so that Kubernetes may be away for the rest of it. A request that
- * fails is remembered for a moment: VMs that ask meanwhile hear why at once.
+ * fails is remembered for a moment: VMs that ask meanwhile hear why at once. So do they while the
+ * server wants to be left alone for longer than they would wait.
  *
  * No Kubernetes and no clock in here: callers say what time it is (monotonic seconds). Any thread,
  * one lock, held for a look-up, and once a second for a look at all accounts. Tokens are wiped when
@@ -36,6 +37,9 @@
 
 /** Nobody waits longer. */
 #define TOKENS_WAIT_S 15.0
+
+/** No server is left alone for longer because it says so. */
+#define TOKENS_RETRY_AFTER_MAX_S 300.0
 
 #define TOKENS_WHY_BYTES 200
 
@@ -125,11 +129,19 @@ const struct tokens_whose *tokens_whose(const struct token_account *account);
 void tokens_put(struct tokens *t, struct token_account *account, const char *token, size_t n,
                 double life_s, double now);
 
-/** The request failed. outcome: TOKENS_REFUSED or TOKENS_UNAVAILABLE. why: VMs are told, so it
- * names no address, no file and no account. Returns true when this is new: the one before had not
- * failed, or in another way. */
+/** How a request has failed. */
+struct tokens_failure {
+    enum tokens_outcome outcome; /**< TOKENS_REFUSED or TOKENS_UNAVAILABLE */
+    const char *why; /**< borrowed; VMs are told, so it names no address, no file and no account */
+    double retry_after_s; /**< what the server wants to be left alone for; 0: nothing was said */
+    bool of_all;          /**< it said so for all requests, not for this account */
+};
+
+/** The request failed. Its account is not requested again before retry_after_s is over, and with
+ * of_all no other one is, either. Returns true when this is new: the one before had not failed, or
+ * in another way. */
 bool tokens_put_failure(struct tokens *t, struct token_account *account,
-                        enum tokens_outcome outcome, const char *why, double now);
+                        const struct tokens_failure *f, double now);
 
 /** The request was given up before there was an answer: the token is wanted again. */
 void tokens_put_back(struct tokens *t, struct token_account *account, double now);

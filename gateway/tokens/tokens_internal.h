@@ -53,6 +53,8 @@ struct tokens {
     uint32_t n_in_flight;
     double allowance; /**< requests that may be made now */
     double allowance_at;
+    double quiet_until; /**< nothing is requested before: the server wants that */
+    char quiet_why[TOKENS_WHY_BYTES];
     uint64_t serial;
     uint64_t n_requests;
     uint64_t n_received;
@@ -65,6 +67,9 @@ bool tokens_is_usable(const struct token_account *a, double now);
 
 /** Put it in the queue if it is in nobody's hands and no failure is fresh. Returns true: wake. */
 bool tokens_want(struct tokens *t, struct token_account *a, double now);
+
+/** Does the server want to be left alone for so long that who waits since then waits in vain? */
+bool tokens_wait_is_vain(const struct tokens *t, double since, double now);
 
 /** Forget the accounts that nobody has asked for since then. */
 void tokens_forget_unused(struct tokens *t, double since);

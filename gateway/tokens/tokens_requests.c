@@ -28,7 +28,8 @@ struct token_account *tokens_take(struct tokens *t, double now)
     CHECK_MAGIC(t, TOKENS_MAGIC);
     pthread_mutex_lock(&t->lock);
     refill(t, now);
-    if (t->n_in_flight < TOKENS_IN_FLIGHT_MAX && t->allowance >= 1 && !list_empty(&t->queue)) {
+    if (now >= t->quiet_until && t->n_in_flight < TOKENS_IN_FLIGHT_MAX && t->allowance >= 1 &&
+        !list_empty(&t->queue)) {
         t->allowance -= 1;
         a = LIST_ENTRY(list_pop(&t->queue), struct token_account, queue);
         a->request = REQUEST_IN_FLIGHT;
@@ -60,18 +61,30 @@ static void land(struct tokens *t, struct token_account *a)
     t->n_in_flight--;
 }
 
-static bool note_failure(struct tokens *t, struct token_account *a, enum tokens_outcome outcome,
-                         const char *why, double now)
+static double max_of(double a, double b)
 {
-    bool fresh = a->failure != outcome;
+    return a > b ? a : b;
+}
+
+/* Seconds that the server wants to be left alone for, as far as it gets that. */
+static double quiet_s(const struct tokens_failure *f)
+{
+    return f->retry_after_s < TOKENS_RETRY_AFTER_MAX_S ? f->retry_after_s
+                                                       : TOKENS_RETRY_AFTER_MAX_S;
+}
+
+static bool note_failure(struct tokens *t, struct token_account *a, const struct tokens_failure *f,
+                         double now)
+{
+    bool fresh = a->failure != f->outcome;
 
     a->pause = fresh ? UNAVAILABLE_FIRST_S : 2 * a->pause;
     if (a->pause > UNAVAILABLE_LAST_S) {
         a->pause = UNAVAILABLE_LAST_S;
     }
-    a->failure = outcome;
-    a->failed_until = now + (outcome == TOKENS_REFUSED ? REFUSED_S : a->pause);
-    (void)snprintf(a->why, sizeof(a->why), "%s", why);
+    a->failure = f->outcome;
+    a->failed_until = now + max_of(f->outcome == TOKENS_REFUSED ? REFUSED_S : a->pause, quiet_s(f));
+    (void)snprintf(a->why, sizeof(a->why), "%s", f->why);
     t->n_failures++;
     tell_all(a);
     return fresh;
@@ -85,7 +98,8 @@ void tokens_put(struct tokens *t, struct token_account *account, const char *tok
     land(t, account);
     char *copy = strndup(token, n);
     if (copy == NULL) {
-        (void)note_failure(t, account, TOKENS_UNAVAILABLE, "out of memory", now);
+        const struct tokens_failure f = {.outcome = TOKENS_UNAVAILABLE, .why = "out of memory"};
+        (void)note_failure(t, account, &f, now);
     } else {
         wipe_text(&account->token);
         account->token = copy;
@@ -101,14 +115,24 @@ void tokens_put(struct tokens *t, struct token_account *account, const char *tok
     pthread_mutex_unlock(&t->lock);
 }
 
+/* Who waits may do so in vain now; tokens_look() tells them. */
+static void be_quiet(struct tokens *t, const struct tokens_failure *f, double now)
+{
+    t->quiet_until = max_of(t->quiet_until, now + quiet_s(f));
+    (void)snprintf(t->quiet_why, sizeof(t->quiet_why), "%s", f->why);
+}
+
 bool tokens_put_failure(struct tokens *t, struct token_account *account,
-                        enum tokens_outcome outcome, const char *why, double now)
+                        const struct tokens_failure *f, double now)
 {
     CHECK_MAGIC(t, TOKENS_MAGIC);
-    CHECK(outcome == TOKENS_REFUSED || outcome == TOKENS_UNAVAILABLE);
+    CHECK(f->outcome == TOKENS_REFUSED || f->outcome == TOKENS_UNAVAILABLE);
     pthread_mutex_lock(&t->lock);
     land(t, account);
-    bool fresh = note_failure(t, account, outcome, why, now);
+    bool fresh = note_failure(t, account, f, now);
+    if (f->of_all) {
+        be_quiet(t, f, now);
+    }
     pthread_mutex_unlock(&t->lock);
     return fresh;
 }
@@ -135,7 +159,7 @@ static void renew(struct tokens *t, struct token_account *a, double now)
     }
 }
 
-static void end_long_waits(struct token_account *a, double now)
+static void end_long_waits(struct tokens *t, struct token_account *a, double now)
 {
     struct list *n;
     struct list *spare;
@@ -143,10 +167,22 @@ static void end_long_waits(struct token_account *a, double now)
     LIST_FOREACH_SAFE(n, spare, &a->waits)
     {
         struct token_wait *w = LIST_ENTRY(n, struct token_wait, node);
-        if (now - w->since >= TOKENS_WAIT_S) {
+        if (now - w->since >= TOKENS_WAIT_S || tokens_wait_is_vain(t, w->since, now)) {
             tokens_tell(w);
         }
     }
+}
+
+/* Seconds until something can be requested, 1 at most. */
+static double pause_of(const struct tokens *t, double now)
+{
+    if (list_empty(&t->queue) || t->n_in_flight >= TOKENS_IN_FLIGHT_MAX) {
+        return 1.0;
+    }
+    if (now < t->quiet_until) {
+        return t->quiet_until - now < 1.0 ? t->quiet_until - now : 1.0;
+    }
+    return t->allowance >= 1 ? 0 : 1.0 / TOKENS_PER_SECOND;
 }
 
 double tokens_look(struct tokens *t, double now)
@@ -157,16 +193,13 @@ double tokens_look(struct tokens *t, double now)
     for (size_t i = 0; i < TOKENS_BUCKETS; i++) {
         for (struct token_account *a = t->buckets[i]; a != NULL; a = a->next) {
             renew(t, a, now);
-            end_long_waits(a, now);
+            end_long_waits(t, a, now);
         }
     }
     for (struct list *n = t->clerks.next; n != &t->clerks; n = n->next) {
         tokens_post(LIST_ENTRY(n, struct token_clerk, node));
     }
-    double pause = 1.0;
-    if (!list_empty(&t->queue) && t->n_in_flight < TOKENS_IN_FLIGHT_MAX) {
-        pause = t->allowance >= 1 ? 0 : 1.0 / TOKENS_PER_SECOND;
-    }
+    double pause = pause_of(t, now);
     pthread_mutex_unlock(&t->lock);
     return pause;
 }
@@ -182,11 +215,14 @@ void tokens_reset(struct tokens *t)
             a->failed_until = 0;
         }
     }
+    t->quiet_until = 0;
     pthread_mutex_unlock(&t->lock);
 }
 
 void tokens_close(struct tokens *t, double now)
 {
+    const struct tokens_failure f = {.outcome = TOKENS_UNAVAILABLE, .why = "xdsgate is stopping"};
+
     CHECK_MAGIC(t, TOKENS_MAGIC);
     pthread_mutex_lock(&t->lock);
     t->closed = true;
@@ -196,7 +232,7 @@ void tokens_close(struct tokens *t, double now)
     for (size_t i = 0; i < TOKENS_BUCKETS; i++) {
         for (struct token_account *a = t->buckets[i]; a != NULL; a = a->next) {
             if (!list_empty(&a->waits)) {
-                (void)note_failure(t, a, TOKENS_UNAVAILABLE, "xdsgate is stopping", now);
+                (void)note_failure(t, a, &f, now);
             }
         }
     }

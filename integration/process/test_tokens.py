@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -14,7 +15,7 @@ import pytest
 
 from conftest import Rig
 from rig.gateway import BINARY, Gateway
-from rig.kube_api import KubeApi
+from rig.kube_api import KubeApi, status
 from rig.sandbox import Vms
 from rig.wait import until
 
@@ -276,6 +277,24 @@ def test_token__tokens_are_in_no_log(rig: Rig, site: Site) -> None:
     text = gateway.folder.joinpath("xdsgate.log").read_text()
     assert "of-the-gateway" not in text
     assert "eyJ" not in text
+
+
+def test_token__api_server_wants_to_be_left_alone__it_is(site: Site) -> None:
+    wanted_s = 11  # longer than one call lasts
+    asked: list[float] = []
+
+    def busy(path: str) -> tuple[int, dict[str, str], bytes]:
+        asked.append(time.monotonic())
+        return 429, {"Retry-After": str(wanted_s)}, status(429, "TooManyRequests", "busy")
+
+    site.api.instead = busy
+    site.gateway()
+    site.vm(1, "--count", 3)
+
+    until(lambda: len(asked) >= 2, "it is asked again", within=PAUSED_S)
+    site.api.succeed()
+    assert asked[1] - asked[0] >= wanted_s
+    assert len(site.istiod.await_synced(3, within=PAUSED_S)) == 3
 
 
 def test_kubernetes__a_kubeconfig_that_is_none__refused_by_check(rig: Rig, site: Site) -> None:

@@ -50,7 +50,8 @@ static void put_failure(struct rig *r, enum tokens_outcome outcome, const char *
     struct token_account *a = take(r);
 
     assert_non_null(a);
-    (void)tokens_put_failure(r->tokens, a, outcome, why, worker_now(r->worker));
+    const struct tokens_failure f = {.outcome = outcome, .why = why};
+    (void)tokens_put_failure(r->tokens, a, &f, worker_now(r->worker));
     rig_run(r);
 }
 

@@ -100,7 +100,25 @@ static void put_failure(struct bench *b, enum tokens_outcome outcome, const char
     struct token_account *account = tokens_take(b->tokens, now);
 
     assert_non_null(account);
-    assert_int_equal(tokens_put_failure(b->tokens, account, outcome, why, now), fresh);
+    assert_int_equal(tokens_put_failure(b->tokens, account,
+                                        &(struct tokens_failure){.outcome = outcome, .why = why},
+                                        now),
+                     fresh);
+    run(b);
+}
+
+/* As 429 or 503 with Retry-After, or of one account. */
+static void put_busy(struct bench *b, double retry_after_s, bool of_all)
+{
+    const struct tokens_failure f = {.outcome = TOKENS_UNAVAILABLE,
+                                     .why = "busy",
+                                     .retry_after_s = retry_after_s,
+                                     .of_all = of_all};
+    struct token_account *account = tokens_take(b->tokens, now);
+
+    assert_non_null(account);
+    (void)tokens_put_failure(b->tokens, account, &f, now);
+    (void)tokens_look(b->tokens, now);
     run(b);
 }
 
@@ -295,6 +313,101 @@ static void test_tokens__unavailable__pause_grows_to_its_limit(void **state)
         assert_int_equal(ask(b, &web, &a), TOKENS_UNAVAILABLE);
         now += 0.2;
     }
+}
+
+static void test_tokens__server_wants_a_pause__the_account_is_left_alone_for_so_long(void **state)
+{
+    static const struct {
+        double said, held;
+    } rows[] = {{60, 60}, {0.5, 1}, {86400, TOKENS_RETRY_AFTER_MAX_S}};
+    struct bench *b = *state;
+    struct asker a;
+
+    for (size_t i = 0; i < 3; i++) {
+        tokens_reset(b->tokens);
+        assert_int_equal(ask(b, &web, &a), TOKENS_WAITS);
+        put_busy(b, rows[i].said, false);
+        assert_int_equal(a.answer.outcome, TOKENS_UNAVAILABLE);
+        now += rows[i].held - 0.1;
+        assert_int_equal(ask(b, &web, &a), TOKENS_UNAVAILABLE);
+        assert_null(tokens_take(b->tokens, now));
+        get(b, &db, "t"); /* another account is another matter */
+        tokens_reset(b->tokens);
+        get(b, &web, "t");
+    }
+}
+
+static void test_tokens__server_is_busy__nothing_is_requested_meanwhile(void **state)
+{
+    struct bench *b = *state;
+    struct asker a;
+    struct asker c;
+
+    assert_int_equal(ask(b, &web, &a), TOKENS_WAITS);
+    assert_int_equal(ask(b, &db, &c), TOKENS_WAITS);
+    put_busy(b, 60, true);
+    assert_int_equal(a.answers, 1);
+    assert_int_equal(c.answers, 1); /* it would wait in vain */
+    assert_string_equal(c.answer.why, "busy");
+
+    now += 44;
+    assert_int_equal(ask(b, &db, &c), TOKENS_UNAVAILABLE);
+    assert_string_equal(c.answer.why, "busy");
+    now += 2; /* near enough to the end of it */
+    assert_int_equal(ask(b, &db, &c), TOKENS_WAITS);
+    assert_null(tokens_take(b->tokens, now));
+    assert_true(tokens_look(b->tokens, now) >= 1);
+    now += 13.5;
+    assert_null(tokens_take(b->tokens, now));
+    assert_true(tokens_look(b->tokens, now) > 0.4);
+    now += 0.6;
+    assert_int_equal(tokens_look(b->tokens, now), 0);
+    put(b, "t");
+    assert_string_equal(c.answer.token, "t");
+    tokens_answer_fini(&c.answer);
+}
+
+static void test_tokens__server_is_busy__a_short_pause_is_waited_for(void **state)
+{
+    struct bench *b = *state;
+    struct asker a;
+    struct asker c;
+
+    assert_int_equal(ask(b, &web, &a), TOKENS_WAITS);
+    assert_int_equal(ask(b, &db, &c), TOKENS_WAITS);
+    put_busy(b, 3, true);
+    assert_int_equal(c.answers, 0);
+    assert_null(tokens_take(b->tokens, now));
+    now += 3;
+    put(b, "t");
+
+    assert_int_equal(c.answers, 1);
+    assert_string_equal(c.answer.token, "t");
+    tokens_answer_fini(&c.answer);
+}
+
+static void test_tokens__server_is_busy__tokens_that_are_there_are_given(void **state)
+{
+    struct bench *b = *state;
+    struct asker a;
+
+    get(b, &web, "old");
+    assert_int_equal(ask(b, &db, &a), TOKENS_WAITS);
+    put_busy(b, 60, true);
+    now += 59;
+    assert_has(b, &web, "old");
+}
+
+static void test_tokens__reset_while_the_server_is_busy__the_other_one_is_asked(void **state)
+{
+    struct bench *b = *state;
+    struct asker a;
+
+    assert_int_equal(ask(b, &web, &a), TOKENS_WAITS);
+    put_busy(b, 60, true);
+    tokens_reset(b->tokens);
+
+    get(b, &web, "t");
 }
 
 static void test_tokens__long_wait__answered(void **state)
@@ -503,6 +616,11 @@ int main(void)
         TEST(test_tokens__unused_account__not_renewed),
         TEST(test_tokens__refused__known_at_once_and_asked_again_later),
         TEST(test_tokens__unavailable__pause_grows_to_its_limit),
+        TEST(test_tokens__server_wants_a_pause__the_account_is_left_alone_for_so_long),
+        TEST(test_tokens__server_is_busy__nothing_is_requested_meanwhile),
+        TEST(test_tokens__server_is_busy__a_short_pause_is_waited_for),
+        TEST(test_tokens__server_is_busy__tokens_that_are_there_are_given),
+        TEST(test_tokens__reset_while_the_server_is_busy__the_other_one_is_asked),
         TEST(test_tokens__long_wait__answered),
         TEST(test_tokens__cancelled_before_and_after_the_answer__nothing_comes),
         TEST(test_tokens__rejected_by_istiod__the_next_gets_another),
