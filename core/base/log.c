@@ -410,7 +410,7 @@ void log_write(struct log_site *site, enum log_level level, const char *msg,
     uint32_t suppressed = 0;
     int saved_errno = errno;
 
-    if (!site_admit(site, &suppressed)) {
+    if (site != NULL && !site_admit(site, &suppressed)) {
         return;
     }
     l.len = 0;

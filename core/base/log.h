@@ -2,7 +2,8 @@
 /*
  * Log lines for people (text) or machines (JSON): a level, a fixed message and key=value fields.
  * Any thread. One line is one write(2). Repeats of the same call site are limited, and the number
- * left out is said on its next line. Values are escaped, so no peer can forge a line.
+ * left out is said on its next line. Lines of the audit log know neither level nor limit. Values
+ * are escaped, so no peer can forge a line.
  */
 #pragma once
 
@@ -85,7 +86,8 @@ const char *log_level_name(enum log_level level);
  * there is no such scope or level. */
 enum rc log_parse_level(const char *text, enum log_scope *scope, enum log_level *level) MUST_USE;
 
-/** Write one line; fields end with LOG_END. Called through log_event(). */
+/** Write one line; fields end with LOG_END. site: NULL: without a limit. Called through log_event()
+ * and log_audit(). */
 void log_write(struct log_site *site, enum log_level level, const char *msg,
                const struct log_field *fields);
 
@@ -97,4 +99,18 @@ void log_write(struct log_site *site, enum log_level level, const char *msg,
             const struct log_field log_fields_[] = {__VA_ARGS__ __VA_OPT__(, ) LOG_END}; \
             log_write(&log_site_, level, msg, log_fields_);                              \
         }                                                                                \
+    } while (0)
+
+/**
+ * Who did what: written whatever the level is, and however many there are.
+ * log_audit(LOG_WARNING, "VM revoked", "revoke", LOG_S("by", who))
+ *
+ * level  for who reads it.
+ * kind   the value of the key `audit`.
+ */
+#define log_audit(level, msg, kind, ...)                                                         \
+    do {                                                                                         \
+        const struct log_field log_fields_[] = {LOG_S("audit", kind) __VA_OPT__(, ) __VA_ARGS__, \
+                                                LOG_END};                                        \
+        log_write(NULL, level, msg, log_fields_);                                                \
     } while (0)

@@ -72,8 +72,7 @@ static unsigned log_levels(const struct admin_call *call, FILE *out)
                          "write [SCOPE=]LEVEL; levels are debug, info, warning and error, and "
                          "`xdsgate log-level` lists the scopes");
     }
-    log_event(LOG_WARNING, "log level changed", LOG_S("audit", "log-level"),
-              LOG_S("by", api_caller(call, who)),
+    log_audit(LOG_WARNING, "log level changed", "log-level", LOG_S("by", api_caller(call, who)),
               LOG_S("scope", scope == LOG_SCOPES ? "all" : log_scope_name(scope)),
               LOG_S("level", log_level_name(level)));
     log_set_level(scope, level);

@@ -268,8 +268,8 @@ static void follow_reload(struct daemon *d, const struct config *before)
     watch_mark(&d->watch, now->files_stamp);
     enum rc admin = move_admin(d, now, before);
     enum rc log = log_setup(&now->log);
-    log_event(log == RC_OK && admin == RC_OK ? LOG_INFO : LOG_WARNING, "configuration in force",
-              LOG_S("audit", "configuration"), LOG_S("file", d->config_path),
+    log_audit(log == RC_OK && admin == RC_OK ? LOG_INFO : LOG_WARNING, "configuration in force",
+              "configuration", LOG_S("file", d->config_path),
               LOG_I("generation", d->generation->number), LOG_S("log", rc_text(log)),
               LOG_S("admin", rc_text(admin)));
 }

@@ -167,7 +167,7 @@ static void apply_all_denials(void *arg, struct vm *vm, struct endings *end)
 void registry_look_at_denials(struct registry *r)
 {
     if (denylist_look(r->denylist)) {
-        log_event(LOG_WARNING, "deny list was changed by others", LOG_S("audit", "deny-list"));
+        log_audit(LOG_WARNING, "deny list was changed by others", "deny-list");
         visit_all(r, apply_all_denials, r->denylist);
     }
 }

@@ -105,6 +105,6 @@ void vm_log_operator(enum vm_order order, const char *name, const char *identity
         [VM_ORDER_REREGISTER] = {"VM is to register anew", "reregister"},
     };
 
-    log_event(LOG_WARNING, orders[order].what, LOG_S("audit", orders[order].audit),
-              LOG_S("vm", name), LOG_S("spiffe_id", identity), LOG_S("by", by));
+    log_audit(LOG_WARNING, orders[order].what, orders[order].audit, LOG_S("vm", name),
+              LOG_S("spiffe_id", identity), LOG_S("by", by));
 }

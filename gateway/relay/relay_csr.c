@@ -47,8 +47,8 @@ static void log_certificate(const struct relay *r, const struct registry_certifi
     char peer[ADDR_TEXT_BYTES];
     char istiod[ADDR_TEXT_BYTES];
 
-    log_event(LOG_INFO, "certificate issued", LOG_S("audit", "certificate"),
-              LOG_S("spiffe_id", s->uri), LOG_S("by", s->verified ? "certificate" : "token"),
+    log_audit(LOG_INFO, "certificate issued", "certificate", LOG_S("spiffe_id", s->uri),
+              LOG_S("by", s->verified ? "certificate" : "token"),
               LOG_S("peer", addr_format(&r->vm->peer, peer)),
               LOG_S("listener", r->vm->route->listener),
               LOG_S("istiod", addr_format(up_session_addr(r->up_session), istiod)),

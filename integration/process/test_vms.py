@@ -380,3 +380,28 @@ def test_audit__who_did_what(site: Site) -> None:
     site.gateway.await_log("certificate issued", audit="certificate")
     site.deny_list.write_text('{"version": 1, "revoked": []}')
     site.gateway.await_log("deny list was changed by others", audit="deny-list")
+
+
+def test_audit__whatever_the_log_level_is(rig: Rig) -> None:
+    site = Site(rig, 2)
+    site.istiod.await_synced(2)
+    site.run("log-level", "error")
+    before = len(site.gateway.log())
+    site.run("vm", "revoke", "vm-1")
+    site.run("vm", "unrevoke", "vm-1.vms")
+    site.run("vm", "reregister", "vm-2", "--hold", "1s")
+    site.deny_list.write_text('{"version": 1, "revoked": []}')
+    site.gateway.await_log("deny list was changed by others")
+    site.run("log-level", "upstream=error")
+
+    levels = {"log": {"format": "json", "level": "error"}}
+    site.gateway.reload({**site.config, **levels})
+    seen = [line["audit"] for line in site.gateway.log()[before:] if "audit" in line]
+    assert seen == ["revoke", "unrevoke", "reregister", "deny-list", "log-level", "configuration"]
+
+
+def test_audit__many_at_once__each_has_its_line(rig: Rig) -> None:
+    site = Site(rig, 120)
+    site.istiod.await_synced(120)
+    issued = [line for line in site.gateway.log() if line.get("audit") == "certificate"]
+    assert len(issued) == site.gateway.metric("xdsgate_certificates_issued_total") >= 120

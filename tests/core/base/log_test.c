@@ -435,6 +435,26 @@ static void test_log__burst_of_one_site__is_cut_and_owned_up_to(void **state)
     assert_int_equal(site.suppressed, 0);
 }
 
+static void test_log__audit__knows_no_level_and_no_limit(void **state)
+{
+    struct fixture *f = *state;
+    start(f, LOG_TEXT, LOG_ERROR);
+
+    for (int i = 0; i < 10 * LOG_SITE_BURST; i++) {
+        log_audit(LOG_INFO, "done", "kind", LOG_S("by", "somebody"), LOG_I("n", i));
+    }
+    log_audit(LOG_WARNING, "bare", "other");
+
+    const char *text = read_log(f->path);
+    for (int i = 0; i < 10 * LOG_SITE_BURST; i++) {
+        char line[80];
+        (void)snprintf(line, sizeof(line), " INFO  done audit=kind by=somebody n=%d\n", i);
+        assert_non_null(strstr(text, line));
+    }
+    assert_non_null(strstr(text, " WARN  bare audit=other\n"));
+    assert_null(strstr(text, "suppressed"));
+}
+
 static void test_log__reopen_after_rotation__writes_into_the_new_file(void **state)
 {
     struct fixture *f = *state;
@@ -570,6 +590,7 @@ int main(void)
         LOG_TEST(test_log__level_of_one_scope__leaves_the_others),
         LOG_TEST(test_log__level_as_a_text__scope_and_level),
         LOG_TEST(test_log__burst_of_one_site__is_cut_and_owned_up_to),
+        LOG_TEST(test_log__audit__knows_no_level_and_no_limit),
         LOG_TEST(test_log__reopen_after_rotation__writes_into_the_new_file),
         LOG_TEST(test_log__file_that_cannot_be_opened__leaves_the_old_one),
         LOG_TEST(test_log__standard_error__takes_lines_and_reopen_does_nothing),
