@@ -44,6 +44,22 @@ static enum rc look_at_folder(const char *path, struct stat *st)
     return rc;
 }
 
+enum rc file_put_may(const char *path)
+{
+    char *folder = NULL;
+    char *copy = strdup(path);
+
+    /* The last slash makes it an error when it is no folder. */
+    if (copy == NULL || asprintf(&folder, "%s/", dirname(copy)) < 0) {
+        free(copy);
+        return RC_NO_MEMORY;
+    }
+    enum rc rc = access(folder, W_OK | X_OK) == 0 ? RC_OK : RC_SYSTEM;
+    free(folder);
+    free(copy);
+    return rc;
+}
+
 /* Whoever makes a file in /tmp does not get the next key by it. */
 static enum rc check_owner(const struct file_put *f, const struct stat *older)
 {

@@ -35,3 +35,7 @@ struct file_put {
  * Returns  RC_OK; RC_NO_MEMORY; RC_SYSTEM with errno set, EPERM when an owner is refused.
  */
 enum rc file_put_all(const struct file_put *files, size_t n, size_t *failed) MUST_USE;
+
+/** Does the folder of this path take a file of ours? Makes none. RC_OK; RC_NO_MEMORY; RC_SYSTEM
+ * with errno set. */
+enum rc file_put_may(const char *path) MUST_USE;

@@ -13,6 +13,7 @@
 #include "core/base/file_read.h"
 #include "core/base/file_stamp.h"
 #include "core/net/tls13.h"
+#include "gateway/registry/denylist.h"
 #include "kube/access.h"
 
 /* ---- reading ---- */
@@ -53,10 +54,15 @@ void files_note(struct report *r, struct config *c, const char *path)
 
 /* ---- certificates of a listener ---- */
 
+static bool is_good_text(const struct node *n)
+{
+    return n != NULL && !n->bad && n->kind == NODE_TEXT;
+}
+
 /* The path of a key, when it was read without an error; NULL otherwise. */
 static struct node *path_node(struct report *r, struct config *c, struct node *n)
 {
-    if (n == NULL || n->bad || n->kind != NODE_TEXT) {
+    if (!is_good_text(n)) {
         return NULL;
     }
     files_note(r, c, n->text);
@@ -212,6 +218,19 @@ static void try_kubeconfig(struct report *r, struct config *c, struct node *n)
     kube_access_free(&access);
 }
 
+/* ---- what we write ---- */
+
+/* A list that cannot be read would let in whom an operator has sent away. */
+static void try_deny_list(struct report *r, struct node *n)
+{
+    char why[DENYLIST_WHY_BYTES] = "";
+    enum rc rc = denylist_try(n->text, why);
+    r->no_memory |= rc == RC_NO_MEMORY;
+    if (rc == RC_INVALID) {
+        node_error(r, n, "`deny_list` cannot be used: %s", why);
+    }
+}
+
 void files_load(struct report *r, const struct node *root, struct config *c)
 {
     const struct node *listeners = node_get(root, "listeners");
@@ -219,6 +238,10 @@ void files_load(struct report *r, const struct node *root, struct config *c)
     struct node *kubeconfig = path_node(r, c, node_get(node_get(root, "kubernetes"), "kubeconfig"));
     if (kubeconfig != NULL && !node_bad(node_get(node_get(root, "kubernetes"), "context"))) {
         try_kubeconfig(r, c, kubeconfig);
+    }
+    struct node *deny_list = node_get(node_get(root, "registry"), "deny_list");
+    if (is_good_text(deny_list)) { /* not one of c->files: we change it ourselves */
+        try_deny_list(r, deny_list);
     }
     for (size_t i = 0; i < c->n_listeners; i++) {
         try_all(r, c, node_get(listeners->items[i], "tls"));

@@ -176,13 +176,19 @@ static enum rc move_admin(struct daemon *d, const struct config *now, const stru
     return rc;
 }
 
-/* A generation was not put in force: the directory goes on with the one before. */
-static void follow_old_names(struct daemon *d)
+/* A generation was not put in force: the directory and the deny list are of the one before. */
+static void go_back(struct daemon *d)
 {
     struct generation *g = d->generation;
 
-    if (g != NULL && directory_set(d->directory, g->upstreams, g->config->n_upstreams) != RC_OK) {
+    if (g == NULL) {
+        return;
+    }
+    if (directory_set(d->directory, g->upstreams, g->config->n_upstreams) != RC_OK) {
         log_event(LOG_ERROR, "host names of upstreams are not resolved until the next reload");
+    }
+    if (vms_use_deny_list(&d->vms, &g->config->registry) != RC_OK) {
+        log_event(LOG_ERROR, "revoked VMs are kept in the file of the refused configuration");
     }
 }
 
@@ -223,12 +229,15 @@ static enum rc put_in_force(struct daemon *d, struct config *c)
         return rc;
     }
     rc = directory_set(d->directory, g->upstreams, g->config->n_upstreams);
+    if (rc == RC_OK) { /* before anybody comes in by it */
+        rc = vms_use_deny_list(&d->vms, &g->config->registry);
+    }
     if (rc == RC_OK) {
         rc = apply_to_workers(d, g, &plan);
     }
     sockets_plan_free(&plan);
     if (rc != RC_OK) {
-        follow_old_names(d);
+        go_back(d);
         generation_unref(&g);
         return rc;
     }

@@ -58,12 +58,23 @@ void vms_fini(struct vms *v)
     registry_free(&v->registry);
 }
 
+enum rc vms_use_deny_list(struct vms *v, const struct config_registry *c)
+{
+    char why[REGISTRY_WHY_BYTES] = "";
+    enum rc rc = registry_use_deny_list(v->registry, c->deny_list, why);
+
+    if (rc != RC_OK) {
+        log_event(LOG_ERROR, "the list of revoked VMs stays as it was", LOG_S("file", c->deny_list),
+                  LOG_S("reason", rc == RC_INVALID ? why : rc_text(rc)));
+    }
+    return rc;
+}
+
 void vms_use(struct vms *v, const struct config_registry *c)
 {
     const struct registry_opts opts = {.forget_after_s = c->forget_after,
                                        .max_vms = c->max_vms,
                                        .keep_config_bytes = c->keep_config};
-    char why[REGISTRY_WHY_BYTES] = "";
 
     if (!c->enabled) {
         log_event(LOG_WARNING,
@@ -71,11 +82,6 @@ void vms_use(struct vms *v, const struct config_registry *c)
                   LOG_S("registry.enabled", "false"));
     }
     registry_set_opts(v->registry, &opts);
-    enum rc rc = registry_use_deny_list(v->registry, c->deny_list, why);
-    if (rc != RC_OK) {
-        log_event(LOG_ERROR, "the list of revoked VMs stays as it was", LOG_S("file", c->deny_list),
-                  LOG_S("reason", rc == RC_INVALID ? why : rc_text(rc)));
-    }
 }
 
 /* ---- numbers ---- */

@@ -23,8 +23,11 @@ enum rc vms_init(struct vms *v, struct gate *const *gates, unsigned n) MUST_USE;
 /** Free it; no worker runs any more. No effect on what was never made. */
 void vms_fini(struct vms *v);
 
-/** A configuration comes into force. What is wrong with its deny list is logged; the old one stays.
- */
+/** From now on the deny list of this configuration. RC_OK; RC_INVALID and RC_NO_MEMORY: it cannot
+ * be used, which is logged; the list before stays. */
+enum rc vms_use_deny_list(struct vms *v, const struct config_registry *c) MUST_USE;
+
+/** A configuration is in force, its deny list too. */
 void vms_use(struct vms *v, const struct config_registry *c);
 
 /** The sums for the metrics page. Any thread, one at a time; states and healths of out stay valid

@@ -188,12 +188,12 @@ static struct denylist_entry *take_out(struct denylist_set *s, size_t i)
     return e;
 }
 
-/* ---- the file; under file_lock ---- */
+/* ---- the file; under file_lock, but for what takes a path ---- */
 
 /* Before the text of what is wrong goes the file that it is about. */
-static enum rc blame(const struct denylist *d, enum rc rc, const char *reason, char *why)
+static enum rc blame(const char *path, enum rc rc, const char *reason, char *why)
 {
-    (void)snprintf(why, DENYLIST_WHY_BYTES, "%.200s: %.300s", d->path, reason);
+    (void)snprintf(why, DENYLIST_WHY_BYTES, "%.200s: %.300s", path, reason);
     return rc;
 }
 
@@ -255,27 +255,53 @@ static enum rc read_text_of(const char *path, char **text, size_t *n, const char
     }
 }
 
-/* Read the file. all: also VMs that it has not stay in force. */
-static enum rc read_file(struct denylist *d, bool all, char *why)
+/* What a file has. out: empty; with RC_OK only it holds something. RC_NOT_FOUND: there is none. */
+static enum rc read_set(const char *path, struct denylist_set *out, char *why)
 {
-    struct denylist_set read = {.n = 0};
     char reason[DENYLIST_WHY_BYTES] = "";
     const char *problem = reason;
     char *text = NULL;
     size_t n = 0;
-    enum rc rc = read_text_of(d->path, &text, &n, &problem);
+    enum rc rc = read_text_of(path, &text, &n, &problem);
 
     if (rc == RC_OK) {
-        rc = denylist_set_read(text, n, &read, reason);
+        rc = denylist_set_read(text, n, out, reason);
         free(text);
     }
-    if (rc == RC_OK) {
-        rc = adopt(d, &read, all);
-        denylist_set_fini(&read);
-        problem = "too many VMs together with those that are revoked already";
+    return rc == RC_INVALID ? blame(path, RC_INVALID, problem, why) : rc;
+}
+
+/* Read the file. all: also VMs that it has not stay in force. */
+static enum rc read_file(struct denylist *d, bool all, char *why)
+{
+    struct denylist_set read = {.n = 0};
+
+    TRY(read_set(d->path, &read, why));
+    enum rc rc = adopt(d, &read, all);
+    denylist_set_fini(&read);
+    if (rc == RC_FULL) {
+        return blame(d->path, RC_INVALID,
+                     "too many VMs together with those that are revoked already", why);
     }
-    if (rc == RC_INVALID || rc == RC_FULL) {
-        return blame(d, RC_INVALID, problem, why);
+    return rc;
+}
+
+enum rc denylist_try(const char *path, char *why)
+{
+    struct denylist_set read = {.n = 0};
+    char reason[DENYLIST_WHY_BYTES];
+    enum rc rc = read_set(path, &read, why);
+
+    denylist_set_fini(&read);
+    if (rc == RC_OK || rc == RC_NOT_FOUND) {
+        rc = file_put_may(path);
+    }
+    if (rc == RC_SYSTEM) {
+        (void)snprintf(reason, sizeof(reason),
+                       "its folder must be there and writable: %.100s; the unit of xdsgate lets it "
+                       "write in /var/lib/xdsgate",
+                       strerror(errno));
+        return blame(path, RC_INVALID, reason, why);
     }
     return rc;
 }
@@ -314,7 +340,7 @@ static enum rc put_file(const struct denylist *d, const char *text, size_t n, ch
     size_t failed = 0;
     enum rc rc = file_put_all(&file, 1, &failed);
 
-    return rc == RC_SYSTEM ? blame(d, RC_SYSTEM, strerror(errno), why) : rc;
+    return rc == RC_SYSTEM ? blame(d->path, RC_SYSTEM, strerror(errno), why) : rc;
 }
 
 /* What is in force as text, which takes longer than others may wait for the lock. */
@@ -347,7 +373,7 @@ static enum rc save(struct denylist *d, char *why)
         rc = put_file(d, text, n, why);
         free(text);
     } else if (rc != RC_NO_MEMORY) {
-        rc = blame(d, RC_SYSTEM, rc == RC_FULL ? "too large" : "a name is not UTF-8", why);
+        rc = blame(d->path, RC_SYSTEM, rc == RC_FULL ? "too large" : "a name is not UTF-8", why);
     }
     d->unwritable = rc != RC_OK;
     if (rc == RC_OK) {

@@ -47,6 +47,14 @@ enum rc denylist_new(struct denylist **out) MUST_USE;
 void denylist_free(struct denylist **d);
 
 /**
+ * Could a list be kept in this file: can it be read, or is it not there yet, and can it be written?
+ *
+ * why   of DENYLIST_WHY_BYTES, with RC_INVALID.
+ * Returns RC_OK; RC_INVALID; RC_NO_MEMORY.
+ */
+enum rc denylist_try(const char *path, char *why) MUST_USE;
+
+/**
  * Keep the list in this file from now on. What the file has is added to what is in force; a file
  * that is not there is written with the first change.
  *

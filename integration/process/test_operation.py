@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import shutil
 import signal
@@ -21,7 +20,7 @@ import pytest
 from conftest import Rig
 from rig.gateway import BINARY, Gateway
 from rig.notify import Notify
-from rig.process import Process, free_port
+from rig.process import Process, free_port, ordinary_user
 from rig.wait import until
 
 HEAD = re.compile(r"# (HELP|TYPE) ([a-z_]+) (.+)")
@@ -107,13 +106,6 @@ def test_log_file__reopened_by_usr1(rig: Rig) -> None:
 
 
 # ---- memory ----
-
-
-def ordinary_user() -> list[str]:
-    """How to become one."""
-    if os.geteuid() != 0:
-        return []
-    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
 def test_ordinary_user__runs_is_not_dumpable_and_leaves_no_core(rig: Rig) -> None:

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ import yaml
 
 from conftest import Rig
 from rig.gateway import BINARY, Gateway
-from rig.process import free_port
+from rig.process import free_port, ordinary_user
 from rig.sandbox import Istiod, Vms
 from rig.wait import until
 
@@ -288,6 +291,80 @@ def test_orders__not_over_tcp(rig: Rig) -> None:
     said = site.run("vm", "revoke", "vm-1", code=1, admin=f"127.0.0.1:{admin}")
     assert "405" in said
     assert site.list()["vm-1.vms"]["state"] == "connected"
+
+
+# ---- the deny list ----
+
+
+def spoil(path: Path) -> str:
+    """Cut the file, as a full disk would; what was there."""
+    whole = path.read_text()
+    path.write_text(whole[:len(whole) // 2])
+    return whole
+
+
+def test_deny_list_unreadable__no_start(rig: Rig) -> None:
+    site = Site(rig, 2)
+    site.istiod.await_synced(2)
+    site.run("vm", "revoke", "vm-1")
+    assert site.gateway.stop() == 0
+    whole = spoil(site.deny_list)
+
+    for command in ("check", "run"):
+        done = subprocess.run([BINARY, command, "--config", site.gateway.file], timeout=60,
+                              capture_output=True, text=True)
+        assert done.returncode == 2, done
+        assert f"`deny_list` cannot be used: {site.deny_list}: " in done.stderr
+
+    site.deny_list.write_text(whole)
+    site.gateway.start()
+    site.istiod.await_synced(1)
+    site.await_state("vm-1.vms", "revoked")
+
+
+def test_deny_list_unreadable__old_configuration_stays_and_so_does_its_list(site: Site) -> None:
+    bad = site.rig.folder / "bad.json"
+    bad.write_text("{")
+    site.gateway.reload({**site.config, "registry": {"deny_list": str(bad)}}, ok=False)
+    assert f"`deny_list` cannot be used: {bad}: " in \
+        site.gateway.await_log("configuration refused")["error"]
+
+    site.run("vm", "revoke", "vm-2")
+    assert json.loads(site.deny_list.read_text())["revoked"][0]["name"] == "vm-2.vms"
+    assert bad.read_text() == "{"
+
+
+def test_deny_list_unreadable__no_handover(site: Site) -> None:
+    site.run("vm", "revoke", "vm-2")
+    site.await_state("vm-2.vms", "revoked")
+    spoil(site.deny_list)
+    site.gateway.process.signal(signal.SIGUSR2)
+
+    said = site.gateway.await_log("the new program did not take over; this one goes on")
+    assert "exit code 2" in said["detail"]
+    assert str(site.deny_list) in site.gateway.await_log("configuration refused")["error"]
+    site.await_state("vm-2.vms", "revoked")
+    site.istiod.await_synced(2)
+
+
+def test_deny_list__that_an_ordinary_user_cannot_have__check_says_so(rig: Rig) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home)
+        folder.chmod(0o755)
+        shutil.copy(BINARY, folder / "xdsgate")
+        (folder / "etc").mkdir(mode=0o555)
+        secret = folder / "deny.json"
+        secret.write_text('{"version": 1, "revoked": []}')
+        secret.chmod(0)
+        gateway = Gateway(folder, rig.passthrough("127.0.0.1:1"))
+        for path, what in ((secret, "Permission denied"),
+                           (folder / "etc/deny.json", "/var/lib/xdsgate"),
+                           (folder / "none/deny.json", "No such file or directory")):
+            gateway.write({**gateway.config, "registry": {"deny_list": str(path)}})
+            done = subprocess.run([*ordinary_user(), folder / "xdsgate", "check", "--config",
+                                   gateway.file], capture_output=True, text=True, timeout=60)
+            assert done.returncode == 2, done
+            assert f"`deny_list` cannot be used: {path}: " in done.stderr and what in done.stderr
 
 
 # ---- rules ----

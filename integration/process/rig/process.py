@@ -61,6 +61,13 @@ class Process:
         return True
 
 
+def ordinary_user() -> list[str]:
+    """How to become one."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
 def adopt_orphans() -> None:
     """From now on we become the parent of those whose parent ends; to be called before it may."""
     pr_set_child_subreaper = 36

@@ -98,12 +98,15 @@ static void test_registration__full_file__allow_as_written(void **state)
 
 static void test_registration__full_file__registry_as_written(void **state)
 {
+    const struct fixture *f = *state;
     struct config *c = fixture_accept_example(*state, "full.yaml");
+    char path[128];
 
     assert_true(c->registry.forget_after > 43199 && c->registry.forget_after < 43201);
     assert_int_equal(c->registry.max_vms, 1010);
     assert_int_equal(c->registry.keep_config, 64 << 20);
-    assert_string_equal(c->registry.deny_list, "/var/lib/xdsgate/deny.json");
+    (void)snprintf(path, sizeof(path), "%s/deny.json", f->dir);
+    assert_string_equal(c->registry.deny_list, path);
     assert_true(c->registry.enabled);
     config_free(&c);
 }
@@ -143,7 +146,7 @@ static void test_registration__forms__accepted(void **state)
         FILE_WITH("", "registry: {max_vms: 7}\n"),
         FILE_WITH("", "registry: {enabled: false}\n"),
         FILE_WITH("", "registry: {enabled: false, keep_config: 0}\n"),
-        FILE_WITH("  registration: {}\n", "registry: {enabled: true, deny_list: /a}\n"),
+        FILE_WITH("  registration: {}\n", "registry: {enabled: true, deny_list: @/a}\n"),
     };
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         struct config *c = fixture_accept(*state, files[i]);
@@ -244,9 +247,13 @@ static void test_registry__values__refused(void **state)
         {FILE_WITH("", "registry: ^[]\n"), "must be a mapping"},
         {FILE_WITH("", "registry: {forget_after: ^0s}\n"), "must be 1s to"},
         {FILE_WITH("", "registry: {deny_list: ^\"\"}\n"), "needs a value"},
+        {FILE_WITH("", "registry: {deny_list: ^@/text.pem}\n"), "`deny_list` cannot be used: "},
+        {FILE_WITH("", "registry: {deny_list: ^@}\n"), "it is not a regular file"},
+        {FILE_WITH("", "registry: {deny_list: ^@/none/deny.json}\n"),
+         "its folder must be there and writable: No such file or directory"},
         {FILE_WITH("", "registry: {^deny: a}\n"), "unknown key"},
         {FILE_WITH("", "registry: {enabled: ^no}\n"), "takes true or false"},
-        {FILE_WITH("", "registry: {enabled: false, deny_list: ^/a}\n"), "would look whether"},
+        {FILE_WITH("", "registry: {enabled: false, deny_list: ^@/a}\n"), "would look whether"},
         {FILE_WITH("", "registry: {enabled: false, keep_config: ^1MiB}\n"), "would see what"},
         {FILE_WITH("  registration: ^{}\n", "registry: {enabled: false}\n"), "would hold VMs"},
     };

@@ -342,6 +342,32 @@ static void test_denylist__files_that_are_not_understood__say_what_is_wrong(void
     }
 }
 
+static void test_denylist_try__file_or_folder__is_told_apart(void **state)
+{
+    struct fixture *f = *state;
+    char why[DENYLIST_WHY_BYTES] = "";
+    char path[192];
+    struct stat st;
+
+    assert_int_equal(denylist_try(f->path, why), RC_OK);
+    assert_int_equal(stat(f->path, &st), -1); /* nothing was made */
+    write_file(f, content, sizeof(content) - 1);
+    assert_int_equal(denylist_try(f->path, why), RC_OK);
+    assert_string_equal(why, "");
+
+    write_file(f, content, sizeof(content) / 2);
+    assert_int_equal(denylist_try(f->path, why), RC_INVALID);
+    assert_ptr_equal(strstr(why, f->path), why);
+    assert_int_equal(denylist_try(f->dir, why), RC_INVALID);
+    assert_non_null(strstr(why, "it is not a regular file"));
+    (void)snprintf(path, sizeof(path), "%s/none/deny.json", f->dir);
+    assert_int_equal(denylist_try(path, why), RC_INVALID);
+    assert_non_null(strstr(why, "its folder must be there and writable: No such file"));
+    (void)snprintf(path, sizeof(path), "%s/deny.json", f->path);
+    assert_int_equal(denylist_try(path, why), RC_INVALID);
+    assert_non_null(strstr(why, "Not a directory"));
+}
+
 static void test_denylist_use__another_file__both_are_in_force(void **state)
 {
     struct fixture *f = *state;
@@ -528,6 +554,7 @@ int main(void)
         TEST(test_denylist__file__has_all_and_is_read_again),
         TEST(test_denylist__file_cut_anywhere__is_an_error_and_nothing_changes),
         TEST(test_denylist__files_that_are_not_understood__say_what_is_wrong),
+        TEST(test_denylist_try__file_or_folder__is_told_apart),
         TEST(test_denylist_use__another_file__both_are_in_force),
         TEST(test_denylist_look__another_process_changes_the_file__is_heard),
         TEST(test_denylist_add__another_process_has_added_one__both_stay),
