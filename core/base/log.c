@@ -81,6 +81,7 @@ static enum rc use_file(const char *path)
     if (fd < 0) {
         int err = errno;
         free(copy);
+        errno = err;
         return rc_from_errno(err);
     }
     enum rc rc = adopt_fd(fd);

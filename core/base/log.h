@@ -62,7 +62,7 @@ struct log_site {
 
 /**
  * Set where and how to log. Call again to change it at run time.
- * Returns RC_OK, or the error of opening opts->file (the old setting stays).
+ * Returns RC_OK, or the error of opening opts->file, with errno set (the old setting stays).
  */
 enum rc log_setup(const struct log_opts *opts) MUST_USE;
 

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/file_put.h"
 #include "core/base/file_read.h"
 #include "core/base/file_stamp.h"
 #include "core/net/tls13.h"
@@ -218,7 +220,7 @@ static void try_kubeconfig(struct report *r, struct config *c, struct node *n)
     kube_access_free(&access);
 }
 
-/* ---- what we write ---- */
+/* ---- what we write: none of c->files, whose changes are reloads ---- */
 
 /* A list that cannot be read would let in whom an operator has sent away. */
 static void try_deny_list(struct report *r, struct node *n)
@@ -231,6 +233,44 @@ static void try_deny_list(struct report *r, struct node *n)
     }
 }
 
+/* Only who opens it knows for sure; and that would make it. */
+static bool may_log_to(struct report *r, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        enum rc rc = file_put_may(path);
+        r->no_memory |= rc == RC_NO_MEMORY;
+        return rc != RC_SYSTEM;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        errno = EISDIR;
+        return false;
+    }
+    return access(path, W_OK) == 0;
+}
+
+static void try_log_file(struct report *r, struct node *n)
+{
+    char quoted[REPORT_QUOTE_BYTES];
+    if (!may_log_to(r, n->text)) {
+        node_error(r, n, "`file` of `log`: %s cannot be written: %s",
+                   report_quote(quoted, n->text, n->len), strerror(errno));
+    }
+}
+
+static void try_what_we_write(struct report *r, const struct node *root)
+{
+    struct node *deny_list = node_get(node_get(root, "registry"), "deny_list");
+    struct node *log_file = node_get(node_get(root, "log"), "file");
+    if (is_good_text(deny_list)) {
+        try_deny_list(r, deny_list);
+    }
+    if (is_good_text(log_file)) {
+        try_log_file(r, log_file);
+    }
+}
+
 void files_load(struct report *r, const struct node *root, struct config *c)
 {
     const struct node *listeners = node_get(root, "listeners");
@@ -239,10 +279,7 @@ void files_load(struct report *r, const struct node *root, struct config *c)
     if (kubeconfig != NULL && !node_bad(node_get(node_get(root, "kubernetes"), "context"))) {
         try_kubeconfig(r, c, kubeconfig);
     }
-    struct node *deny_list = node_get(node_get(root, "registry"), "deny_list");
-    if (is_good_text(deny_list)) { /* not one of c->files: we change it ourselves */
-        try_deny_list(r, deny_list);
-    }
+    try_what_we_write(r, root);
     for (size_t i = 0; i < c->n_listeners; i++) {
         try_all(r, c, node_get(listeners->items[i], "tls"));
     }

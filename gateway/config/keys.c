@@ -138,7 +138,7 @@ static const struct schema_word level_words[] = {{"debug", LOG_DEBUG},
                                                  {"error", LOG_ERROR},
                                                  {NULL, 0}};
 static const struct schema_text file_text = {.check = keys_check_path,
-                                             .example = "/var/log/xdsgate.log"};
+                                             .example = "/var/log/xdsgate/log"};
 
 static const struct schema_key log_keys[] = {
     {"format", schema_read_enum, offsetof(struct config, log.format), .more = format_words},

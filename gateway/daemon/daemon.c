@@ -5,6 +5,7 @@
  */
 #include "gateway/daemon/daemon.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -270,13 +271,24 @@ static void tell_reload_begins(void)
                       (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
 }
 
+static enum rc use_log(const struct config *c)
+{
+    enum rc rc = log_setup(&c->log);
+
+    if (rc != RC_OK) {
+        log_event(LOG_ERROR, "the log file cannot be opened", LOG_S("log.file", c->log_file),
+                  LOG_S("reason", strerror(errno)));
+    }
+    return rc;
+}
+
 static void follow_reload(struct daemon *d, const struct config *before)
 {
     const struct config *now = d->generation->config;
 
     watch_mark(&d->watch, now->files_stamp);
     enum rc admin = move_admin(d, now, before);
-    enum rc log = log_setup(&now->log);
+    enum rc log = use_log(now);
     log_audit(log == RC_OK && admin == RC_OK ? LOG_INFO : LOG_WARNING, "configuration in force",
               "configuration", LOG_S("file", d->config_path),
               LOG_I("generation", d->generation->number), LOG_S("log", rc_text(log)),
@@ -499,7 +511,7 @@ static enum rc open_to_all(struct daemon *d)
 
 static enum rc start(struct daemon *d, struct config *c)
 {
-    enum rc rc = log_setup(&c->log);
+    enum rc rc = use_log(c);
 
     if (rc == RC_OK) {
         rc = conn_limits_new(&d->limits);

@@ -249,6 +249,34 @@ def test_start__bad_configuration__2_and_where(rig: Rig) -> None:
     assert not gateway.socket.exists()
 
 
+def test_log_file_without_a_folder__no_start_and_where(rig: Rig) -> None:
+    gateway = another(rig, {**rig.passthrough("127.0.0.1:1"),
+                            "log": {"file": str(rig.folder / "none/log")}})
+    for command in ("check", "run"):
+        done = subprocess.run([BINARY, command, "--config", gateway.file], capture_output=True,
+                              text=True, timeout=20)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"{gateway.file}:") and "`file` of `log`: " in done.stderr
+        assert "cannot be written: No such file or directory" in done.stderr
+
+
+def test_log_file_that_does_not_open__says_which(rig: Rig) -> None:
+    """A look at it finds nothing wrong."""
+    link = rig.folder / "link"
+    link.symlink_to(rig.folder / "none/log")
+    config = rig.passthrough(rig.upstream().endpoint)
+    with_link = {**config, "log": {"format": "json", "file": str(link)}}
+
+    done = run_to_its_end(another(rig, with_link))
+    assert done.returncode == 1
+    assert f"the log file cannot be opened log.file={link}" in done.stderr
+
+    gateway = rig.gateway(config)
+    gateway.reload(with_link)
+    assert gateway.await_log("the log file cannot be opened", **{"log.file": str(link)})["reason"]
+    assert gateway.await_log("configuration in force")["log"] == "not found"
+
+
 def test_start__address_taken__1_and_which(rig: Rig) -> None:
     taken = rig.upstream()
     config = rig.passthrough("127.0.0.1:1")

@@ -496,6 +496,10 @@ static void test_rules__values__of_listener_and_upstream(void **state)
          "debug, info, warning or error"},
         {PLAIN("") UPSTREAM("") "admin: {allow_remote: ^yes}\n", "takes true or false"},
         {PLAIN("") UPSTREAM("") "log: {file: ^\"a\\nb\"}\n", "control characters"},
+        {PLAIN("") UPSTREAM("") "log: {file: ^@/none/log}\n",
+         "/none/log\" cannot be written: No such file"},
+        {PLAIN("") UPSTREAM("") "log: {file: ^@}\n", "cannot be written: Is a directory"},
+        {PLAIN("") UPSTREAM("") "log: {file: ^@/text.pem/log}\n", "Not a directory"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         if (strstr(cases[i].text, "tls: ^{}") == NULL) {

@@ -79,7 +79,7 @@ static void test_tree__bytes_that_are_no_text__refused_with_place(void **state)
 
 static void test_tree__column__counts_characters(void **state)
 {
-    fixture_refuse(*state, "version: 1\nlog: {file: /a}\nworkers: 1\n^\"\xc3\xa4\": 1\n" AFTER,
+    fixture_refuse(*state, "version: 1\nlog: {file: @/a}\nworkers: 1\n^\"\xc3\xa4\": 1\n" AFTER,
                    "unknown key \"\\xc3\\xa4\"");
     struct fixture *f = *state;
     struct config *c = NULL;
