@@ -212,18 +212,25 @@ static int open_gate(struct run *run)
     return open_kube(run, rc, &access, &err, &run->gate.kube);
 }
 
+/* Without a cluster, is there nothing that was asked for to look at? */
+static bool needs_cluster(const struct run *run)
+{
+    return run->o->kubeconfig != NULL || run->o->context != NULL || run->vm != NULL ||
+           (run->o->before && run->n_upstreams == 0);
+}
+
 /* As kubectl does: where a cluster is to be read, somebody with more rights than the daemon. */
 static int open_look(struct run *run)
 {
     struct kube_access *access = NULL;
     struct kube_error err;
-    bool wanted = run->o->kubeconfig != NULL || run->o->context != NULL;
+    bool needed = needs_cluster(run);
     enum rc rc = RC_NOT_FOUND;
 
-    if (wanted || run->o->before || run->vm != NULL) {
+    if (needed || run->o->before) {
         rc = kube_access_find(run->o->kubeconfig, run->o->context, &err, &access);
     }
-    if (rc == RC_NOT_FOUND && !wanted) {
+    if (rc == RC_NOT_FOUND && !needed) {
         doctor_skipped(run->r, "the objects of the cluster: --kubeconfig names somebody who may "
                                "read them");
         return EXIT_CODE_OK;

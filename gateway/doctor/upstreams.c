@@ -192,7 +192,10 @@ static enum rc look_at_address(const struct target *t)
         find_tls(t, &p);
     }
     if (t->like == NULL) {
-        doctor_looked(t->r, "upstream %s at %s: it can be connected to", t->u->name, t->where);
+        if (p.end != PROBE_NO_SOURCE) {
+            doctor_looked(t->r, "upstream %s at %s: whether it can be connected to", t->u->name,
+                          t->where);
+        }
         return RC_OK;
     }
     if (p.end == PROBE_OK) {

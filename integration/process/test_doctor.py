@@ -89,6 +89,25 @@ def test_doctor__usage(options: list[str], text: str) -> None:
     assert text in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("options", [["web.vms"], ["web", "-n", "vms"], ["--before"]])
+def test_doctor__no_kubeconfig_and_nothing_else_to_look_at__usage(tmp_path: Path,
+                                                                  options: list[str]) -> None:
+    done = subprocess.run([BINARY, "doctor", *options], text=True, capture_output=True, check=False,
+                          env={"HOME": str(tmp_path)})
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("xdsgate doctor: there is no kubeconfig: ")
+    assert done.stdout == ""
+
+
+def test_doctor__before_with_endpoints__needs_no_kubeconfig(tmp_path: Path) -> None:
+    said = doctor("--before", "--endpoints", "127.0.0.1:1", env={"HOME": str(tmp_path)})
+
+    said.has("upstream-unreachable", "127.0.0.1:1")
+    assert said.looks("upstream istiod at 127.0.0.1:1: whether it can be connected to")
+    assert said.skips("--kubeconfig names somebody who may read them")
+
+
 # ---- the configuration, and this machine ----
 
 def test_configuration__refused__said(site: Site) -> None:
