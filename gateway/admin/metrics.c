@@ -264,9 +264,11 @@ static void write_cluster(FILE *out, const struct metrics_cluster *c)
 {
     static const char requests[] = "token_requests_total";
 
-    metrics_write_head(out, "kubernetes_reachable", "gauge",
-                       "Whether Kubernetes has heard the last request, if only to refuse it");
-    (void)fprintf(out, METRICS_PREFIX "kubernetes_reachable %d\n", c->reachable ? 1 : 0);
+    if (c->asked) {
+        metrics_write_head(out, "kubernetes_reachable", "gauge",
+                           "Whether Kubernetes has heard the last request, if only to refuse it");
+        (void)fprintf(out, METRICS_PREFIX "kubernetes_reachable %d\n", c->reachable ? 1 : 0);
+    }
     metrics_write_head(out, requests, "counter", "Requests for a token of a service account");
     (void)fprintf(out, METRICS_PREFIX "%s{result=\"ok\"} %" PRIu64 "\n", requests, c->requests_ok);
     (void)fprintf(out, METRICS_PREFIX "%s{result=\"failed\"} %" PRIu64 "\n", requests,

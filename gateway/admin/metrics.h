@@ -38,6 +38,7 @@ struct metrics_certificate {
 
 /** Kubernetes, and the tokens of `identity: token`. */
 struct metrics_cluster {
+    bool asked; /**< what follows is known */
     bool reachable;
     uint64_t requests_ok;
     uint64_t requests_failed;

@@ -53,6 +53,7 @@ struct cluster {
     bool used; /* cluster_use() has named one */
     struct source wanted;
     struct kube *kube; /* owned; used by the thread only, but for kube_wake() */
+    bool asked;        /* somebody has answered, or nobody: reachable says which */
     bool reachable;
     /* The thread's own: */
     struct source source;
@@ -112,7 +113,16 @@ static bool same_source(const struct source *a, const struct source *b)
 static void set_reachable(struct cluster *c, bool reachable)
 {
     pthread_mutex_lock(&c->lock);
+    c->asked = true;
     c->reachable = reachable;
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* Another one, which nobody has asked yet. */
+static void forget_reachable(struct cluster *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->asked = false;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -378,6 +388,7 @@ static void follow_wishes(struct cluster *c)
         return;
     }
     close_kube(c);
+    forget_reachable(c);
     tokens_reset(c->tokens);
     free_source(&c->source);
     c->source = wanted;
@@ -588,7 +599,7 @@ void cluster_stats(struct cluster *c, struct cluster_stats *out)
 {
     CHECK_MAGIC(c, CLUSTER_MAGIC);
     pthread_mutex_lock(&c->lock);
-    *out = (struct cluster_stats){.used = c->used, .reachable = c->reachable};
+    *out = (struct cluster_stats){.used = c->used, .asked = c->asked, .reachable = c->reachable};
     pthread_mutex_unlock(&c->lock);
     tokens_stats(c->tokens, clock_mono(), &out->tokens);
 }

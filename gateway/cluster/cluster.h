@@ -22,6 +22,7 @@ struct cluster_opts {
 /** What metrics show. */
 struct cluster_stats {
     bool used;      /**< there is a cluster to ask */
+    bool asked;     /**< and it was asked: what follows is known */
     bool reachable; /**< the last request or watch was heard (kube_is_heard()), if only refused */
     struct tokens_stats tokens;
 };

@@ -196,7 +196,8 @@ static bool fill_cluster(const struct status *r, struct metrics_cluster *out)
     struct cluster_stats s;
 
     cluster_stats(r->cluster, &s);
-    *out = (struct metrics_cluster){.reachable = s.reachable,
+    *out = (struct metrics_cluster){.asked = s.asked,
+                                    .reachable = s.reachable,
                                     .requests_ok = s.tokens.received,
                                     .requests_failed = s.tokens.failures,
                                     .tokens = s.tokens.ready};

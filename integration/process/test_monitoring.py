@@ -24,7 +24,7 @@ DASHBOARD = ROOT / "deploy/grafana/xdsgate.json"
 METRIC = re.compile(r"\b(?:xdsgate|process)_[a-z_]+")
 # What Prometheus makes of a histogram.
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
-# There only with a `kubernetes:` block, which needs a cluster.
+# There only with a `kubernetes:` block, which needs a cluster, once that was asked.
 WITH_A_CLUSTER = {"xdsgate_kubernetes_reachable"}
 
 

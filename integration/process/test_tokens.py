@@ -54,6 +54,7 @@ def site(rig: Rig) -> Iterator[Site]:
 
 def test_token__vm_with_a_certificate_alone__is_its_account(site: Site) -> None:
     gateway = site.gateway()
+    assert "xdsgate_kubernetes_reachable" not in gateway.metrics()  # nobody has asked it
     site.vm()
 
     row = site.istiod.await_synced(1)[0]
@@ -312,11 +313,13 @@ def test_kubernetes__a_kubeconfig_that_is_none__refused_by_check(rig: Rig, site:
 
 def test_kubernetes__taken_out_of_the_file__its_metrics_go(rig: Rig, site: Site) -> None:
     gateway = site.gateway()
-    assert "xdsgate_kubernetes_reachable" in gateway.metrics()
+    site.vm()
+    site.istiod.await_synced(1)
+    assert {"xdsgate_kubernetes_reachable", "xdsgate_tokens"} <= gateway.metrics().keys()
 
     gateway.reload(rig.terminate(site.istiod))
 
-    assert "xdsgate_kubernetes_reachable" not in gateway.metrics()
+    assert not {"xdsgate_kubernetes_reachable", "xdsgate_tokens"} & gateway.metrics().keys()
 
 
 def sockets(pid: int) -> set[str]:

@@ -29,7 +29,7 @@ static const struct metrics_certificate certificates[] = {
 };
 
 static const struct metrics_cluster cluster = {
-    .reachable = true, .requests_ok = 5, .requests_failed = 6, .tokens = 7};
+    .asked = true, .reachable = true, .requests_ok = 5, .requests_failed = 6, .tokens = 7};
 
 static struct metrics_input input(void)
 {
@@ -267,6 +267,20 @@ static void test_metrics_write__no_cluster__says_nothing_of_it(void **state)
     free(text);
 }
 
+static void test_metrics_write__cluster_not_asked_yet__not_said_to_be_away(void **state)
+{
+    const struct metrics_cluster quiet = {.tokens = 0};
+    struct metrics_input in = input();
+    (void)state;
+    in.cluster = &quiet;
+
+    char *text = page_of(&in);
+
+    assert_non_null(strstr(text, "xdsgate_token_requests"));
+    assert_null(strstr(text, "xdsgate_kubernetes_reachable"));
+    free(text);
+}
+
 static void test_metrics_write__no_upstreams_no_certificates__no_head_without_samples(void **state)
 {
     static struct metrics_text t;
@@ -357,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_metrics_write__names__prefix_total_and_base_units),
         cmocka_unit_test(test_metrics_write__rows_of_the_input__all_there),
         cmocka_unit_test(test_metrics_write__no_cluster__says_nothing_of_it),
+        cmocka_unit_test(test_metrics_write__cluster_not_asked_yet__not_said_to_be_away),
         cmocka_unit_test(test_metrics_write__no_upstreams_no_certificates__no_head_without_samples),
         cmocka_unit_test(test_metrics_write__hostile_label_values__escaped),
         cmocka_unit_test(test_metrics_write__gauge_below_zero__is_seen),
