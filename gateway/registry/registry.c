@@ -15,9 +15,6 @@
 #include "core/base/clock.h"
 #include "gateway/registry/registry_internal.h"
 
-/* Beyond this walks take bucket by bucket for too long. */
-#define MAX_VMS 200000U
-
 /* How many may rest on each list; 0: no bound of its own. */
 static const uint32_t rest_max[VM_RESTS] = {[VM_REFUSED] = 192, [VM_STRANGER] = 64};
 
@@ -116,9 +113,6 @@ void registry_set_opts(struct registry *r, const struct registry_opts *opts)
     CHECK_MAGIC(r, REGISTRY_MAGIC);
     pthread_mutex_lock(&r->lock);
     r->opts = *opts;
-    if (r->opts.max_vms > MAX_VMS) {
-        r->opts.max_vms = MAX_VMS;
-    }
     while (r->n_known > r->opts.max_vms && !list_empty(&r->lists[VM_GONE])) {
         registry_forget(r, LIST_ENTRY(r->lists[VM_GONE].next, struct vm, node));
     }

@@ -43,7 +43,8 @@ struct vm;
 
 struct registry_opts {
     double forget_after_s; /**< a VM without a stream, since its last one ended */
-    uint32_t max_vms; /**< with those that are gone: the one that is gone for longest makes room */
+    uint32_t max_vms; /**< with those that are gone: the one that is gone for longest makes room;
+                           1 .. 200000 */
     uint64_t keep_config_bytes; /**< for the configuration of all VMs; 0: none is kept */
 };
 

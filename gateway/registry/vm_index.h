@@ -11,6 +11,8 @@
 
 #include "core/base/siphash.h"
 
+/** For as many VMs as `registry.max_vms` may be (gateway/config/params.def): some 25 in each, for
+ * which a walk has room (REGISTRY_SLICE). */
 #define VM_INDEX_BUCKETS 8192U
 
 struct vm_link {

@@ -144,6 +144,7 @@ static void test_registration__forms__accepted(void **state)
         WITH("{extra_types: [istio.io/debug/syncz]}"),
         FILE_WITH("", "registry: {}\n"),
         FILE_WITH("", "registry: {max_vms: 7}\n"),
+        FILE_WITH("", "registry: {max_vms: 200000}\n"),
         FILE_WITH("", "registry: {enabled: false}\n"),
         FILE_WITH("", "registry: {enabled: false, keep_config: 0}\n"),
         FILE_WITH("  registration: {}\n", "registry: {enabled: true, deny_list: @/a}\n"),
@@ -246,6 +247,7 @@ static void test_registry__values__refused(void **state)
     static const struct refused cases[] = {
         {FILE_WITH("", "registry: ^[]\n"), "must be a mapping"},
         {FILE_WITH("", "registry: {forget_after: ^0s}\n"), "must be 1s to"},
+        {FILE_WITH("", "registry: {max_vms: ^200001}\n"), "1 to 200000"},
         {FILE_WITH("", "registry: {deny_list: ^\"\"}\n"), "needs a value"},
         {FILE_WITH("", "registry: {deny_list: ^@/text.pem}\n"), "`deny_list` cannot be used: "},
         {FILE_WITH("", "registry: {deny_list: ^@}\n"), "it is not a regular file"},
