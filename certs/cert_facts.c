@@ -35,6 +35,7 @@ static enum rc digest_key(X509 *x, uint8_t out[CERT_KEY_BYTES])
 
 enum rc cert_facts_take(X509 *x, struct cert_facts *out)
 {
+    TRY(cert_read_time(X509_get0_notBefore(x), &out->start));
     TRY(cert_read_time(X509_get0_notAfter(x), &out->expiry));
     write_serial(X509_get0_serialNumber(x), out->serial);
     return digest_key(x, out->key);

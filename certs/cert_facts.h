@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a certificate is told apart by: its key, its number, its last day. */
+/* What a certificate is told apart by: its key, its number, its days. */
 #pragma once
 
 #include <stddef.h>
@@ -14,7 +14,8 @@
 #define CERT_SERIAL_BYTES 41
 
 struct cert_facts {
-    int64_t expiry; /**< seconds since 1970 */
+    int64_t start;  /**< seconds since 1970 */
+    int64_t expiry; /**< the same */
     uint8_t key[CERT_KEY_BYTES];
     char serial[CERT_SERIAL_BYTES]; /**< cut when it is longer than allowed */
 };

@@ -37,7 +37,7 @@ const char *cert_peer_identity(const struct cert_peer *p);
 /** When it expires: seconds since 1970. */
 int64_t cert_peer_expiry(const struct cert_peer *p);
 
-/** Its key, number and last day; borrowed from p. */
+/** Its key, number and days; borrowed from p. */
 const struct cert_facts *cert_peer_facts(const struct cert_peer *p);
 
 /**

@@ -178,6 +178,12 @@ void vm_keep_request(struct vm *vm, uint64_t stream, const struct xds_request *q
 void registry_issued(struct registry *r, const uint8_t key[REGISTRY_KEY_BYTES],
                      const struct registry_certificate *issued, int64_t now_ms);
 
+/** A connection of the holder of key has a certificate that expires at expiry_s, which is soon:
+ * said of each VM that is connected and has no newer one, once for each certificate. False: nobody
+ * that is connected has the key. */
+bool registry_expires_soon(struct registry *r, const uint8_t key[REGISTRY_KEY_BYTES],
+                           int64_t expiry_s);
+
 /** The stream is over; gives the reference back and nulls the pointer. */
 void registry_leave(struct registry *r, struct vm **vm, uint64_t stream, enum end_reason why,
                     int64_t now_ms);

@@ -158,3 +158,43 @@ void registry_issued(struct registry *r, const uint8_t key[REGISTRY_KEY_BYTES],
         vm_unref(&h.of[i]);
     }
 }
+
+/* Has it nothing better than this certificate, and was that not said? Under both locks. */
+static bool is_news(struct vm *vm, const uint8_t *key, int64_t expiry_s)
+{
+    if (vm->certificate_key != vm_find_key(vm, key) || vm->certificate_expiry_s != expiry_s ||
+        vm->expiry_said_s == expiry_s) {
+        return false;
+    }
+    vm->expiry_said_s = expiry_s;
+    return true;
+}
+
+bool registry_expires_soon(struct registry *r, const uint8_t key[REGISTRY_KEY_BYTES],
+                           int64_t expiry_s)
+{
+    struct holders h = {.n = 0};
+    struct vm_claim *claims[HOLDERS_MAX] = {NULL};
+    bool connected = false;
+
+    CHECK_MAGIC(r, REGISTRY_MAGIC);
+    pthread_mutex_lock(&r->lock);
+    find_holders(r, key, &h);
+    for (size_t i = 0; i < h.n; i++) {
+        pthread_mutex_lock(&h.of[i]->lock);
+        if (h.of[i]->streams != NULL) {
+            connected = true;
+            claims[i] = is_news(h.of[i], key, expiry_s) ? vm_claim_ref(h.of[i]->claim) : NULL;
+        }
+        pthread_mutex_unlock(&h.of[i]->lock);
+    }
+    pthread_mutex_unlock(&r->lock);
+    for (size_t i = 0; i < h.n; i++) {
+        if (claims[i] != NULL) {
+            vm_log_expires_soon(claims[i], expiry_s);
+            vm_claim_unref(&claims[i]);
+        }
+        vm_unref(&h.of[i]);
+    }
+    return connected;
+}

@@ -121,6 +121,7 @@ struct vm {
     int64_t health_since_ms;
     int64_t refused_ms;
     int64_t certificate_expiry_s;
+    int64_t expiry_said_s; /**< of the last certificate of which it was said that it expires soon */
     uint32_t unread;
     uint32_t n_connects;
     uint32_t n_nacks;
@@ -216,6 +217,9 @@ void vm_log_health(const struct vm_claim *c, bool healthy, const char *message);
 
 /** It got a certificate. */
 void vm_log_issued(const struct vm_claim *c, const struct registry_certificate *issued);
+
+/** It has a certificate that expires soon, and has got no other. */
+void vm_log_expires_soon(const struct vm_claim *c, int64_t expiry_s);
 
 /** What an operator does to a VM. */
 enum vm_order { VM_ORDER_REVOKE, VM_ORDER_UNREVOKE, VM_ORDER_REREGISTER };

@@ -94,6 +94,16 @@ void vm_log_issued(const struct vm_claim *c, const struct registry_certificate *
               LOG_S("serial", issued->serial), LOG_S("expires", expires));
 }
 
+void vm_log_expires_soon(const struct vm_claim *c, int64_t expiry_s)
+{
+    char expires[CERT_TIME_BYTES];
+    struct head h;
+
+    cert_format_time(expiry_s, expires);
+    log_event(LOG_WARNING, "certificate of a VM expires soon", LOG_HEAD(c, &h),
+              LOG_S("expires", expires));
+}
+
 void vm_log_operator(enum vm_order order, const char *name, const char *identity, const char *by)
 {
     static const struct {

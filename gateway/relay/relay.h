@@ -67,6 +67,7 @@ struct vm_session {
     bool opened;               /**< the handshake is done */
     bool asked;                /**< a request came */
     bool draining;
+    bool expiry_told;       /**< that its certificate expires soon */
     uint8_t leaving;        /**< enum end_reason: it has to go, whatever its streams do */
     struct cert_peer *cert; /**< owned; NULL: has not shown a certificate */
     struct addr peer;
@@ -98,7 +99,8 @@ enum vm_drained { VM_DRAINED_NOTHING, VM_DRAINED_STREAM, VM_DRAINED_CONNECTION }
 /** End its oldest stream with status 14, or the connection when it has none left. */
 enum vm_drained vm_session_drain_one(struct vm_session *vm);
 
-/** Has its certificate expired? Then it has to leave. now: seconds since 1970. */
+/** Has its certificate expired? Then it has to leave; and the registry hears when it expires soon.
+ * now: seconds since 1970. */
 void vm_session_check_date(struct vm_session *vm, int64_t now);
 
 /** Would its listener's certificates of today not take it any more? Then it has to leave. */

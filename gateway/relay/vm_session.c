@@ -15,6 +15,8 @@
 #define FLOOD_COUNTS 50
 #define PROTOCOL_COUNTS 10
 
+#define EXPIRES_SOON_S 3600
+
 const char *vm_session_identity(const struct vm_session *vm)
 {
     return vm->cert == NULL ? "" : cert_peer_identity(vm->cert);
@@ -261,11 +263,36 @@ static void must_leave(struct vm_session *vm, enum end_reason why, const char *d
     vm_session_leave(vm);
 }
 
+/* Agents renew at half of a certificate's life, and show it with their next stream, half an hour
+ * later at most. So that has failed when a tenth is left; or an hour, but of a short life a
+ * quarter. */
+static bool expires_soon(const struct cert_facts *f, int64_t now)
+{
+    int64_t life = f->expiry - f->start;
+    int64_t left = f->expiry - now;
+
+    return left < life / 10 || (left < EXPIRES_SOON_S && left < life / 4);
+}
+
+static void tell_expiry(struct vm_session *vm, int64_t now)
+{
+    const struct cert_facts *f = cert_peer_facts(vm->cert);
+
+    if (vm->route->tap != NULL && !vm->expiry_told && expires_soon(f, now)) {
+        vm->expiry_told = registry_expires_soon(vm->route->tap->registry, f->key, f->expiry);
+    }
+}
+
 void vm_session_check_date(struct vm_session *vm, int64_t now)
 {
     CHECK_MAGIC(vm, VM_MAGIC);
-    if (vm->cert != NULL && vm->leaving == END_NONE && now >= cert_peer_expiry(vm->cert)) {
+    if (vm->cert == NULL || vm->leaving != END_NONE) {
+        return;
+    }
+    if (now >= cert_peer_expiry(vm->cert)) {
         must_leave(vm, END_EXPIRED, "");
+    } else {
+        tell_expiry(vm, now);
     }
 }
 

@@ -16,7 +16,7 @@ from rig.client_hello import client_hello
 from rig.gateway import Gateway
 from rig.http2 import CSR, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Http2
 from rig.http2 import header_block, message
-from rig.pki import Pair, openssl, request
+from rig.pki import Pair, issue_between, openssl, request
 from rig.sandbox import Istiod
 from rig.upstream import Upstream, end_of, receive, reset
 from rig.wait import until
@@ -149,6 +149,30 @@ def test_certificate_expires_on_an_open_connection__no_new_stream(rig: Rig, tmp_
     vm.close()
     assert istiod.counter("csr_ok") == 2
     gateway.await_metric(ended("certificate_expired"), 1)
+
+
+def test_certificate_expires_soon__said_once_of_the_vm(rig: Rig, tmp_path: Path) -> None:
+    """Whose agent should have renewed it long ago; not of one that has half of it left."""
+    gateway, istiod = relay(rig)
+    now = time.time()
+    root, uri = istiod.dir / "root-cert.pem", "spiffe://cluster.local/ns/vms/sa/vm"
+    for name, age, left in (("old", 86400, 3000), ("half", 3600, 3600)):
+        pair = issue_between(tmp_path, name, root, istiod.dir / "root-key.pem", uri, now - age,
+                             now + left)
+        rig.vms("--no-csr", "--name-prefix", name, "--ip-base",
+                "10.99.1.1" if name == "old" else "10.99.2.1", "--cert", pair.certificate, "--key",
+                pair.private_key, no_token=True)
+    istiod.await_synced(2)
+
+    line = gateway.await_log("certificate of a VM expires soon")
+    assert line["level"] == "warning" and line["vm"] == "old-1.vms"
+    assert line["spiffe_id"] == uri and line["expires"]
+    rig.vm_programs[0].stop()
+    rig.vms("--no-csr", "--name-prefix", "old", "--ip-base", "10.99.1.1", "--cert",
+            tmp_path / "old.crt", "--key", tmp_path / "old.key", no_token=True)
+    istiod.await_synced(2)
+    assert [line["vm"] for line in gateway.log()
+            if line["msg"] == "certificate of a VM expires soon"] == ["old-1.vms"]
 
 
 # ---- passthrough ----

@@ -41,6 +41,8 @@ static void expect(X509 *x, const struct cert_facts *facts)
     assert_memory_equal(facts->key, key, sizeof(key));
     assert_int_equal(ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm), 1);
     assert_int_equal(facts->expiry, timegm(&tm));
+    assert_int_equal(ASN1_TIME_to_tm(X509_get0_notBefore(x), &tm), 1);
+    assert_int_equal(facts->start, timegm(&tm));
     BIGNUM *from_text = NULL;
     BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL);
     assert_true(BN_hex2bn(&from_text, facts->serial) > 0);

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,3 +46,24 @@ def request(folder: Path, name: str, uri: str) -> tuple[str, Path]:
     csr = openssl("req", *NEW_KEY, "-subj", "/", "-keyout", key, "-addext",
                   f"subjectAltName=URI:{uri}")
     return csr, key
+
+
+def issue_between(folder: Path, name: str, root: Path, root_key: Path, uri: str,
+                  start: float, end: float) -> Pair:
+    """A client certificate for this URI that is good from start to end: seconds since 1970."""
+    csr, key = request(folder, name, uri)
+    pair = Pair(folder / f"{name}.crt", key)
+    (folder / f"{name}.csr").write_text(csr)
+    (folder / f"{name}.index").write_text("")
+    settings = folder / f"{name}.cnf"
+    settings.write_text(f"[ca]\ndefault_ca=it\n[it]\ndatabase={folder}/{name}.index\n"
+                        f"new_certs_dir={folder}\nrand_serial=yes\ndefault_md=sha256\n"
+                        "policy=any\nx509_extensions=vm\n[any]\nO=optional\n"
+                        "[vm]\nbasicConstraints=critical,CA:false\n"
+                        "keyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth\n"
+                        f"subjectAltName=URI:{uri}\n")
+    dates = [time.strftime("%Y%m%d%H%M%SZ", time.gmtime(t)) for t in (start, end)]
+    openssl("ca", "-batch", "-notext", "-config", settings, "-in", folder / f"{name}.csr", "-cert",
+            root, "-keyfile", root_key, "-subj", "/O=vm", "-startdate", dates[0], "-enddate",
+            dates[1], "-out", pair.certificate)
+    return pair

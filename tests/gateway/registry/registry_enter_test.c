@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "core/base/log.h"
 
 #include "tests/gateway/registry/registry_fixture.h"
 
@@ -418,6 +421,64 @@ static void test_keys__many_were_given__shown_one_still_replaces(void **state)
     assert_ended(f, old, END_REPLACED);
 }
 
+/* ---- certificates that expire ---- */
+
+#define SOON " WARN  certificate of a VM expires soon vm=vm1.vms spiffe_id=" WEB " peer=10.0.0.1:"
+
+static size_t count_lines(const char *path, const char *part)
+{
+    char line[1024];
+    size_t n = 0;
+    FILE *in = fopen(path, "re");
+
+    assert_non_null(in);
+    while (fgets(line, sizeof(line), in) != NULL) {
+        n += strstr(line, part) != NULL;
+    }
+    assert_int_equal(fclose(in), 0);
+    return n;
+}
+
+static bool tell(struct fixture *f, uint8_t key)
+{
+    const struct registry_certificate c = certificate_of(key);
+
+    return registry_expires_soon(f->r, c.key, c.expiry_s);
+}
+
+static void test_expires_soon__connected_and_no_newer_one__said_once(void **state)
+{
+    struct fixture *f = *state;
+    struct guest *vm = guest_of(f, "vm1", "10.0.0.1", 1);
+    char path[] = "/tmp/xdsgate-test-XXXXXX";
+    struct log_opts opts = {LOG_TEXT, LOG_INFO, path};
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(log_setup(&opts), RC_OK);
+    assert_false(tell(f, 1)); /* nobody is there */
+    guest_must_come(f, vm);
+    assert_true(tell(f, 1));
+    assert_int_equal(count_lines(path, SOON), 1);
+    assert_int_equal(count_lines(path, " expires=2026-11-23T01:02:04Z"), 1);
+    assert_true(tell(f, 1));
+    guest_leave(f, vm, END_DOWN_CLOSED);
+    assert_false(tell(f, 1));
+    guest_must_come(f, vm);
+    assert_true(tell(f, 1));
+    assert_int_equal(count_lines(path, SOON), 1);
+
+    issue(f, 1, 2);
+    assert_true(tell(f, 1)); /* of an old connection */
+    assert_int_equal(count_lines(path, SOON), 1);
+    assert_true(tell(f, 2));
+    assert_int_equal(count_lines(path, SOON), 2);
+    opts.file = NULL;
+    assert_int_equal(log_setup(&opts), RC_OK);
+    assert_int_equal(remove(path), 0);
+}
+
 /* Two streams with different keys, which only a rule that was off lets be. */
 static void two_streams(struct fixture *f, struct guest **old, struct guest **new)
 {
@@ -483,6 +544,7 @@ int main(void)
         TEST(test_duplicate__same_address_written_otherwise__is_in_the_way),
         TEST(test_duplicate__rule_is_off__newest_speaks_and_then_the_older_again),
         TEST(test_registry__many_streams_of_one_vm__are_bounded),
+        TEST(test_expires_soon__connected_and_no_newer_one__said_once),
         TEST(test_keys__one_that_the_holder_was_given__replaces),
         TEST(test_keys__heir_of_an_heir__replaces),
         TEST(test_keys__older_than_the_one_that_is_shown__does_not_replace),
