@@ -28,6 +28,10 @@ fi
 # Exposure from 0 (good) to 100; network, readable files and its user are what is left.
 systemd-analyze security --no-pager --offline=true --threshold=12 deploy/systemd/xdsgate.service
 
+# Who has given an order is told by the user of its socket, which a namespace of users would hide.
+grep -qx 'PrivateUsers=no' deploy/systemd/xdsgate.service ||
+    { echo "the audit log would say uid 65534 of every operator"; exit 1; }
+
 said=$(systemd-sysusers --dry-run "$PWD/deploy/systemd/xdsgate.sysusers.conf" 2>&1) || true
 case $said in
 *"user 'xdsgate'"*) ;;
