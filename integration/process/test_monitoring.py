@@ -87,6 +87,25 @@ def test_rules__promtool__takes_them() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_registration_refused__an_operators_order_rings_no_alarm(tmp_path: Path) -> None:
+    name = "xdsgate_registration_refused_total"
+    series = [{"series": f'{name}{{instance="edge",rule="{rule}"}}', "values": "0+1x20"}
+              for rule in ("revoked", "held", "labels")]
+    said = {"exp_labels": {"severity": "warning", "instance": "edge", "rule": "labels"}}
+    rules = yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
+    texts = next(r for r in rules if r["alert"] == "XdsgateRegistrationRefused")["annotations"]
+    said["exp_annotations"] = {
+        **texts, "summary": "VMs are refused by the rule labels at edge"}
+    test = tmp_path / "test.yaml"
+    test.write_text(yaml.safe_dump({
+        "rule_files": [str(RULES)], "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": series, "alert_rule_test": [
+            {"eval_time": "15m", "alertname": "XdsgateRegistrationRefused",
+             "exp_alerts": [said]}]}]}))
+    done = subprocess.run(["promtool", "test", "rules", test], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_page__promtool__finds_nothing_to_complain_of(served: Gateway) -> None:
     page = served.get("/metrics")[1]
     done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True,
