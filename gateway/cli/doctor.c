@@ -36,9 +36,12 @@ static int check_line(const struct command_line *line)
         return doctor_complain(line, EXIT_CODE_USAGE,
                                "--endpoints goes with --before, without --config");
     }
-    if (o->endpoints.n == 0 && (o->server_name != NULL || o->roots != NULL || o->sources.n > 0)) {
+    if (o->endpoints.n == 0 && o->sources.n > 0) {
+        return doctor_complain(line, EXIT_CODE_USAGE, "--source goes with --endpoints");
+    }
+    if (o->endpoints.n == 0 && o->config == NULL && (o->server_name != NULL || o->roots != NULL)) {
         return doctor_complain(line, EXIT_CODE_USAGE,
-                               "--server-name, --roots and --source go with --endpoints");
+                               "--server-name and --roots go with --endpoints or --config");
     }
     if (!gate && !o->vm && !doctor_is_vm(o->root)) {
         return doctor_complain(line, EXIT_CODE_USAGE,
@@ -126,8 +129,8 @@ static const struct option_row rows[] = {
     TEXTS_ROW("endpoints", "HOST:PORT", endpoints,
               "with --before: where istiod is; may come again"),
     TEXT_ROW("server-name", 0, "NAME", server_name,
-             "with --endpoints: what istiod is called; istiod.istio-system.svc"),
-    TEXT_ROW("roots", 0, "FILE", roots, "with --endpoints: the mesh's roots, if not the cluster's"),
+             "what istiod is called, where no `tls` says it; istiod.istio-system.svc"),
+    TEXT_ROW("roots", 0, "FILE", roots, "the mesh's roots, where no `tls` has any; the cluster's"),
     TEXTS_ROW("source", "ADDRESS", sources,
               "with --endpoints: where VMs' connections are to leave from"),
     FLAG_ROW("no-network", no_network, "connect to no istiod and no gateway"),

@@ -22,7 +22,8 @@ struct run {
     size_t n_upstreams;
     struct upstream_endpoint_name endpoints[OPTION_TEXTS_MAX]; /* hosts are owned */
     size_t n_endpoints;
-    struct root_set *roots; /* shared (ref); of the command line */
+    struct root_set *roots;      /* shared (ref); of the command line, or of the cluster */
+    struct doctor_upstream like; /* how those without roots are asked; borrows */
     struct doctor_cluster cluster;
     struct doctor_client gate; /* its kube is owned */
     struct doctor_client look; /* the same */
@@ -137,11 +138,15 @@ static int take_endpoint(struct run *run, const char *text)
 }
 
 /* The roots of --roots; those of the cluster come later. */
-static int take_roots(struct run *run, const char *path)
+static int take_roots(struct run *run)
 {
+    const char *path = run->o->roots;
     struct cert_error err;
-    enum rc rc = root_set_load(path, &run->roots, &err);
 
+    if (path == NULL) {
+        return EXIT_CODE_OK;
+    }
+    enum rc rc = root_set_load(path, &run->roots, &err);
     if (rc == RC_INVALID) {
         return doctor_complain(run->line, EXIT_CODE_USAGE, "--roots: %s %s", path, err.text);
     }
@@ -150,18 +155,11 @@ static int take_roots(struct run *run, const char *path)
 
 static int take_line(struct run *run)
 {
-    struct doctor_upstream u = {.name = "istiod",
-                                .endpoints = run->endpoints,
-                                .server_name =
-                                    run->o->server_name != NULL ? run->o->server_name : SERVER_NAME,
-                                .passes = true};
+    struct doctor_upstream u = {.name = "istiod", .endpoints = run->endpoints, .passes = true};
     int code = EXIT_CODE_OK;
 
     for (size_t i = 0; i < run->o->endpoints.n && code == EXIT_CODE_OK; i++) {
         code = take_endpoint(run, run->o->endpoints.items[i]);
-    }
-    if (code == EXIT_CODE_OK && run->o->roots != NULL) {
-        code = take_roots(run, run->o->roots);
     }
     if (code == EXIT_CODE_OK) {
         code = take_source(run, &u);
@@ -172,8 +170,6 @@ static int take_line(struct run *run)
             return end(run, RC_NO_MEMORY);
         }
         u.n_endpoints = run->n_endpoints;
-        u.roots = run->roots;
-        u.asks = u.roots != NULL;
         run->upstreams[run->n_upstreams++] = u;
     }
     return code;
@@ -280,21 +276,49 @@ static int prepare(struct run *run)
     } else if (code == EXIT_CODE_OK) {
         code = take_line(run);
     }
+    if (code == EXIT_CODE_OK) {
+        code = take_roots(run);
+    }
     if (code == EXIT_CODE_OK && run->config != NULL && run->config->kubernetes.on) {
         code = open_gate(run);
     }
     return code == EXIT_CODE_OK ? open_look(run) : code;
 }
 
-/* Of the cluster, where the command line has named none. */
-static enum rc find_roots(struct run *run)
+/* The first whose `tls` says what answers there; NULL: none. *all: does each say it? */
+static const struct doctor_upstream *find_known(const struct run *run, bool *all)
 {
-    if (run->config != NULL || run->roots != NULL || run->n_upstreams == 0) {
+    const struct doctor_upstream *known = NULL;
+
+    *all = true;
+    for (size_t i = 0; i < run->n_upstreams; i++) {
+        const struct doctor_upstream *u = &run->upstreams[i];
+        known = known == NULL && u->roots != NULL ? u : known;
+        *all = *all && u->roots != NULL;
+    }
+    return known;
+}
+
+/* How upstreams without `tls` are asked: as the command line says, else like another one, else by
+ * the roots of the cluster. */
+static enum rc find_like(struct run *run)
+{
+    const char *name = run->o->server_name;
+    bool all = true;
+    const struct doctor_upstream *known = find_known(run, &all);
+
+    if (all) {
         return RC_OK;
     }
-    TRY(doctor_mesh_roots(&run->cluster, run->r, &run->roots));
-    run->upstreams[0].roots = run->roots;
-    run->upstreams[0].asks = run->roots != NULL;
+    run->like = known != NULL ? *known : (struct doctor_upstream){.server_name = SERVER_NAME};
+    run->like.server_name = name != NULL ? name : run->like.server_name;
+    if (known == NULL && run->roots == NULL) {
+        TRY(doctor_mesh_roots(&run->cluster, run->r, &run->roots));
+    }
+    run->like.roots = run->roots != NULL ? run->roots : run->like.roots;
+    if (run->config == NULL) {
+        run->upstreams[0].asks = run->roots != NULL; /* --endpoints says that istiod is there */
+    }
     return RC_OK;
 }
 
@@ -305,6 +329,12 @@ static enum rc look_at_machine(struct run *run)
     }
     doctor_machine(run->config, run->r);
     return doctor_certificates(run->config, run->o->config, run->r);
+}
+
+static enum rc look_at_upstreams(struct run *run)
+{
+    TRY(find_like(run));
+    return doctor_upstreams(run->upstreams, run->n_upstreams, &run->like, run->o->timeout, run->r);
 }
 
 static enum rc look_at_cluster(struct run *run)
@@ -320,11 +350,10 @@ static enum rc look_at_cluster(struct run *run)
 static enum rc look(struct run *run)
 {
     TRY(look_at_machine(run));
-    TRY(find_roots(run));
     if (run->o->no_network) {
         doctor_skipped(run->r, "istiod as it is reached from here: --no-network");
     } else {
-        TRY(doctor_upstreams(run->upstreams, run->n_upstreams, run->o->timeout, run->r));
+        TRY(look_at_upstreams(run));
     }
     return look_at_cluster(run);
 }

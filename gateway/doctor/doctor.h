@@ -47,14 +47,14 @@ struct doctor_upstream {
     const char *name;
     const struct upstream_endpoint_name *endpoints;
     size_t n_endpoints;
-    struct addr source_v4;   /**< ADDR_NONE: the kernel chooses */
-    struct addr source_v6;   /**< ADDR_NONE: the kernel chooses */
-    const char *server_name; /**< NULL, with roots: it is not known what is to answer there */
-    struct root_set *roots;
-    bool asks;      /**< xdsgate opens streams there */
-    bool passes;    /**< what VMs write goes there */
-    bool xfcc;      /**< identity: xfcc */
-    bool must_hold; /**< sources_must_hold, upstream_opts.h: no source, no connection */
+    struct addr source_v4; /**< ADDR_NONE: the kernel chooses */
+    struct addr source_v6; /**< ADDR_NONE: the kernel chooses */
+    const char *server_name;
+    struct root_set *roots; /**< NULL: nothing says what is to answer there */
+    bool asks;              /**< xdsgate opens streams there */
+    bool passes;            /**< what VMs write goes there */
+    bool xfcc;              /**< identity: xfcc */
+    bool must_hold;         /**< sources_must_hold, upstream_opts.h: no source, no connection */
 };
 
 /** Room for what doctor_own_entries() writes. */
@@ -66,9 +66,10 @@ const char *doctor_own_entries(const struct doctor_upstream *list, size_t n, int
                                char buf[DOCTOR_ENTRIES_BYTES]);
 
 /** Connect to each address of each upstream, as it would be, and ask whom istiod believes there.
- * Those without roots are asked with the name and the roots of the first that has some.
+ * like: with whose name and roots those without roots are asked; it may have none.
  * RC_NO_MEMORY, RC_NO_FILES. */
-enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n, double timeout_s,
+enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n,
+                         const struct doctor_upstream *like, double timeout_s,
                          struct doctor_report *r) MUST_USE;
 
 /* ---- the cluster ---- */

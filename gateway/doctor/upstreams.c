@@ -282,18 +282,16 @@ static enum rc look_at_endpoint(const struct target *t, const struct upstream_en
     return rc;
 }
 
-enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n, double timeout_s,
+enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n,
+                         const struct doctor_upstream *like, double timeout_s,
                          struct doctor_report *r)
 {
-    const struct doctor_upstream *known = NULL;
+    const struct doctor_upstream *others = like->roots != NULL ? like : NULL;
 
-    for (size_t i = 0; i < n; i++) {
-        known = known == NULL && list[i].roots != NULL ? &list[i] : known;
-    }
     for (size_t i = 0; i < n; i++) {
         const struct doctor_upstream *u = &list[i];
         const struct target t = {.u = u,
-                                 .like = u->roots != NULL ? u : known,
+                                 .like = u->roots != NULL ? u : others,
                                  .list = list,
                                  .n = n,
                                  .timeout_s = timeout_s,
@@ -309,8 +307,9 @@ enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n, double ti
         }
         if (t.like == NULL && u->passes) {
             doctor_skipped(r,
-                           "whom istiod behind upstream %s believes: no upstream of the "
-                           "configuration has `tls`; --roots FILE says whom to believe",
+                           "whom istiod behind upstream %s believes: the mesh's roots are not "
+                           "known; --roots FILE has them, or --kubeconfig FILE names somebody who "
+                           "may read them",
                            u->name);
         }
     }

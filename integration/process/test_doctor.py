@@ -76,9 +76,10 @@ def test_doctor__for_people__nothing_found(site: Site) -> None:
     (["--before", "--endpoints", "a:99999"], "is no HOST:PORT"),
     (["--before", "--endpoints", "a:1", "--source", "x"], "'x' is no IP address"),
     (["--before", "--endpoints", "a:1", "--roots", "/nowhere"], "--roots: /nowhere"),
-    (["--before", "--source", "10.0.0.1"], "go with --endpoints"),
-    (["--before", "--server-name", "a"], "go with --endpoints"),
-    (["--config", "/nowhere", "--roots", "/nowhere"], "go with --endpoints"),
+    (["--before", "--source", "10.0.0.1"], "--source goes with --endpoints"),
+    (["--before", "--server-name", "a"], "go with --endpoints or --config"),
+    (["web.vms", "--roots", "/nowhere"], "go with --endpoints or --config"),
+    (["--config", "/nowhere", "--source", "10.0.0.1"], "--source goes with --endpoints"),
     (["--before", "--timeout", "0"], "is out of range: 1 to 300 seconds"),
     (["--config", "/nowhere", "--kubeconfig", "/nowhere"], "/nowhere"),
 ])
@@ -388,6 +389,78 @@ def test_xfcc__believed_from_where_vms_leave__said(site: Site) -> None:
     said.has("xfcc-believed", f"from {OTHER}, from which upstream raw passes on what VMs write",
              f"instead of what covers {OTHER}, name each gateway (this one: {TRUSTED}/32)")
     assert said.ids() == {"xfcc-believed"}
+
+
+def passthrough_only(site: Site) -> Site:
+    """README's "Five minutes": nothing says what istiod is called, or by whom it is vouched for."""
+    listener = site.config["listeners"][0]
+    site.config = {
+        "version": 1,
+        "listeners": [{"name": "istiod", "bind": listener["bind"],
+                       "routes": [{"sni": ["*"], "mode": "passthrough", "upstream": "istiod"}]}],
+        "upstreams": [{"name": "istiod", "endpoints": [f"{ISTIOD}:{PORT}"]}]}
+    return site
+
+
+def test_passthrough_only__without_roots__said_how_they_are_had(site: Site) -> None:
+    passthrough_only(site).istiod("10.77.0.0/24")
+
+    said = site.doctor()
+
+    assert said.findings == []
+    assert said.looks(f"upstream istiod at {ISTIOD}:{PORT}: it can be connected to")
+    assert said.skips("whom istiod behind upstream istiod believes: the mesh's roots are not known; "
+                      "--roots FILE has them, or --kubeconfig FILE names somebody who may read them")
+
+
+def test_passthrough_only__roots_are_given__said_whom_istiod_believes(site: Site) -> None:
+    passthrough_only(site).istiod("10.77.0.0/24")
+
+    said = site.doctor("--roots", site.root)
+
+    said.has("xfcc-believed", f"istiod at {ISTIOD}:{PORT} believes x-forwarded-client-cert from the "
+             "address that the kernel chooses, from which upstream istiod passes on")
+    assert said.ids() == {"xfcc-believed"}
+
+
+def test_passthrough_only__roots_of_the_cluster__said_whom_istiod_believes(site: Site) -> None:
+    passthrough_only(site).istiod(f"{OTHER}/32")
+    site.upstream()["source_address"] = [OTHER]
+    site.cluster().config_map("istio-ca-root-cert", "root-cert.pem", site.root.read_text())
+
+    said = site.doctor("--kubeconfig", site.cluster().kubeconfig("admin"))
+
+    said.has("xfcc-believed", f"from {OTHER}, from which upstream istiod passes on")
+    assert said.ids() == {"xfcc-believed"}
+
+
+def test_passthrough_only__another_name__asked_for_that(site: Site) -> None:
+    passthrough_only(site).istiod("10.77.0.0/24")
+
+    said = site.doctor("--roots", site.root, "--server-name", "istiod-canary.istio-system.svc")
+
+    assert said.findings == []
+    assert said.skips(f"upstream istiod at {ISTIOD}:{PORT}: it is no istiod that is believed here")
+
+
+def test_roots__given__only_for_upstreams_without(site: Site,
+                                                  other_root: tuple[Path, Path]) -> None:
+    site.istiod(f"{TRUSTED}/32")
+
+    said = site.doctor("--roots", other_root[0])
+
+    assert said.findings == []
+    assert said.looks(f"upstream istiod: it believes x-forwarded-client-cert from {TRUSTED}")
+    assert said.skips("upstream raw at")
+
+
+def test_roots__that_cannot_be_read__said(site: Site) -> None:
+    site.file.write_text(yaml.safe_dump(site.config))
+
+    done = subprocess.run([BINARY, "doctor", "--config", site.file, "--roots", "/nowhere"],
+                          text=True, capture_output=True, check=False)
+
+    assert (done.returncode, "--roots: /nowhere" in done.stderr) == (2, True)
 
 
 def test_xfcc__family_without_a_source__is_not_connected_to_as_the_daemon_does_not(
