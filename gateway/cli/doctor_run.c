@@ -95,6 +95,7 @@ static int take_upstreams(struct run *run)
         const struct upstream_opts *o = &c->upstreams[i].opts;
         run->upstreams[run->n_upstreams++] =
             (struct doctor_upstream){.name = o->name,
+                                     .discovery = o->discovery.on ? &o->discovery : NULL,
                                      .endpoints = o->endpoints,
                                      .n_endpoints = o->n_endpoints,
                                      .source_v4 = o->source_v4,
@@ -334,6 +335,9 @@ static enum rc look_at_machine(struct run *run)
 static enum rc look_at_upstreams(struct run *run)
 {
     TRY(find_like(run));
+    for (size_t i = 0; i < run->n_upstreams; i++) {
+        TRY(doctor_discover(&run->cluster, &run->upstreams[i], run->r));
+    }
     return doctor_upstreams(run->upstreams, run->n_upstreams, &run->like, run->o->timeout, run->r);
 }
 
@@ -365,6 +369,9 @@ static void clean_up(struct run *run)
     root_set_unref(&run->roots);
     for (size_t i = 0; i < run->n_endpoints; i++) {
         free(run->endpoints[i].host);
+    }
+    for (size_t i = 0; i < run->n_upstreams; i++) {
+        free(run->upstreams[i].found);
     }
     free(run->upstreams);
     config_free(&run->config);

@@ -8,7 +8,7 @@
 #include "core/base/check.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "kube/path.h"
+#include "gateway/cluster/service_path.h"
 #include "kube/watch.h"
 
 #define FOLLOW_MAGIC 0xf0110e11u
@@ -17,13 +17,11 @@
 /* What could not be taken, for want of memory or sense, is asked for again. */
 #define AGAIN_S 5.0
 
-enum part_kind { PART_SLICES, PART_SERVICE, PART_NODE };
-
 /* One watch. */
 struct part {
     uint32_t magic;
     struct follow *follow; /* borrowed */
-    enum part_kind kind;
+    enum kube_kind kind;
     char name[SERVICE_NODE_NAME_BYTES]; /* of a node */
     struct kube_watch *watch;           /* owned; NULL: to be begun */
     bool listed;                        /* since then */
@@ -64,8 +62,8 @@ enum rc follow_new(const struct upstream_discovery *discovery, const struct foll
     f->discovery = discovery;
     f->ops = ops;
     f->arg = arg;
-    f->slices = (struct part){.magic = PART_MAGIC, .follow = f, .kind = PART_SLICES};
-    f->object = (struct part){.magic = PART_MAGIC, .follow = f, .kind = PART_SERVICE};
+    f->slices = (struct part){.magic = PART_MAGIC, .follow = f, .kind = KUBE_ENDPOINT_SLICE};
+    f->object = (struct part){.magic = PART_MAGIC, .follow = f, .kind = KUBE_SERVICE};
     *out = f;
     return RC_OK;
 }
@@ -139,7 +137,7 @@ const struct service *follow_service(const struct follow *f)
 /* A list of one name: its only object, or none. */
 static enum rc take_single(struct part *p, const json_t *object)
 {
-    return p->kind == PART_SERVICE ? service_set_object(p->follow->service, object)
+    return p->kind == KUBE_SERVICE ? service_set_object(p->follow->service, object)
                                    : service_set_node(p->follow->service, p->name, object);
 }
 
@@ -157,7 +155,7 @@ static void on_list(void *arg, const json_t *items)
     enum rc rc = RC_OK;
 
     CHECK_MAGIC(p, PART_MAGIC);
-    if (p->kind == PART_SLICES) {
+    if (p->kind == KUBE_ENDPOINT_SLICE) {
         rc = service_list_slices(p->follow->service, items);
     } else {
         rc = take_single(p, json_array_get(items, 0));
@@ -172,16 +170,13 @@ static void on_change(void *arg, enum kube_change change, const json_t *object)
     enum rc rc = RC_OK;
 
     CHECK_MAGIC(p, PART_MAGIC);
-    if (p->kind == PART_SLICES) {
+    if (p->kind == KUBE_ENDPOINT_SLICE) {
         rc = service_change_slice(p->follow->service, change, object);
     } else {
         rc = take_single(p, change == KUBE_DELETED ? NULL : object);
     }
     end_change(p, rc);
 }
-
-static const char *const part_words[] = {
-    [PART_SLICES] = "endpointslices", [PART_SERVICE] = "services", [PART_NODE] = "nodes"};
 
 static void tell(const struct part *p, bool ok, const char *why)
 {
@@ -191,10 +186,10 @@ static void tell(const struct part *p, bool ok, const char *why)
     (void)snprintf(name, sizeof(name), "%s/%s", d->ns, d->service);
     if (ok) {
         log_event(LOG_INFO, "endpoints of a service are followed again", LOG_S("service", name),
-                  LOG_S("watch", part_words[p->kind]));
+                  LOG_S("watch", kube_kind_plural(p->kind)));
     } else {
         log_event(LOG_WARNING, "endpoints of a service cannot be followed", LOG_S("service", name),
-                  LOG_S("watch", part_words[p->kind]), LOG_S("reason", why));
+                  LOG_S("watch", kube_kind_plural(p->kind)), LOG_S("reason", why));
     }
 }
 
@@ -227,22 +222,6 @@ static void on_end(void *arg)
 
 /* ---- the watches ---- */
 
-static enum rc make_path(const struct part *p, char *path)
-{
-    const struct upstream_discovery *d = p->follow->discovery;
-    char selector[SERVICE_NODE_NAME_BYTES + 32];
-
-    if (p->kind == PART_SLICES) {
-        (void)snprintf(selector, sizeof(selector), KUBE_SLICE_LABEL "=%s", d->service);
-        TRY(kube_path_make(KUBE_ENDPOINT_SLICE, 0, d->ns, NULL, path));
-        return kube_path_query(path, "labelSelector", selector);
-    }
-    bool node = p->kind == PART_NODE;
-    (void)snprintf(selector, sizeof(selector), "metadata.name=%s", node ? p->name : d->service);
-    TRY(kube_path_make(node ? KUBE_NODE : KUBE_SERVICE, 0, node ? NULL : d->ns, NULL, path));
-    return kube_path_query(path, "fieldSelector", selector);
-}
-
 static void look_at(struct part *p, struct kube *k, double now)
 {
     static const struct kube_watch_ops ops = {on_list, on_change, on_state, on_end};
@@ -252,7 +231,7 @@ static void look_at(struct part *p, struct kube *k, double now)
     if (p->again_at > 0 && now >= p->again_at) {
         close_part(p);
     }
-    if (p->watch != NULL || make_path(p, path) != RC_OK) {
+    if (p->watch != NULL || service_path(p->follow->discovery, p->kind, p->name, path) != RC_OK) {
         return;
     }
     if (kube_watch_open(k, &opts, &p->watch) != RC_OK) {
@@ -287,7 +266,7 @@ static void add_node(struct follow *f, const char *name)
     if (p == NULL) {
         return;
     }
-    *p = (struct part){.magic = PART_MAGIC, .follow = f, .kind = PART_NODE};
+    *p = (struct part){.magic = PART_MAGIC, .follow = f, .kind = KUBE_NODE};
     (void)snprintf(p->name, sizeof(p->name), "%s", name);
     f->nodes[f->n_nodes++] = p;
 }

@@ -82,6 +82,16 @@ bool cluster_is_one(const struct doctor_cluster *c)
                   kube_access_server(kube_access_of(c->look->kube))) == 0;
 }
 
+char *cluster_gate_flags(const struct doctor_cluster *c, struct doctor_report *r)
+{
+    const struct doctor_client *who = c->look == NULL || cluster_is_one(c) ? c->look : c->gate;
+    char *flags = doctor_kubectl_flags(who != NULL ? who->kubeconfig : NULL,
+                                       who != NULL ? who->context : NULL);
+
+    r->short_of_memory = r->short_of_memory || flags == NULL;
+    return flags;
+}
+
 static void find_with_flags(struct doctor_report *r, enum doctor_cause cause, const char *text,
                             const struct doctor_client *who)
 {

@@ -54,6 +54,10 @@ void cluster_say(enum kube_outcome outcome, int status, const char *text, const 
  */
 bool cluster_is_one(const struct doctor_cluster *c);
 
+/** For commands about what the daemon asks for: as the one who looks, who has more rights, unless
+ * that one looks at another cluster. Owned; NULL: out of memory, which the report notes. */
+char *cluster_gate_flags(const struct doctor_cluster *c, struct doctor_report *r);
+
 /** May a token of this account be had, by the daemon? As part of doctor_rights(). */
 enum rc cluster_try_token(const struct doctor_cluster *c, const struct cluster_account *a,
                           struct doctor_report *r) MUST_USE;

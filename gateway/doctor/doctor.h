@@ -42,9 +42,12 @@ enum rc doctor_certificates(const struct config *c, const char *path,
 
 /* ---- istiod, from here: upstreams.c ---- */
 
-/** One upstream. All borrowed. */
+/** One upstream. All borrowed, but for found. */
 struct doctor_upstream {
     const char *name;
+    const struct upstream_discovery *discovery; /**< NULL: endpoints are named */
+    struct addr *found; /**< owned by who made this; NULL until doctor_discover() */
+    size_t n_found;
     const struct upstream_endpoint_name *endpoints;
     size_t n_endpoints;
     struct addr source_v4; /**< ADDR_NONE: the kernel chooses */
@@ -65,8 +68,8 @@ struct doctor_upstream {
 const char *doctor_own_entries(const struct doctor_upstream *list, size_t n, int family,
                                char buf[DOCTOR_ENTRIES_BYTES]);
 
-/** Connect to each address of each upstream, as it would be, and ask whom istiod believes there.
- * like: with whose name and roots those without roots are asked; it may have none.
+/** Connect to each address of each upstream, named or found, as it would be, and ask whom istiod
+ * believes there. like: with whose name and roots those without roots are asked; it may have none.
  * RC_NO_MEMORY, RC_NO_FILES. */
 enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n,
                          const struct doctor_upstream *like, double timeout_s,
@@ -93,6 +96,11 @@ struct doctor_cluster {
     const char *revision; /**< NULL: the default one */
     bool before;
 };
+
+/** Ask Kubernetes once where the endpoints of an upstream with discovery are, with the daemon's own
+ * rights: u->found. RC_NO_MEMORY. */
+enum rc doctor_discover(const struct doctor_cluster *c, struct doctor_upstream *u,
+                        struct doctor_report *r) MUST_USE;
 
 /** The rights of the daemon, and the accounts that it speaks for: rights.c. */
 enum rc doctor_rights(const struct doctor_cluster *c, struct doctor_report *r) MUST_USE;

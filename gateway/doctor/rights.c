@@ -74,23 +74,11 @@ static void look_at_clock(const struct kube_token *token, struct doctor_report *
     doctor_looked(r, "the clock, by that of the Kubernetes API server");
 }
 
-/* For commands about what the daemon asks for: as the one who looks, who has more rights, unless
- * that one looks at another cluster. Owned; NULL: out of memory, which the report notes. */
-static char *gate_flags(const struct doctor_cluster *c, struct doctor_report *r)
-{
-    const struct doctor_client *who = c->look == NULL || cluster_is_one(c) ? c->look : c->gate;
-    char *flags = doctor_kubectl_flags(who != NULL ? who->kubeconfig : NULL,
-                                       who != NULL ? who->context : NULL);
-
-    r->short_of_memory = r->short_of_memory || flags == NULL;
-    return flags;
-}
-
 static void say_token(const struct doctor_cluster *c, const struct cluster_account *a,
                       const struct kube_reply *reply, const char *audience, struct doctor_report *r)
 {
     bool refused = reply->outcome == KUBE_REFUSED && reply->status != 401;
-    char *flags = refused ? gate_flags(c, r) : NULL;
+    char *flags = refused ? cluster_gate_flags(c, r) : NULL;
 
     if (!refused) {
         cluster_say(reply->outcome, reply->status, reply->error.text, "tokens", c->gate, r);
@@ -162,7 +150,7 @@ static void look_at_width(const struct doctor_cluster *c, const char *ns, struct
         return;
     }
     enum kube_outcome outcome = kube_ask_right(c->gate->kube, &right, &allowed, &err);
-    char *flags = outcome == KUBE_OK && allowed ? gate_flags(c, r) : NULL;
+    char *flags = outcome == KUBE_OK && allowed ? cluster_gate_flags(c, r) : NULL;
     if (outcome != KUBE_OK) {
         cluster_say(outcome, 0, err.text, what, c->gate, r);
     } else if (flags != NULL) {

@@ -296,14 +296,11 @@ enum rc doctor_upstreams(const struct doctor_upstream *list, size_t n,
                                  .n = n,
                                  .timeout_s = timeout_s,
                                  .r = r};
-        if (u->n_endpoints == 0) {
-            doctor_skipped(r,
-                           "upstream %s from here: the daemon discovers its endpoints; "
-                           "`/healthz/ready` says whether they can be used",
-                           u->name);
-        }
         for (size_t k = 0; k < u->n_endpoints; k++) {
             TRY(look_at_endpoint(&t, &u->endpoints[k]));
+        }
+        for (size_t k = 0; k < u->n_found; k++) {
+            TRY(look_at_peer(&t, &u->found[k]));
         }
         if (t.like == NULL && u->passes) {
             doctor_skipped(r,

@@ -260,17 +260,6 @@ def test_upstream__nobody_there__said(site: Site) -> None:
     said.has("upstream-unreachable", "upstream raw")
 
 
-def test_upstream__discovered__is_said_to_be_left_out(site: Site) -> None:
-    site.token()
-    del site.upstream()["endpoints"]
-    site.upstream()["discovery"] = {"kubernetes": {}}
-
-    said = site.doctor()
-
-    assert said.findings == []
-    assert said.skips("upstream istiod from here: the daemon discovers its endpoints")
-
-
 @pytest.mark.parametrize("wrong", ["name", "root"])
 def test_upstream__another_name_or_root__said(site: Site, wrong: str,
                                               other_root: tuple[Path, Path]) -> None:

@@ -11,7 +11,9 @@ import yaml
 
 from rig.doctor import ISTIO, RBAC, SYSTEM, binding, entry, group
 from rig.gateway import ROOT
-from rig.site import OTHER, TRUSTED, Site
+from rig.kube_api import status
+from rig.kube_objects import node, node_port_service, slice_of
+from rig.site import EDGE, ISTIOD, OTHER, PORT, TRUSTED, Site
 
 
 def test_token__all_is_well__nothing_found(site: Site) -> None:
@@ -344,6 +346,108 @@ def test_vm__named_by_its_group__its_account_is_tried(site: Site) -> None:
     site.token().cluster().forbidden.add("vms/vm")
 
     site.look("web.vms").has("token-forbidden", "vm in namespace vms")
+
+
+# ---- istiod, as Kubernetes says where it is ----
+
+def discovered(site: Site, service: str = "istiod", **more: str) -> Site:
+    """The daemon follows a service of the cluster."""
+    site.token()
+    del site.upstream()["endpoints"]
+    site.upstream()["discovery"] = {"kubernetes": {"service": service, **more}}
+    return site
+
+
+def pods(site: Site, *addresses: str, **more: object) -> None:
+    objects = site.cluster().objects
+    objects.put("endpointslices", slice_of("istiod-1", "istiod", PORT, *addresses, **more))
+    objects.put("endpointslices", slice_of("other-1", "other", PORT, "10.77.9.9"))
+
+
+def test_discovered__pods__each_is_looked_at(site: Site) -> None:
+    discovered(site).istiod()
+    pods(site, ISTIOD, EDGE)
+
+    said = site.doctor()
+
+    assert said.looks("where Kubernetes says that upstream istiod is: service istiod of namespace "
+                      "istio-system")
+    assert said.looks(f"istiod at {ISTIOD}:{PORT}, upstream istiod: it does not believe")
+    said.has("upstream-unreachable", f"upstream istiod cannot be reached at {EDGE}:{PORT}")
+    assert len(said.findings) == 1
+
+
+def test_discovered__nodes__the_node_port_of_those_with_pods(site: Site) -> None:
+    discovered(site, "istiod-xdsgate", addresses="nodes").istiod()
+    objects = site.cluster().objects
+    objects.put("endpointslices", slice_of("istiod-1", "istiod-xdsgate", 15012, "10.44.0.1"))
+    objects.put("nodes", node("node-1", InternalIP=ISTIOD))
+    objects.put("nodes", node("node-2", InternalIP=EDGE))
+    site.cluster().lists[f"{SYSTEM}/services"] = [
+        node_port_service("another", 1), node_port_service("istiod-xdsgate", PORT)]
+
+    said = site.doctor()
+
+    assert said.findings == []
+    assert said.looks(f"istiod at {ISTIOD}:{PORT}, upstream istiod: it does not believe")
+
+
+def test_discovered__passthrough__xfcc_believed_is_seen(site: Site) -> None:
+    site.istiod(f"{TRUSTED}/32", f"{OTHER}/32")
+    pods(site, ISTIOD)
+    site.config["kubernetes"] = {"kubeconfig": str(site.cluster().kubeconfig())}
+    del site.upstream(1)["endpoints"]
+    site.upstream(1)["discovery"] = {"kubernetes": {}}
+
+    said = site.doctor()
+
+    said.has("xfcc-believed", f"from {OTHER}, from which upstream raw passes on what VMs write")
+    assert said.ids() == {"xfcc-believed"}
+
+
+def test_discovered__no_pod_ready__said(site: Site) -> None:
+    pods(discovered(site), ISTIOD, ready=False)
+
+    said = site.doctor()
+
+    said.has("discovery-empty", "upstream istiod has no endpoints: no pod of service "
+             "istio-system/istiod with port", "kubectl -n istio-system get services,endpointslices")
+    assert said.ids() == {"discovery-empty"}
+
+
+def test_discovered__may_not_be_listed__said_which(site: Site) -> None:
+    discovered(site, "istiod-xdsgate", addresses="nodes")
+    body = status(403, "Forbidden", "services is forbidden")
+    site.cluster().instead = lambda path: (403, {}, body) if "/services?" in path else None
+
+    said = site.doctor()
+
+    said.has("discovery-forbidden", "the gateway may not list services, which say where the "
+             "endpoints of upstream istiod are", "kubectl apply -f deploy/rbac-discovery.yaml  # "
+             "for service istiod-xdsgate of namespace istio-system")
+    assert said.ids() == {"discovery-forbidden"}
+    assert said.skips("upstream istiod from here: Kubernetes does not say where it is")
+
+
+def test_discovered__answer_without_sense__said(site: Site) -> None:
+    discovered(site)
+    site.cluster().instead = lambda path: (
+        (200, {}, b'{"items": 7}') if "endpointslices" in path else None)
+
+    said = site.doctor()
+
+    said.has("kubernetes-unreachable", "endpointslices: the API server sent something else")
+    assert said.looks("a token of service account vm in namespace vms")
+
+
+def test_discovered__api_server_away__said_once(site: Site) -> None:
+    discovered(site).cluster().stop()
+
+    said = site.doctor()
+
+    said.has("kubernetes-unreachable", "not reachable")
+    assert (len(said.findings), said.code) == (1, 3)
+    assert said.skips("upstream istiod from here: Kubernetes does not say where it is")
 
 
 # ---- istiod, as it is deployed ----

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from .gateway import BINARY, ROOT
 from .kube_api import BEARER, Answer, KubeApi, status
+from .kube_objects import matches
 
 PATIENCE = "20s"  # who answers on a busy machine, does so sooner
 SILENCE = "2s"  # where somebody is not to answer, and only there
@@ -138,11 +139,11 @@ class Cluster(KubeApi):
         return super().answer(path, bearer, body)
 
     def page(self, path: str) -> bytes:
-        """At most `limit` objects, and where to go on."""
+        """At most `limit` objects of those that are asked for, and where to go on."""
         query = parse_qs(urlsplit(path).query)
-        rows = self.lists[urlsplit(path).path]
+        rows = [row for row in self.lists[urlsplit(path).path] if matches(query, row)]
         begin = int(query.get("continue", ["0"])[0])
-        end = begin + int(query["limit"][0])
+        end = begin + int(query.get("limit", [len(rows)])[0])
         next_one = {"continue": str(end)} if end < len(rows) else {}
         return json.dumps({"kind": "List", "metadata": next_one,
                            "items": rows[begin:end]}).encode()
