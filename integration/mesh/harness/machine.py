@@ -119,14 +119,18 @@ class Machine:
         shutil.copy(share / "envoy_bootstrap.json", envoy / "envoy_bootstrap_tmpl.json")
         (envoy / "sidecar.env").write_text("CLOUD_PLATFORM=none\nISTIO_CUSTOM_IP_TABLES=true\n")
 
+    def install_program(self, binary: Path) -> None:
+        """To /usr/local/bin, because /usr is the host's."""
+        copy_program(binary, self.disk / "local/bin/xdsgate")
+
     def install_xdsgate(self, binary: Path) -> None:
-        """As README.md says, but to /usr/local/bin, because /usr is the host's."""
+        """As README.md says, but for the folder of the program."""
         unit = (DEPLOY / "systemd/xdsgate.service").read_text()
         assert "=/usr/bin/xdsgate" in unit
         (self.disk / "etc/systemd/system/xdsgate.service").write_text(
             unit.replace("=/usr/bin/xdsgate", "=/usr/local/bin/xdsgate"))
         (self.disk / "etc/xdsgate").mkdir()
-        copy_program(binary, self.disk / "local/bin/xdsgate")
+        self.install_program(binary)
 
 
 def copy_program(source: Path, target: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness import edge
 from harness.lab import Column
@@ -31,8 +32,11 @@ class Said:
 
 def doctor(netns: str | None, *options: object) -> Said:
     inside = [IP, "netns", "exec", netns] if netns else []
-    done = subprocess.run([*inside, edge.binary(), "doctor", "-o", "json", *map(str, options)],
-                          text=True, capture_output=True, timeout=120, check=False)
+    return said_by(*inside, edge.binary(), "doctor", "-o", "json", *map(str, options))
+
+
+def said_by(*command: str | Path) -> Said:
+    done = subprocess.run(command, text=True, capture_output=True, timeout=120, check=False)
     assert done.stderr == "" and done.returncode in (0, 1), done.stderr + done.stdout
     answer = json.loads(done.stdout)
     return Said(done.returncode, answer["findings"], answer["looked_at"])

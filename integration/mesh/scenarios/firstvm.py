@@ -18,6 +18,8 @@ from harness.machine import GID, UID, Machine
 from harness.processes import IP, run
 from harness.wait import Stopwatch, until
 
+from .doctor import Said, said_by
+
 NUMBER = 30  # last byte of its address
 GROUP = "client"
 CHAIN = "/etc/certs/cert-chain.pem"
@@ -39,6 +41,7 @@ class FirstVM:
         netns = self.lab.add_machine(column, "first", self.address)
         self.machine = Machine("first", netns, self.folder)
         self.machine.install_sidecar(self.lab.programs)
+        self.machine.install_program(edge.binary())
         self.entry_name = f"{column.name}/{GROUP}-{self.address}"
         self.member = False
         self.identity = f"spiffe://cluster.local/ns/{column.name}/sa/{GROUP}"
@@ -67,6 +70,10 @@ class FirstVM:
     def install(self, script: str) -> str:
         """Typed on the machine; what the script said."""
         return self.machine.run("sh", "-s", stdin=(self.folder / script).read_text())
+
+    def doctor(self) -> Said:
+        """What it says on the machine."""
+        return said_by(*self.machine.enter(), "xdsgate", "doctor", "-o", "json")
 
     @property
     def connected_at(self) -> str:
@@ -163,7 +170,10 @@ def token_expired(column: Column) -> None:
 
 
 def renewed(column: Column) -> None:
-    """Off until certificate and token had run out: refused, until the script of `bundle renew`."""
+    """Off until certificate and token had run out: refused, until the script of `bundle renew`.
+
+    doctor says on the machine why, and finds nothing afterwards.
+    """
     vm = first(column)
     before = vm.connected_at
     vm.machine.power_off()
@@ -175,13 +185,22 @@ def renewed(column: Column) -> None:
           "xdsgate refuses its token")
     vm.lab.entries.wait_gone(vm.entry_name, GRACE_S + START_S)
 
+    said_before = vm.doctor()
     vm.xdsgate("bundle", "renew", GROUP, "-n", column.name, "--format", "script", "-o",
                vm.folder / "renewal.sh")
     said = vm.install("renewal.sh")
 
+    said_before.has("vm-credentials", "neither a token nor a certificate says who this VM is")
+    said_before.has("vm-certificate", f"{CHAIN}: expired")
+    said_before.has("vm-token", "istio-token: ran out")
+    assert said_before.ids() == {"vm-credentials", "vm-certificate", "vm-token"}
+    assert all("xdsgate bundle renew" in row["command"] for row in said_before.findings)
     assert "set aside /etc/certs/cert-chain.pem: it has expired" in said
     assert not any(f"write {path}" in said for path in ("/etc/hosts", "/var/lib/istio"))
     vm.await_back(before, "back with a renewed token")
     vm.await_certificate()
+    column.vm("server")  # somebody to send requests to
+    until(lambda: vm.doctor().looks("where Envoy sends requests"), START_S, "a way to the server")
+    assert vm.doctor().findings == []
     vm.machine.power_off()
     vm.lab.entries.wait_gone(vm.entry_name, GRACE_S + 20)
