@@ -7,10 +7,15 @@
 #include <string.h>
 
 #include "core/base/rc.h"
+#include "core/doc/doc.h"
+#include "gateway/cli/admin_client.h"
 #include "gateway/cli/host_port.h"
 
 /** What istiod is called, if nobody says otherwise. */
 #define SERVER_NAME "istiod.istio-system.svc"
+
+/** Of a daemon's list of VMs; each has some forty. */
+#define VALUES_MAX (20U * 1000 * 1000)
 
 /* One run. */
 struct run {
@@ -28,8 +33,9 @@ struct run {
     struct doctor_client gate; /* its kube is owned */
     struct doctor_client look; /* the same */
     char look_name[4096];
-    char *ns; /* owned; of the VM that was named */
-    char *vm; /* owned; NULL: none was */
+    json_t *vms; /* owned; NULL: no daemon was asked */
+    char *ns;    /* owned; of the VM that was named */
+    char *vm;    /* owned; NULL: none was */
 };
 
 int doctor_complain(const struct command_line *line, int code, const char *fmt, ...)
@@ -244,6 +250,45 @@ static int open_look(struct run *run)
     return open_kube(run, rc, &access, &err, &run->look.kube);
 }
 
+/* ---- the daemon ---- */
+
+static enum rc read_vms(struct run *run, const struct admin_answer *a)
+{
+    struct doc_error err;
+
+    if (a->status != 200) {
+        doctor_skipped(run->r, "the VMs that the daemon knows: it answers with status %d",
+                       a->status);
+        return RC_OK;
+    }
+    enum rc rc = doc_parse_json_within(a->body, a->n, VALUES_MAX, &err, &run->vms);
+    if (rc == RC_INVALID) {
+        doctor_skipped(run->r, "the VMs that the daemon knows: its list cannot be read: %s",
+                       err.text);
+    }
+    return rc == RC_NO_MEMORY ? rc : RC_OK;
+}
+
+/* Which VMs does it know? Of use only beside what the cluster says. */
+static enum rc ask_daemon(struct run *run)
+{
+    const char *socket = run->config != NULL ? run->config->admin.socket : NULL;
+    struct admin_answer answer;
+    char why[512];
+
+    if (socket == NULL || run->cluster.look == NULL) {
+        return RC_OK;
+    }
+    enum rc rc = admin_client_ask(socket, "GET", "vms", &answer, why, sizeof(why));
+    if (rc != RC_OK) {
+        doctor_skipped(run->r, "the VMs that the daemon knows: %s", why);
+        return rc == RC_NO_MEMORY ? rc : RC_OK;
+    }
+    rc = read_vms(run, &answer);
+    free(answer.body);
+    return rc;
+}
+
 /* ---- all of it ---- */
 
 static int split_name(struct run *run)
@@ -346,6 +391,8 @@ static enum rc look_at_cluster(struct run *run)
     if (run->vm != NULL) {
         return doctor_one_vm(&run->cluster, run->ns, run->vm, run->r);
     }
+    TRY(ask_daemon(run));
+    run->cluster.vms = run->vms;
     TRY(doctor_rights(&run->cluster, run->r));
     TRY(doctor_members(&run->cluster, run->r));
     return doctor_istiod(&run->cluster, run->upstreams, run->n_upstreams, run->r);
@@ -374,6 +421,7 @@ static void clean_up(struct run *run)
         free(run->upstreams[i].found);
     }
     free(run->upstreams);
+    json_decref(run->vms);
     config_free(&run->config);
     free(run->ns);
     free(run->vm);

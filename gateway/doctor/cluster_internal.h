@@ -85,6 +85,12 @@ void members_check_groups(const json_t *list, const char *ns, const char *only,
 /** Is there a group whose VMs have this account? */
 bool members_have_account(const json_t *groups, const char *account);
 
+/** VMs that show no certificate, have no stream that istiod has taken, and say another cluster ID
+ * than that of the mesh, where xdsgate does not say it for them. vms: the VM list of the daemon's
+ * API. config: NULL: xdsgate says it for nobody. */
+void members_check_clusters(const json_t *vms, const char *mesh, const struct config *config,
+                            struct doctor_report *r);
+
 /* ---- pure: istiod_check.c ---- */
 
 /** What the environment of a Deployment says. revision: NULL: the default one. */

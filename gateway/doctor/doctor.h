@@ -10,6 +10,7 @@
 
 #include "certs/cert_set.h"
 #include "core/base/rc.h"
+#include "core/doc/doc.h"
 #include "core/net/addr.h"
 #include "gateway/config/config.h"
 #include "gateway/doctor/report.h"
@@ -92,6 +93,7 @@ struct doctor_cluster {
     struct doctor_client *look;  /**< NULL: nobody looks */
     const struct config *config; /**< NULL: none is there */
     const char *config_path;
+    const json_t *vms; /**< the VM list of the daemon's API; NULL: it was not asked */
     const char *istio_namespace;
     const char *revision; /**< NULL: the default one */
     bool before;

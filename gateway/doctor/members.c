@@ -49,25 +49,13 @@ static bool is_first_of_namespace(const struct cluster_accounts *accounts, size_
 
 /* ---- the mesh ---- */
 
-static enum rc look_at_cluster_id(const struct doctor_cluster *c, struct doctor_report *r)
+/* What the mesh calls the cluster that is looked at. *out: owned; as it was when nobody says it. */
+static enum rc read_mesh_name(const struct doctor_cluster *c, struct doctor_report *r, char **out)
 {
-    const char *ours = c->config != NULL ? c->config->kubernetes.cluster_id : NULL;
     struct doc_error err;
     json_t *values = NULL;
-
-    if (ours == NULL) {
-        return RC_OK; /* none is sent, which istiod takes for its own */
-    }
-    if (!cluster_is_one(c)) { /* a name is that of the cluster which makes the tokens */
-        if (c->look != NULL && c->gate != NULL) {
-            doctor_skipped(r,
-                           "cluster_id: %s is of another API server than %s, which makes the "
-                           "tokens",
-                           c->look->name, c->gate->name);
-        }
-        return RC_OK;
-    }
     char *text = cluster_get_text(c, "istio-sidecar-injector", true, "values", r);
+
     if (text == NULL) {
         return RC_OK;
     }
@@ -76,13 +64,43 @@ static enum rc look_at_cluster_id(const struct doctor_cluster *c, struct doctor_
     if (rc != RC_OK) {
         return rc == RC_NO_MEMORY ? rc : RC_OK;
     }
-    const char *theirs = doc_text(values, "global", "multiCluster", "clusterName", NULL);
-    theirs = theirs != NULL && *theirs != '\0' ? theirs : "Kubernetes"; /* istiod's own default */
-    if (strcmp(ours, theirs) != 0) {
-        doctor_find(r, DOCTOR_CLUSTER_ID, ours, theirs, c->config_path, NULL);
+    const char *name = doc_text(values, "global", "multiCluster", "clusterName", NULL);
+    *out = strdup(name != NULL && *name != '\0' ? name : "Kubernetes"); /* istiod's own default */
+    json_decref(values);
+    return *out != NULL ? RC_OK : RC_NO_MEMORY;
+}
+
+/* A name is that of the cluster which makes the tokens. */
+static bool makes_tokens(const struct doctor_cluster *c, struct doctor_report *r)
+{
+    if (c->gate == NULL || cluster_is_one(c)) {
+        return true;
+    }
+    doctor_skipped(r, "cluster_id: %s is of another API server than %s, which makes the tokens",
+                   c->look->name, c->gate->name);
+    return false;
+}
+
+static enum rc look_at_cluster_ids(const struct doctor_cluster *c, struct doctor_report *r)
+{
+    const char *ours = c->config->kubernetes.cluster_id; /* NULL: istiod takes it for its own */
+    char *mesh = NULL;
+
+    if ((ours == NULL && c->vms == NULL) || !makes_tokens(c, r)) {
+        return RC_OK;
+    }
+    TRY(read_mesh_name(c, r, &mesh));
+    if (mesh == NULL) {
+        return RC_OK;
+    }
+    if (ours != NULL && strcmp(ours, mesh) != 0) {
+        doctor_find(r, DOCTOR_CLUSTER_ID, ours, mesh, c->config_path, NULL);
+    }
+    if (c->vms != NULL) {
+        members_check_clusters(c->vms, mesh, c->config, r);
     }
     doctor_looked(r, "the cluster's name");
-    json_decref(values);
+    free(mesh);
     return RC_OK;
 }
 
@@ -200,7 +218,7 @@ enum rc doctor_members(const struct doctor_cluster *c, struct doctor_report *r)
         }
     }
     free(accounts);
-    TRY(look_at_cluster_id(c, r));
+    TRY(look_at_cluster_ids(c, r));
     return look_at_roots(c, r);
 }
 

@@ -152,3 +152,62 @@ bool members_have_account(const json_t *groups, const char *account)
     }
     return false;
 }
+
+/* ---- VMs, as the daemon knows them ---- */
+
+/** So many are named: what is put into a place is cut when it is long. */
+#define NAMED_MAX 3
+
+/* With identity: token no VM is heard about its cluster. */
+static bool is_spoken_for(const json_t *vm, const struct config *config)
+{
+    const char *upstream = text_of(vm, "upstream", NULL);
+
+    for (size_t i = 0; config != NULL && i < config->n_upstreams; i++) {
+        const struct upstream_opts *u = &config->upstreams[i].opts;
+        if (strcmp(u->name, upstream) == 0) {
+            return u->identity == UPSTREAM_TOKEN;
+        }
+    }
+    return false;
+}
+
+/* What it says, if it is not what the mesh is called, and nothing but its token speaks for it:
+ * istiod asks the cluster that a VM names whether its token is good. NULL: nothing is wrong. */
+static const char *other_cluster(const json_t *vm, const char *mesh, const struct config *config)
+{
+    const char *says = text_of(vm, "cluster", NULL);
+    bool is_in = strcmp(text_of(vm, "state", NULL), "connected") == 0;
+    bool shows = json_is_true(json_object_get(vm, "verified"));
+
+    return *says != '\0' && strcmp(says, mesh) != 0 && !is_in && !shows &&
+                   !is_spoken_for(vm, config)
+               ? says
+               : NULL;
+}
+
+void members_check_clusters(const json_t *vms, const char *mesh, const struct config *config,
+                            struct doctor_report *r)
+{
+    const json_t *list = doc_at(vms, "vms", NULL);
+    char names[NAMED_MAX * 140] = "";
+    char more[40] = "";
+    size_t len = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *vm = json_array_get(list, i);
+        const char *says = other_cluster(vm, mesh, config);
+        if (says != NULL && n++ < NAMED_MAX) {
+            len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%.63s (%.63s)",
+                                    len > 0 ? ", " : "", text_of(vm, "name", NULL), says);
+        }
+    }
+    if (n > NAMED_MAX) {
+        (void)snprintf(more, sizeof(more), " and %zu more", n - NAMED_MAX);
+    }
+    if (n > 0) {
+        doctor_find(r, DOCTOR_VM_CLUSTER_ID, mesh, names, more, NULL);
+    }
+    doctor_looked(r, "the cluster IDs of the VMs that the daemon knows");
+}

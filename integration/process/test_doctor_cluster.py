@@ -223,6 +223,38 @@ def test_cluster_id__tokens_of_another_cluster_than_that_looked_at__not_compared
     assert said.skips("cluster_id: ")
 
 
+@pytest.mark.parametrize("identity", ["forward", "token"])
+def test_vm_cluster_id__not_the_meshs__said_of_whom_istiod_does_not_let_in(
+        site: Site, identity: str) -> None:
+    rig = site.token().rig
+    site.upstream()["identity"] = identity
+    site.cluster().config_map("istio-sidecar-injector", "values",
+                              '{"global": {"multiCluster": {"clusterName": "Kubernetes"}}}')
+    gateway = rig.gateway(rig.terminate(rig.istiod(), identity="forward"))
+    site.config["admin"] = {"socket": str(gateway.socket)}
+    rig.vms("--cluster-id", "two", "--no-csr", "--name-prefix", "lost").await_last_end()
+    rig.vms("--name-prefix", "well", "--ip-base", "10.99.0.9")
+    rig.istiods[0].await_synced(1)
+
+    said = site.look()
+
+    assert said.looks("the cluster IDs of the VMs that the daemon knows")
+    if identity == "token":  # it says the cluster for its VMs
+        assert said.findings == []
+        return
+    said.has("vm-cluster-id", "VMs that istiod does not let in say another cluster ID than "
+             "Kubernetes, the mesh's: lost-1.vms (two)",
+             f"bundle create GROUP -n NAMESPACE --kubeconfig {site.cluster().kubeconfig('admin')} "
+             "--clusterID Kubernetes")
+    assert said.ids() == {"vm-cluster-id"}
+
+
+def test_vm_cluster_id__no_daemon_runs__said(site: Site) -> None:
+    site.config["admin"] = {"socket": str(site.home / "nobody.sock")}
+
+    assert site.look().skips("the VMs that the daemon knows: ")
+
+
 def test_roots__of_the_mesh_not_known_to_a_listener__said(site: Site,
                                                           other_root: tuple[Path, Path]) -> None:
     both = site.root.read_text() + other_root[0].read_text()

@@ -58,6 +58,7 @@ static void test_checks__nonsense__nothing_found(void **state)
         members_check_entries(v, "vms", "x", 0, &report);
         members_check_groups(v, "vms", NULL, &report);
         assert_false(members_have_account(v, "web"));
+        members_check_clusters(v, "one", NULL, &report);
         istiod_check_services(v, "istio-system", false, true, &report);
         json_decref(v);
     }
@@ -158,6 +159,56 @@ static void test_trusted__garbage__passed_over(void **state)
     assert_int_equal(report.n, 0);
 }
 
+/* ---- cluster IDs ---- */
+
+#define VM(name, cluster, state, verified)                              \
+    "{\"name\":\"" name "\",\"cluster\":" cluster ",\"state\":\"" state \
+    "\",\"verified\":" verified "}"
+
+static void check_clusters(const char *list)
+{
+    json_t *v = parse(list);
+
+    members_check_clusters(v, "one", NULL, &report);
+    json_decref(v);
+}
+
+static void test_clusters__those_that_come_in_or_say_the_same__nothing_found(void **state)
+{
+    (void)state;
+    check_clusters("{\"vms\":[" VM("a", "\"one\"", "disconnected", "false") "," VM(
+        "b", "\"two\"", "connected", "false") "," VM("c", "\"two\"", "disconnected",
+                                                     "true") "," VM("d", "null", "connecting",
+                                                                    "false") ",7]}");
+    check_clusters("{\"vms\":{}}");
+    check_clusters("[]");
+    assert_int_equal(report.n, 0);
+}
+
+static void test_clusters__more_than_are_named__one_finding_with_their_number(void **state)
+{
+    char longest[201] = "";
+
+    (void)state;
+    memset(longest, 'x', sizeof(longest) - 1);
+    json_t *v = json_pack("{s:[]}", "vms");
+    for (int i = 0; i < 7; i++) {
+        assert_int_equal(
+            json_array_append_new(json_object_get(v, "vms"),
+                                  json_pack("{s:s,s:s,s:s,s:b}", "name", longest, "cluster",
+                                            longest, "state", "refused", "verified", 0)),
+            0);
+    }
+
+    members_check_clusters(v, "one", NULL, &report);
+
+    json_decref(v);
+    assert_int_equal(report.n, 1);
+    assert_int_equal(report.findings[0].cause, DOCTOR_VM_CLUSTER_ID);
+    assert_non_null(strstr(report.findings[0].text, "than one, the mesh's: xxx"));
+    assert_non_null(strstr(report.findings[0].text, " and 4 more"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +223,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_trusted__cures__only_name_entries_of_their_family,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trusted__garbage__passed_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_clusters__those_that_come_in_or_say_the_same__nothing_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_clusters__more_than_are_named__one_finding_with_their_number, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
