@@ -397,7 +397,7 @@ def test_passthrough_only__without_roots__said_how_they_are_had(site: Site) -> N
     said = site.doctor()
 
     assert said.findings == []
-    assert said.looks(f"upstream istiod at {ISTIOD}:{PORT}: it can be connected to")
+    assert said.looks(f"upstream istiod at {ISTIOD}:{PORT}: whether it can be connected to")
     assert said.skips("whom istiod behind upstream istiod believes: the mesh's roots are not known; "
                       "--roots FILE has them, or --kubeconfig FILE names somebody who may read them")
 
