@@ -20,6 +20,11 @@
 #define BUNDLE_TOKEN "istio-token"
 #define BUNDLE_HOSTS "hosts"
 
+/** One that istioctl has not: whom the agent believes at a gateway with a root of its own. Its path
+ * on the VM is cluster.env's to say. */
+#define BUNDLE_GATEWAY_ROOT "gateway-root.pem"
+#define BUNDLE_GATEWAY_ROOT_PATH "/var/lib/istio/envoy/" BUNDLE_GATEWAY_ROOT
+
 struct bundle_file {
     char *name; /**< owned; a plain name, no path */
     char *data; /**< owned; wiped when freed; a NUL follows that does not count */

@@ -3,7 +3,8 @@
 #include "bootstrap/formats_internal.h"
 #include "certs/cert_file.h"
 
-static enum rc read_dates(const struct cert_file *f, struct format_dates *out, const struct why *w)
+static enum rc read_dates(const char *name, const struct cert_file *f, struct format_dates *out,
+                          const struct why *w)
 {
     struct format_dates dates = {INT64_MAX, 0};
 
@@ -11,7 +12,7 @@ static enum rc read_dates(const struct cert_file *f, struct format_dates *out, c
         struct cert_info info;
         enum rc rc = cert_file_info(f, i, &info);
         if (rc == RC_INVALID) {
-            return why_set(w, BUNDLE_ROOT " has a malformed certificate");
+            return why_set(w, "%s has a malformed certificate", name);
         }
         TRY(rc);
         dates.from = info.from < dates.from ? info.from : dates.from;
@@ -22,15 +23,16 @@ static enum rc read_dates(const struct cert_file *f, struct format_dates *out, c
     return RC_OK;
 }
 
-static enum rc look(const struct cert_file *f, struct format_dates *out, const struct why *w)
+static enum rc look(const char *name, const struct cert_file *f, struct format_dates *out,
+                    const struct why *w)
 {
     if (cert_file_key(f) != CERT_FILE_NO_KEY) {
-        return why_set(w, BUNDLE_ROOT " has a private key in it; no VM may get one");
+        return why_set(w, "%s has a private key in it; no VM may get one", name);
     }
     if (cert_file_count(f) == 0) {
-        return why_set(w, BUNDLE_ROOT " has no certificate in it");
+        return why_set(w, "%s has no certificate in it", name);
     }
-    return read_dates(f, out, w);
+    return read_dates(name, f, out, w);
 }
 
 enum rc format_roots(const struct bundle_file *pem, struct format_dates *out, const struct why *w)
@@ -41,10 +43,10 @@ enum rc format_roots(const struct bundle_file *pem, struct format_dates *out, co
 
     enum rc rc = cert_file_parse(&bytes, &f, &error);
     if (rc == RC_INVALID) {
-        return why_set(w, BUNDLE_ROOT " %s", error.text);
+        return why_set(w, "%s %s", pem->name, error.text);
     }
     TRY(rc);
-    rc = look(f, out, w);
+    rc = look(pem->name, f, out, w);
     cert_file_free(&f);
     return rc;
 }

@@ -17,8 +17,8 @@ static const char *const names[] = {
     [FORMAT_ANSIBLE] = "ansible",
 };
 
-static const char *const known_files[] = {BUNDLE_MESH, BUNDLE_ENV, BUNDLE_ROOT, BUNDLE_TOKEN,
-                                          BUNDLE_HOSTS};
+static const char *const known_files[] = {BUNDLE_MESH,  BUNDLE_ENV,   BUNDLE_ROOT,
+                                          BUNDLE_TOKEN, BUNDLE_HOSTS, BUNDLE_GATEWAY_ROOT};
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
@@ -66,7 +66,10 @@ static bool is_needed(const char *name, const struct format_opts *o)
 {
     bool is_token = strcmp(name, BUNDLE_TOKEN) == 0;
 
-    return o->renews == NULL ? !is_token : is_token || strcmp(name, BUNDLE_ROOT) == 0;
+    if (o->renews != NULL) {
+        return is_token || strcmp(name, BUNDLE_ROOT) == 0;
+    }
+    return !is_token && strcmp(name, BUNDLE_GATEWAY_ROOT) != 0;
 }
 
 static enum rc check_names(const struct bundle *b, const struct format_opts *o, const struct why *w)
@@ -100,6 +103,10 @@ static enum rc check_files(const struct bundle *b, const struct format_opts *o, 
     const struct bundle_file *hosts = bundle_find(b, BUNDLE_HOSTS);
     if (hosts != NULL && !has_line(hosts)) {
         return why_set(w, BUNDLE_HOSTS ": names no gateway");
+    }
+    const struct bundle_file *gateway_root = bundle_find(b, BUNDLE_GATEWAY_ROOT);
+    if (gateway_root != NULL) {
+        TRY(format_roots(gateway_root, &roots, w));
     }
     return format_roots(bundle_find(b, BUNDLE_ROOT), &roots, w);
 }

@@ -40,8 +40,8 @@ const char *format_name(enum bundle_format f);
 /**
  * Render everything but FORMAT_DIR into t.
  *
- * b          borrowed; with mesh.yaml, cluster.env, root-cert.pem, hosts and perhaps istio-token;
- *            to renew, with root-cert.pem and istio-token only.
+ * b          borrowed; with mesh.yaml, cluster.env, root-cert.pem, hosts and perhaps istio-token,
+ *            gateway-root.pem; to renew, with root-cert.pem and istio-token only.
  * t          initialised; holds the token afterwards: text_fini().
  * why        gets the reason of RC_INVALID, with the file's name.
  * Returns    RC_OK; RC_INVALID: a file is missing or unknown, the token is more than one word (it

@@ -14,7 +14,7 @@ struct format_dates {
     int64_t until;
 };
 
-/** Read root-cert.pem: certificates, one or more, and no key. Errors as format_render(). */
+/** Read a file of roots: certificates, one or more, and no key. Errors as format_render(). */
 enum rc format_roots(const struct bundle_file *pem, struct format_dates *out,
                      const struct why *w) MUST_USE;
 

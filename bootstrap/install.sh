@@ -498,6 +498,11 @@ install_folders() {
 
 install_files() {
     if ! is_renewal; then
+        # Whom the agent believes at a gateway with a root of its own. cluster.env names it, and
+        # without it the agent does not start: so it comes first.
+        if [ -f "$work/gateway-root.pem" ]; then
+            put "$work/gateway-root.pem" /var/lib/istio/envoy/gateway-root.pem 0 0 644
+        fi
         put "$work/cluster.env" /var/lib/istio/envoy/cluster.env 0 0 644
         put "$work/mesh.yaml" "$istio/config/mesh" 0 0 644
     fi

@@ -31,11 +31,12 @@ const char *render_istiod(const struct bundle_opts *o, bool with_port, char *buf
 /* ---- hosts ---- */
 
 /*
- * The name to dial when it is not the usual one: discoveryAddress may name another service of the
- * cluster, whose name means nothing to the VM's resolver either. NULL: it is the usual one, an
- * address, or a name of the world. Borrowed from buf, of 254 bytes.
+ * The name to dial when it is not the usual one: the gateway's own, or discoveryAddress names
+ * another service of the cluster, whose name means nothing to the VM's resolver either. NULL: it is
+ * the usual one, an address, or a name of the world. Borrowed from buf, of 254 bytes.
  */
-static const char *other_name(const json_t *config, const char *usual, char *buf)
+static const char *other_name(const struct bundle_opts *o, const json_t *config, const char *usual,
+                              char *buf)
 {
     const char *address = doc_text(config, "discoveryAddress", NULL);
     size_t n = address != NULL ? strcspn(address, ":") : 0;
@@ -46,7 +47,8 @@ static const char *other_name(const json_t *config, const char *usual, char *buf
     (void)snprintf(buf, 254, "%.*s", (int)n, address);
     const char *svc = strstr(buf, ".svc");
     bool of_cluster = svc != NULL && (svc[4] == '\0' || svc[4] == '.');
-    return of_cluster && name_is_subdomain(buf) && strcmp(buf, usual) != 0 ? buf : NULL;
+    bool is_ours = of_cluster || o->gateway_name != NULL;
+    return is_ours && name_is_subdomain(buf) && strcmp(buf, usual) != 0 ? buf : NULL;
 }
 
 static enum rc check_gateways(const struct bundle_opts *o, const struct why *w,
@@ -77,7 +79,7 @@ enum rc render_hosts(const struct bundle_opts *o, const json_t *config, const st
     size_t n = 0;
 
     TRY(check_gateways(o, w, gateways));
-    const char *other = other_name(config, render_istiod(o, false, usual), buf);
+    const char *other = other_name(o, config, render_istiod(o, false, usual), buf);
     FILE *f = open_memstream(&text, &n);
     if (f == NULL) {
         return RC_NO_MEMORY;
@@ -96,12 +98,17 @@ enum rc render_hosts(const struct bundle_opts *o, const json_t *config, const st
 
 /* ---- what needs no rendering ---- */
 
-static enum rc check_root(const struct bundle_opts *o, const struct why *w)
+static enum rc check_pem(const char *what, const char *pem, const struct why *w)
 {
-    if (o->root_cert == NULL || strstr(o->root_cert, "-----BEGIN CERTIFICATE-----") == NULL) {
-        return why_set(w, "root certificate: it holds no PEM certificate");
+    if (pem == NULL || strstr(pem, "-----BEGIN CERTIFICATE-----") == NULL) {
+        return why_set(w, "%s: it holds no PEM certificate", what);
     }
     return RC_OK;
+}
+
+static enum rc check_root(const struct bundle_opts *o, const struct why *w)
+{
+    return check_pem("root certificate", o->root_cert, w);
 }
 
 static enum rc check_opts(const struct bundle_opts *o, const struct why *w)
@@ -114,6 +121,9 @@ static enum rc check_opts(const struct bundle_opts *o, const struct why *w)
     }
     if (o->mesh_config == NULL) {
         return why_set(w, "mesh config: there is none");
+    }
+    if (o->gateway_root != NULL) {
+        TRY(check_pem("the gateway's root certificate", o->gateway_root, w));
     }
     return check_root(o, w);
 }
@@ -206,7 +216,15 @@ static enum rc add_root(const struct bundle_opts *o, struct bundle *b)
     return bundle_add(b, BUNDLE_ROOT, o->root_cert, strlen(o->root_cert), 0644);
 }
 
-/* The files in istioctl's order. */
+static enum rc add_gateway_root(const struct bundle_opts *o, struct bundle *b)
+{
+    if (o->gateway_root == NULL) {
+        return RC_OK;
+    }
+    return bundle_add(b, BUNDLE_GATEWAY_ROOT, o->gateway_root, strlen(o->gateway_root), 0644);
+}
+
+/* The files in istioctl's order, and ours last. */
 static enum rc add_files(const struct bundle_opts *o, const struct group *g, json_t *config,
                          const struct why *w, struct bundle *b)
 {
@@ -220,7 +238,8 @@ static enum rc add_files(const struct bundle_opts *o, const struct group *g, jso
         TRY(add_token(o, g, w, b));
     }
     TRY(render_hosts(o, config, w, &text));
-    return add_text(b, BUNDLE_HOSTS, text);
+    TRY(add_text(b, BUNDLE_HOSTS, text));
+    return add_gateway_root(o, b);
 }
 
 static enum rc render(const struct bundle_opts *o, const struct why *w, struct bundle *b)

@@ -35,6 +35,8 @@ struct bundle_opts {
     size_t n_gateways;                         /**< 1 or more */
     bool autoregister;                         /**< the VM registers itself */
     bool dns_capture; /**< the agent answers the VM's DNS queries; istioctl's default is true */
+    const char *gateway_name; /**< NAME[:PORT] that VMs call; NULL: istiod's, as the mesh says it */
+    const char *gateway_root; /**< PEM: whom VMs believe there; NULL: the mesh's roots */
 };
 
 /**

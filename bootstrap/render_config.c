@@ -162,6 +162,7 @@ static enum rc fill(const struct bundle_opts *o, const struct group *g, const js
     TRY(apply_annotation(doc_at(g->spec, "metadata", "annotations", NULL), w, config, metadata));
     TRY(set_probe(g, config));
     TRY(describe_vm(o, g, mesh, config, metadata));
+    TRY(render_gateway(o, w, config, metadata));
     if (json_object_set(config, "proxyMetadata", metadata) != 0) {
         return RC_NO_MEMORY;
     }

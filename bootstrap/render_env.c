@@ -77,7 +77,7 @@ static enum rc fill(const struct bundle_opts *o, const struct group *g, const js
     TRY(set(env, "SERVICE_ACCOUNT", g->account));
     TRY(set_ports(g, env));
     TRY(set_excluded_ports(env, config));
-    if (render_has_revision(o)) {
+    if (render_has_revision(o) && o->gateway_name == NULL) {
         TRY(set(env, "CA_ADDR", render_istiod(o, true, name)));
     }
     return set_address(o, w, env);

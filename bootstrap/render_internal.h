@@ -17,6 +17,17 @@ bool render_has_revision(const struct bundle_opts *o);
 const char *render_istiod(const struct bundle_opts *o, bool with_port, char *buf);
 
 /**
+ * What makes the agent call the gateway by its own name and believe it by its own root, where o has
+ * them: into config and its proxyMetadata, over whatever they say.
+ *
+ * Returns RC_OK; RC_INVALID and *w says why; RC_NO_MEMORY.
+ * Source  Istio: tools/packaging/common/istio-start.sh; pkg/istio-agent/agent.go,
+ *         FindRootCAForXDS() and FindRootCAForCA().
+ */
+enum rc render_gateway(const struct bundle_opts *o, const struct why *w, json_t *config,
+                       json_t *metadata) MUST_USE;
+
+/**
  * The ProxyConfig of the VM, as mesh.yaml has it.
  *
  * out  owned by the caller.

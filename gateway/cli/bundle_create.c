@@ -11,6 +11,7 @@ struct create_opts {
     struct bundle_where where;
     struct bundle_output output;
     struct option_texts gateways;
+    const char *gateway_name;
     const char *internal_ip;
     const char *external_ip;
     bool autoregister;
@@ -33,6 +34,8 @@ static struct bundle_opts render_opts(const struct create_opts *o, const struct 
                             .internal_ip = o->internal_ip,
                             .external_ip = o->external_ip,
                             .n_gateways = o->gateways.n,
+                            .gateway_name = o->gateway_name,
+                            .gateway_root = in->gateway_root,
                             .autoregister = o->autoregister,
                             .dns_capture = o->dns_capture};
 
@@ -111,6 +114,10 @@ static const struct option_row rows[] = {
      .kind = OPTION_TEXTS,
      .offset = offsetof(struct create_opts, gateways),
      .help = "the same, as istioctl has it"},
+    TEXT_ROW("gateway-name", 0, "NAME[:PORT]", gateway_name,
+             "what VMs call xdsgate by, instead of istiod's name"),
+    TEXT_ROW("gateway-root", 0, "FILE", where.gateway_root,
+             "whom VMs believe there, instead of the mesh's root-cert.pem"),
     BUNDLE_OUTPUT_ROWS(struct create_opts, output),
     TEXT_ROW("internalIP", 0, "IP", internal_ip, "the VM's address, when it has several"),
     TEXT_ROW("externalIP", 0, "IP", external_ip, "the VM's address as others see it"),

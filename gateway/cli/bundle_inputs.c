@@ -122,6 +122,9 @@ static int read_files(const struct command_line *line, const struct bundle_where
         code = read_optional_text(line, w->root, DOC_MAX_BYTES, &in->root);
     }
     if (code == EXIT_CODE_OK) {
+        code = read_optional_text(line, w->gateway_root, DOC_MAX_BYTES, &in->gateway_root);
+    }
+    if (code == EXIT_CODE_OK) {
         code = read_optional_text(line, w->token, TOKEN_MAX_BYTES, &in->token);
     }
     return code;
@@ -179,6 +182,7 @@ static void free_inputs(struct bundle_inputs *in)
     json_decref(in->values);
     free(in->name_space);
     free(in->root);
+    free(in->gateway_root);
     wipe_text(&in->token);
     *in = (struct bundle_inputs){.name_space = NULL};
 }

@@ -12,10 +12,11 @@
 
 /** Where it is; filled by the command's rows. Borrowed from argv; NULL: not given. */
 struct bundle_where {
-    const char *file;   /**< the WorkloadGroup */
-    const char *mesh;   /**< the mesh config, or its ConfigMap */
-    const char *values; /**< the injector's values, or their ConfigMap */
-    const char *root;   /**< PEM */
+    const char *file;         /**< the WorkloadGroup */
+    const char *mesh;         /**< the mesh config, or its ConfigMap */
+    const char *values;       /**< the injector's values, or their ConfigMap */
+    const char *root;         /**< PEM */
+    const char *gateway_root; /**< PEM */
     const char *token;
     bool no_token;
     bool only_renewal; /**< only the group, the roots and a token; mesh and values stay NULL */
@@ -72,6 +73,7 @@ struct bundle_inputs {
     json_t *mesh;
     json_t *values;
     char *root;
+    char *gateway_root;
     char *token; /**< wiped when freed */
 };
 

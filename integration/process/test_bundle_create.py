@@ -222,6 +222,66 @@ def test_from_files__two_gateways__a_line_each(files: Files) -> None:
         "192.0.2.2 istiod.istio-system.svc\n")
 
 
+def variables(path: Path) -> dict[str, str]:
+    """As a shell has them that sources it."""
+    said = subprocess.run(["env", "-i", "sh", "-c", '. "$0"; set', path], text=True, check=True,
+                          capture_output=True).stdout
+    return {key: value.strip("'") for key, _, value in
+            (line.partition("=") for line in said.splitlines())}
+
+
+GATEWAY_ROOT_AT = "/var/lib/istio/envoy/gateway-root.pem"
+
+
+def test_from_files__gateway_with_name_and_root__agent_is_told_both(files: Files) -> None:
+    files.write("gateway.pem", "of the gateway\n" + ROOT_CERT)
+
+    files.create("--no-token", "--gateway-name", "gw.example.com:31012", "--gateway-root",
+                 files.folder / "gateway.pem")
+
+    out = files.folder / "out"
+    mesh = yaml.safe_load((out / "mesh.yaml").read_text())["defaultConfig"]
+    assert mesh["discoveryAddress"] == "gw.example.com:31012"
+    env = variables(out / "cluster.env")
+    assert env["CA_ADDR"] == "gw.example.com:31012"
+    assert env["XDS_ROOT_CA"] == env["CA_ROOT_CA"] == GATEWAY_ROOT_AT
+    assert (out / "hosts").read_text() == "192.0.2.1 istiod.istio-system.svc gw.example.com\n"
+    assert (out / "gateway-root.pem").read_text() == "of the gateway\n" + ROOT_CERT
+    assert stat.S_IMODE((out / "gateway-root.pem").stat().st_mode) == 0o644
+    assert (out / "root-cert.pem").read_text() == ROOT_CERT
+    bundle("verify", out, "--no-network")
+
+
+def test_from_files__gateway_root_alone__usual_name(files: Files) -> None:
+    files.create("--no-token", "--gateway-root", files.folder / "root.pem")
+
+    env = variables(files.folder / "out/cluster.env")
+    assert env["XDS_ROOT_CA"] == env["CA_ROOT_CA"] == GATEWAY_ROOT_AT
+    assert "CA_ADDR" not in env
+    assert (files.folder / "out/hosts").read_text() == "192.0.2.1 istiod.istio-system.svc\n"
+    assert (files.folder / "out/gateway-root.pem").read_text() == ROOT_CERT
+
+
+def test_from_files__gateway_name_alone__judged_by_the_mesh(files: Files) -> None:
+    files.create("--no-token", "--gateway-name", "gw.example.com")
+
+    env = variables(files.folder / "out/cluster.env")
+    assert env["CA_ADDR"] == "gw.example.com:15012"
+    assert "XDS_ROOT_CA" not in env and "CA_ROOT_CA" not in env
+    assert not (files.folder / "out/gateway-root.pem").exists()
+
+
+def test_from_files__key_in_the_gateways_root__refused(files: Files, server_key: Pair) -> None:
+    files.write("gateway.pem", ROOT_CERT + server_key.private_key.read_text())
+
+    said = files.create("--no-token", "--gateway-root", files.folder / "gateway.pem", code=1)
+
+    assert "gateway-root.pem has a private key in it; no VM may get one" in said
+    assert "gateway's root certificate: it holds no PEM certificate" in files.create(
+        "--no-token", "--gateway-root", files.folder / "token", code=2)
+    assert not (files.folder / "out").exists()
+
+
 def test_from_files__tar_to_standard_output__only_that(files: Files) -> None:
     command = [BINARY, "bundle", "create", "-f", "group.yaml", "--meshConfig", "istio.yaml",
                "--clusterID", "c", "--rootCert", "root.pem", "--no-token", "-g", "192.0.2.1",
@@ -286,3 +346,5 @@ def test_wrong_options__named(files: Files) -> None:
     assert "asked for" in files.create("--no-token", "-n", "other", code=2)
     assert "gateway: fe80::1 is link-local" in files.create(
         "--no-token", "-g", "fe80::1", code=2)
+    assert "gateway's name 192.0.2.1: that is an address" in files.create(
+        "--no-token", "--gateway-name", "192.0.2.1", code=2)

@@ -138,6 +138,18 @@ def test_xfcc_passes_check(serving: Path) -> None:
     assert run(BINARY, "check", "--config", path, cwd=serving) == ""
 
 
+def test_gateway_with_a_name_of_its_own_passes_check(serving: Path) -> None:
+    """The README's configuration with the listener of docs/certificates.md."""
+    page = (ROOT / "docs/certificates.md").read_text()
+    listeners = re.search(r"^```yaml\n(listeners:\n.*?)^```$", page, re.S | re.M)[1]
+    text = re.sub(r"^listeners:\n.*?(?=^upstreams:)", lambda _: listeners, configurations()[1],
+                  flags=re.S | re.M)
+    path = serving / "named.yaml"
+    path.write_text(at(serving, text))
+    (serving / "mesh-root.pem").write_text((serving / "tls/root-cert.pem").read_text())
+    assert run(BINARY, "check", "--config", path, cwd=serving) == ""
+
+
 @pytest.mark.parametrize("edit", [("10.77.0.3", "10.77.0.2"), ('  source_address: ["10.77.0.3"]\n', "")])
 def test_xfcc_refused_without_two_addresses(serving: Path, edit: tuple[str, str]) -> None:
     text = at(serving, with_xfcc()).replace(*edit)

@@ -174,6 +174,20 @@ static void test_formats__roots__are_certificates_and_no_key(void **state)
     expect_refused(make_bundle(state, BUNDLE_ROOT, text), "root-cert.pem has a private key");
 }
 
+static void test_formats__root_of_the_gateway__may_be_there_and_is_certificates(void **state)
+{
+    struct bundle b = make_bundle(state, NULL, NULL);
+    const struct bundle_file *root = bundle_find(&b, BUNDLE_ROOT);
+    assert_int_equal(bundle_add(&b, BUNDLE_GATEWAY_ROOT, root->data, root->n, 0644), RC_OK);
+    char *script = render_good(FORMAT_SCRIPT, b, &opts);
+    assert_non_null(strstr(script, "    gateway-root.pem) cat"));
+    free(script);
+
+    b = make_bundle(state, NULL, NULL);
+    assert_int_equal(bundle_add(&b, BUNDLE_GATEWAY_ROOT, "nothing", 7, 0644), RC_OK);
+    expect_refused(b, "gateway-root.pem has neither");
+}
+
 /* A number of a header. */
 static unsigned long octal(const char *field, size_t n)
 {
@@ -299,6 +313,9 @@ static void test_renewal__too_little_or_too_much__refused_by_name(void **state)
     expect_renewal_refused(make_renewal(state, BUNDLE_ROOT, NULL),
                            "root-cert.pem: missing in the bundle");
     expect_renewal_refused(make_renewal(state, BUNDLE_ENV, ENV), "cluster.env: does not run out");
+    struct bundle b = make_renewal(state, NULL, NULL);
+    assert_int_equal(bundle_add(&b, BUNDLE_GATEWAY_ROOT, "x", 1, 0644), RC_OK);
+    expect_renewal_refused(b, "gateway-root.pem: does not run out");
     expect_renewal_refused(make_renewal(state, BUNDLE_TOKEN, "two words"),
                            "istio-token: not one word; was it pasted over several lines?");
 }
@@ -382,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_formats__token_with_a_last_newline__is_fine),
         cmocka_unit_test(test_formats__hosts__needs_a_line_with_an_address),
         cmocka_unit_test(test_formats__roots__are_certificates_and_no_key),
+        cmocka_unit_test(test_formats__root_of_the_gateway__may_be_there_and_is_certificates),
         cmocka_unit_test(test_tar__first_header__as_posix_has_it),
         cmocka_unit_test(test_script__title_with_odd_characters__they_become_question_marks),
         cmocka_unit_test(test_script__dates__of_the_roots_and_the_token),

@@ -44,8 +44,8 @@ static int format_of(const char *name, enum bundle_format *out)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = {"mesh.yaml", "cluster.env", "root-cert.pem", "istio-token",
-                                        "hosts"};
+    static const char *const names[] = {"mesh.yaml",   "cluster.env", "root-cert.pem",
+                                        "istio-token", "hosts",       "gateway-root.pem"};
     struct bundle b;
     enum bundle_format f;
     char why[FORMAT_WHY_BYTES];

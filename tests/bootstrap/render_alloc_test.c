@@ -52,11 +52,13 @@ static enum rc run(void *arg)
                                 .revision = "r",
                                 .gateways = {"192.0.2.1"},
                                 .n_gateways = 1,
+                                .gateway_name = "gw.example.com",
+                                .gateway_root = ROOT_PEM,
                                 .internal_ip = "10.0.0.1",
                                 .autoregister = true,
                                 .dns_capture = true};
         rc = bundle_render(&o, &b, why, sizeof(why));
-        assert_int_equal(b.n, rc == RC_OK ? 5 : 0);
+        assert_int_equal(b.n, rc == RC_OK ? 6 : 0);
         assert_string_equal(why, "");
     }
     json_decref(g);

@@ -304,6 +304,102 @@ static void test_hosts__discovery_address__added_when_of_the_cluster(void **stat
     }
 }
 
+/* What the agent reads of it, in the file that it reads it from. */
+static void assert_gateway(const struct bundle_opts *o, const char *address, const char *hosts)
+{
+    struct bundle b;
+    accept_opts(o, &b);
+    json_t *mesh = yaml_of(bundle_find(&b, BUNDLE_MESH)->data);
+    const char *env = bundle_find(&b, BUNDLE_ENV)->data;
+    char line[300];
+    assert_string_equal(doc_text(mesh, "defaultConfig", "discoveryAddress", NULL), address);
+    (void)snprintf(line, sizeof(line), "CA_ADDR='%s'\n", address);
+    assert_non_null(strstr(env, line));
+    assert_null(strstr(env, "PILOT"));
+    assert_null(strstr(env, "ISTIOD_SAN"));
+    assert_string_equal(bundle_find(&b, BUNDLE_HOSTS)->data, hosts);
+    json_decref(mesh);
+    bundle_fini(&b);
+}
+
+static void test_gateway_name__whatever_else_is_said__agent_calls_it(void **state)
+{
+    struct bundle_opts o = opts_of(GROUP, MESH);
+    (void)state;
+    o.gateway_name = "gw.example.com";
+    assert_gateway(&o, "gw.example.com:15012",
+                   "192.0.2.1 istiod.istio-system.svc gw.example.com\n");
+    o.revision = "canary";
+    o.gateway_name = "gw.example.com:443";
+    assert_gateway(&o, "gw.example.com:443",
+                   "192.0.2.1 istiod-canary.istio-system.svc gw.example.com\n");
+    free_opts(&o);
+
+    o = opts_of(
+        "metadata: {name: vm, namespace: vms, annotations: {proxy.istio.io/config: "
+        "'{discoveryAddress: \"a.svc:1\", proxyMetadata: {CA_ADDR: \"b:2\"}}'}}\nspec: {}\n",
+        "defaultConfig: {discoveryAddress: 'c.svc:3', proxyMetadata: {PILOT_ADDRESS: 'd:4', "
+        "ISTIO_PILOT_PORT: '5', ISTIOD_SAN: e}}\n");
+    o.gateway_name = "istiod.istio-system.svc:31012";
+    assert_gateway(&o, "istiod.istio-system.svc:31012", "192.0.2.1 istiod.istio-system.svc\n");
+    free_opts(&o);
+}
+
+static void test_gateway_name__no_name_and_port__refused(void **state)
+{
+    static const char *const cases[][2] = {
+        {"", "write a DNS name"},
+        {"gw_1.example.com", "write a DNS name"},
+        {"GW.example.com", "write a DNS name"},
+        {"gw.example.com:", "and its port"},
+        {"gw.example.com:0", "and its port"},
+        {"gw.example.com:65536", "and its port"},
+        {"gw.example.com:15012x", "and its port"},
+        {"gw.example.com:1:2", "and its port"},
+        {"[2001:db8::1]:15012", "write a DNS name"},
+        {"2001:db8::1", "write a DNS name"},
+        {"192.0.2.1", "that is an address"},
+        {"192.0.2.1:15012", "that is an address"},
+        {"gw.example.com:15010", "without TLS"},
+    };
+    struct bundle_opts o = opts_of(GROUP, MESH);
+    char long_name[300];
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        o.gateway_name = cases[i][0];
+        refuse_opts(&o, cases[i][1]);
+    }
+    memset(long_name, 'a', sizeof(long_name));
+    long_name[sizeof(long_name) - 1] = '\0';
+    o.gateway_name = long_name;
+    refuse_opts(&o, "write a DNS name");
+    free_opts(&o);
+}
+
+static void test_gateway_root__with_or_without_a_name__file_and_variables(void **state)
+{
+    struct bundle_opts o = opts_of(GROUP, MESH);
+    struct bundle b;
+    (void)state;
+    o.gateway_root = ROOT_PEM;
+    accept_opts(&o, &b);
+    const char *env = bundle_find(&b, BUNDLE_ENV)->data;
+    assert_non_null(strstr(env, "\nXDS_ROOT_CA='" BUNDLE_GATEWAY_ROOT_PATH "'\n"));
+    assert_non_null(strstr(env, "CA_ROOT_CA='" BUNDLE_GATEWAY_ROOT_PATH "'\n"));
+    assert_null(strstr(env, "CA_ADDR"));
+    assert_string_equal(bundle_find(&b, BUNDLE_GATEWAY_ROOT)->data, ROOT_PEM);
+    assert_int_equal(bundle_find(&b, BUNDLE_GATEWAY_ROOT)->mode, 0644);
+    bundle_fini(&b);
+    assert_hosts(&o, "192.0.2.1 istiod.istio-system.svc\n");
+
+    o.gateway_name = "gw.example.com";
+    assert_gateway(&o, "gw.example.com:15012",
+                   "192.0.2.1 istiod.istio-system.svc gw.example.com\n");
+    o.gateway_root = "no certificate";
+    refuse_opts(&o, "the gateway's root certificate: it holds no PEM certificate");
+    free_opts(&o);
+}
+
 static void test_render__token__trimmed_or_left_out(void **state)
 {
     struct bundle_opts o = opts_of(GROUP, MESH);
@@ -497,6 +593,9 @@ int main(void)
         cmocka_unit_test(test_render__address_that_means_something_else_everywhere__refused),
         cmocka_unit_test(test_hosts__gateways__a_line_each),
         cmocka_unit_test(test_hosts__discovery_address__added_when_of_the_cluster),
+        cmocka_unit_test(test_gateway_name__whatever_else_is_said__agent_calls_it),
+        cmocka_unit_test(test_gateway_name__no_name_and_port__refused),
+        cmocka_unit_test(test_gateway_root__with_or_without_a_name__file_and_variables),
         cmocka_unit_test(test_render__token__trimmed_or_left_out),
         cmocka_unit_test(test_render__token_that_is_looked_into__good_until_it_runs_out),
         cmocka_unit_test(test_render__token_of_another_account__refused),

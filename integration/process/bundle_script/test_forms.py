@@ -44,6 +44,19 @@ def test_tar__python_and_gnu_tar_read_it(bundle: Bundle, tmp_path: Path) -> None
     assert {name: (out / name).read_text() for name in names} == content
 
 
+def test_forms__root_of_the_gateway__is_in_each(bundle: Bundle) -> None:
+    bundle.write("gateway-root.pem", bundle.text("root-cert.pem"))
+    line = "    gateway-root.pem) cat <<"
+
+    with tarfile.open(bundle.form("tar"), "r:") as tar:
+        member = tar.getmember("gateway-root.pem")
+        assert tar.extractfile(member).read().decode() == bundle.text("gateway-root.pem")
+    assert member.mode == 0o644
+    assert (bundle.form("dir") / "gateway-root.pem").read_text() == bundle.text("gateway-root.pem")
+    for form in ["script", "cloud-init", "ansible"]:
+        assert line in bundle.form(form).read_text()
+
+
 def test_tar__to_standard_output__the_same_bytes(bundle: Bundle) -> None:
     done = subprocess.run([PACK, "tar", bundle.files, "-", str(int(bundle.now))], check=True,
                           capture_output=True)
@@ -104,6 +117,7 @@ def test_script__read_from_standard_input__installs(bundle: Bundle, vm: VmImage,
     ("istio-token", "eyJ\neyJ\n", "istio-token: not one word"),
     ("istio-token", "", "istio-token: not one word"),
     ("root-cert.pem", "nothing\n", "root-cert.pem has neither"),
+    ("gateway-root.pem", "nothing\n", "gateway-root.pem has neither"),
     ("hosts", "", "hosts: names no gateway"),
     ("hosts", "# nothing\n", "hosts: names no gateway"),
 ])

@@ -35,6 +35,24 @@ def test_script__first_run__every_file_in_its_place_with_owner_and_mode(
     assert vm.entry("etc/hosts").mode == 0o644
 
 
+def test_script__gateway_with_a_root_of_its_own__it_is_roots_file(
+        bundle: Bundle, vm: VmImage, shell: Shell) -> None:
+    """The agent has no business to change whom it believes there."""
+    bundle.write("gateway-root.pem", bundle.text("root-cert.pem"))
+    before = vm.snapshot()
+    script = bundle.form("script")
+
+    said = shell.run(script, "--root", vm.root).stdout
+
+    assert said.index("write /var/lib/istio/envoy/gateway-root.pem") < said.index("/cluster.env")
+    entry = vm.entry("var/lib/istio/envoy/gateway-root.pem")
+    assert (entry.content.decode(), entry.owner, entry.mode) == (
+        bundle.text("gateway-root.pem"), (0, 0), 0o644)
+    assert last_line(shell.run(script, "--root", vm.root)) == "unchanged"
+    shell.run(script, "--root", vm.root, "--undo")
+    assert vm.snapshot() == before
+
+
 def test_script__says_what_it_does__never_the_token(bundle: Bundle, vm: VmImage,
                                                     shell: Shell) -> None:
     script = bundle.form("script")
