@@ -80,6 +80,7 @@ static enum rc look(struct verify *v)
     TRY(verify_load(v));
     TRY(verify_settings(v));
     TRY(verify_secrets(v));
+    TRY(verify_gateway_roots(v));
     verify_hosts(v);
     check_identity(v);
     return RC_OK;

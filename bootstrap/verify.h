@@ -44,6 +44,8 @@ struct verify_server {
     char port[8];
     char addresses[VERIFY_ADDRESSES_MAX][48]; /**< from the hosts file */
     size_t n_addresses;
+    char roots[4096]; /**< the file by which it is judged; empty: there is none to use, as a finding
+                         says */
 };
 
 /** Embedded; one thread. */
@@ -54,7 +56,6 @@ struct verify_report {
     enum verify_level worst;
     struct verify_server servers[VERIFY_SERVERS_MAX]; /**< what the probe has to try */
     size_t n_servers;
-    char root_path[4096]; /**< of the root certificates; empty: there are none to use */
 };
 
 /** No such user. */

@@ -30,6 +30,8 @@ enum vfile_id {
     V_KEY,
     V_COPY,
     V_TMPFILES,
+    V_XDS_ROOT, /* these two are where the settings say */
+    V_CA_ROOT,
     V_N
 };
 
@@ -38,18 +40,29 @@ struct verify {
     const struct verify_opts *o;
     struct verify_report *r;
     struct vfile files[V_N];
-    json_t *env;      /**< owned; an object of strings; NULL: not readable */
-    json_t *sidecar;  /**< the same of sidecar.env, which an administrator may have; NULL: none */
-    json_t *mesh;     /**< owned; any document; NULL: not readable */
-    bool token_good;  /**< it would be taken now */
-    bool chain_good;  /**< the agent's certificate would be taken now */
-    bool token_tried; /**< there is one; a finding says what is wrong with it */
+    json_t *env;       /**< owned; an object of strings; NULL: not readable */
+    json_t *sidecar;   /**< the same of sidecar.env, which an administrator may have; NULL: none */
+    json_t *mesh;      /**< owned; any document; NULL: not readable */
+    bool token_good;   /**< it would be taken now */
+    bool chain_good;   /**< the agent's certificate would be taken now */
+    bool token_tried;  /**< there is one; a finding says what is wrong with it */
+    const char *roots; /**< borrowed; the path of root-cert.pem; NULL: it is of no use */
+    const char *xds_roots; /**< the same of whom the agent believes for configuration */
+    const char *ca_roots;  /**< and for certificates */
 };
 
 /* ---- verify_load.c ---- */
 
 /** Read all files; says which are missing and whose rights are wrong. RC_NO_MEMORY. */
 enum rc verify_load(struct verify *v) MUST_USE;
+
+/**
+ * Read one whose place the settings say; says what is wrong with its rights.
+ *
+ * what     borrowed as long as v: its name in the bundle, or its path when installed.
+ * Returns  RC_OK, whether it is there or not; RC_NO_MEMORY.
+ */
+enum rc verify_load_file(struct verify *v, enum vfile_id id, const char *what) MUST_USE;
 
 /** Wipe and free them. */
 void verify_unload(struct verify *v);
@@ -58,6 +71,10 @@ void verify_unload(struct verify *v);
 
 /** A variable of cluster.env; NULL: not there. Borrowed. */
 const char *verify_env(const struct verify *v, const char *key);
+
+/** What a shell has that sourced sidecar.env and then cluster.env; "" for nothing. *source, unless
+ * NULL, gets the file that says so. Borrowed. */
+const char *verify_sourced(const struct verify *v, const char *key, enum vfile_id *source);
 
 /** cluster.env and mesh.yaml. RC_NO_MEMORY. */
 enum rc verify_settings(struct verify *v) MUST_USE;
@@ -69,3 +86,18 @@ void verify_hosts(struct verify *v);
 
 /** Roots, token, certificate. RC_NO_MEMORY. */
 enum rc verify_secrets(struct verify *v) MUST_USE;
+
+/**
+ * Whether a file that is there has roots, and how long they are good.
+ *
+ * whose    who has a new one when they end, as "the mesh".
+ * *usable  they can be judged by.
+ * Returns  RC_OK; RC_NO_MEMORY.
+ */
+enum rc verify_root_file(struct verify *v, const struct vfile *f, const char *whose,
+                         bool *usable) MUST_USE;
+
+/* ---- verify_gateway.c: a gateway with roots of its own ---- */
+
+/** v->xds_roots and v->ca_roots; after verify_secrets(). RC_NO_MEMORY. */
+enum rc verify_gateway_roots(struct verify *v) MUST_USE;

@@ -39,6 +39,8 @@ static const struct place places[V_N] = {
     [V_KEY] = {NULL, CERTS "/key.pem", MAY_MISS, true, true},
     [V_COPY] = {NULL, "/var/lib/xdsgate-bundle/istio-token", MAY_MISS, true, false},
     [V_TMPFILES] = {NULL, "/etc/tmpfiles.d/xdsgate-bundle.conf", MAY_MISS, false, false},
+    [V_XDS_ROOT] = {NULL, NULL, MAY_MISS, false, true},
+    [V_CA_ROOT] = {NULL, NULL, MAY_MISS, false, true},
 };
 
 /* What a link in an image leads to when it is one of two; else where it is itself. */
@@ -103,18 +105,18 @@ static void say_unread(const struct verify *v, const struct place *p, struct vfi
     }
 }
 
-static enum rc load_one(struct verify *v, enum vfile_id id)
+/* what: its name in the bundle, or its path when installed; NULL: there is none. */
+static enum rc load_one(struct verify *v, enum vfile_id id, const char *what)
 {
-    const struct place *p = &places[id];
     struct vfile *f = &v->files[id];
 
-    f->what = is_installed(v) ? p->path : p->name;
-    if (f->what == NULL) {
+    f->what = what;
+    if (what == NULL) {
         return RC_OK;
     }
-    bool fits = is_installed(v) ? verify_find_path(v->o->root, p->path, f->path)
-                                : snprintf(f->path, sizeof(f->path), "%s/%s", v->o->folder,
-                                           p->name) < (int)sizeof(f->path);
+    bool fits = is_installed(v) ? verify_find_path(v->o->root, what, f->path)
+                                : snprintf(f->path, sizeof(f->path), "%s/%s", v->o->folder, what) <
+                                      (int)sizeof(f->path);
     if (!fits) {
         verify_add(v->r, VERIFY_BAD, f->what, "", "the path is too long");
         return RC_OK;
@@ -124,7 +126,7 @@ static enum rc load_one(struct verify *v, enum vfile_id id)
     if (rc == RC_OK || rc == RC_NO_MEMORY) {
         return rc;
     }
-    say_unread(v, p, f, rc == RC_INVALID ? EINVAL : rc == RC_FULL ? EFBIG : errno);
+    say_unread(v, &places[id], f, rc == RC_INVALID ? EINVAL : rc == RC_FULL ? EFBIG : errno);
     return RC_OK;
 }
 /* ---- whose they are ---- */
@@ -181,23 +183,32 @@ static void check_certs_folder(struct verify *v)
     }
 }
 
+static bool has_user(const struct verify *v)
+{
+    return is_installed(v) && v->o->agent_uid != VERIFY_NO_USER;
+}
+
+static void check_file_rights(struct verify *v, enum vfile_id id)
+{
+    if (!v->files[id].there) {
+        return;
+    }
+    check_mode(v, id);
+    if (has_user(v)) {
+        check_agent(v, id);
+    }
+}
+
 static void check_rights(struct verify *v)
 {
-    bool has_user = is_installed(v) && v->o->agent_uid != VERIFY_NO_USER;
-
-    if (is_installed(v) && !has_user) {
+    if (is_installed(v) && !has_user(v)) {
         verify_add(v->r, VERIFY_BAD, "istio-proxy", "install Istio's sidecar package",
                    "there is no such user");
     }
     for (enum vfile_id id = 0; id < V_N; id++) {
-        if (v->files[id].there) {
-            check_mode(v, id);
-            if (has_user) {
-                check_agent(v, id);
-            }
-        }
+        check_file_rights(v, id);
     }
-    if (has_user) {
+    if (has_user(v)) {
         check_certs_folder(v);
     }
 }
@@ -205,9 +216,16 @@ static void check_rights(struct verify *v)
 enum rc verify_load(struct verify *v)
 {
     for (enum vfile_id id = 0; id < V_N; id++) {
-        TRY(load_one(v, id));
+        TRY(load_one(v, id, is_installed(v) ? places[id].path : places[id].name));
     }
     check_rights(v);
+    return RC_OK;
+}
+
+enum rc verify_load_file(struct verify *v, enum vfile_id id, const char *what)
+{
+    TRY(load_one(v, id, what));
+    check_file_rights(v, id);
     return RC_OK;
 }
 

@@ -20,9 +20,7 @@ const char *verify_env(const struct verify *v, const char *key)
     return v->env != NULL ? doc_text(v->env, key, NULL) : NULL;
 }
 
-/* What a shell has that sourced sidecar.env and then cluster.env; "" for nothing. *source, unless
- * NULL, gets the file that says so. */
-static const char *sourced(const struct verify *v, const char *key, enum vfile_id *source)
+const char *verify_sourced(const struct verify *v, const char *key, enum vfile_id *source)
 {
     const char *said = verify_env(v, key);
     const char *aside = said == NULL && v->sidecar != NULL ? doc_text(v->sidecar, key, NULL) : NULL;
@@ -160,7 +158,9 @@ static bool split_address(const char *text, struct verify_server *out)
     return true;
 }
 
-static void add_server(struct verify *v, const char *address, enum vfile_id source)
+/* A control plane that is judged by these roots; NULL: there are none to use. */
+static void add_server(struct verify *v, const char *address, enum vfile_id source,
+                       const char *roots)
 {
     struct verify_report *r = v->r;
     struct verify_server s;
@@ -170,8 +170,11 @@ static void add_server(struct verify *v, const char *address, enum vfile_id sour
                    "names a control plane that is no HOST:PORT: %.100s", address);
         return;
     }
+    (void)snprintf(s.roots, sizeof(s.roots), "%s", roots != NULL ? roots : "");
     for (size_t i = 0; i < r->n_servers; i++) {
-        if (strcmp(r->servers[i].host, s.host) == 0 && strcmp(r->servers[i].port, s.port) == 0) {
+        const struct verify_server *other = &r->servers[i];
+        if (strcmp(other->host, s.host) == 0 && strcmp(other->port, s.port) == 0 &&
+            strcmp(other->roots, s.roots) == 0) {
             return;
         }
     }
@@ -185,12 +188,12 @@ static void add_server(struct verify *v, const char *address, enum vfile_id sour
 static const char *pilot_address(const struct verify *v, const char *system, char *buf, size_t n,
                                  enum vfile_id *source)
 {
-    const char *address = sourced(v, "PILOT_ADDRESS", source);
+    const char *address = verify_sourced(v, "PILOT_ADDRESS", source);
 
     if (*address != '\0') {
         return address;
     }
-    const char *port = sourced(v, "ISTIO_PILOT_PORT", source);
+    const char *port = verify_sourced(v, "ISTIO_PILOT_PORT", source);
     if (*port == '\0') {
         return "";
     }
@@ -207,24 +210,26 @@ static void find_servers(struct verify *v)
     char by_port[300];
     enum vfile_id pilot_source = V_ENV;
     enum vfile_id ca_source = V_ENV;
-    const char *system = sourced(v, "ISTIO_SYSTEM_NAMESPACE", NULL);
-    const char *ca = sourced(v, "CA_ADDR", &ca_source);
+    const char *system = verify_sourced(v, "ISTIO_SYSTEM_NAMESPACE", NULL);
+    const char *ca = verify_sourced(v, "CA_ADDR", &ca_source);
     const char *xds = doc_text(v->mesh, "defaultConfig", "discoveryAddress", NULL);
 
     system = *system != '\0' ? system : DEFAULT_NAMESPACE;
     const char *pilot = pilot_address(v, system, by_port, sizeof(by_port), &pilot_source);
     (void)snprintf(fallback, sizeof(fallback), "istiod.%.200s.svc:" PORT, system);
     if (*pilot != '\0') {
-        add_server(v, pilot, pilot_source);
+        add_server(v, pilot, pilot_source, v->xds_roots);
     } else if (xds != NULL && *xds != '\0') {
-        add_server(v, xds, V_MESH);
+        add_server(v, xds, V_MESH, v->xds_roots);
     } else {
-        add_server(v, "istiod." DEFAULT_NAMESPACE ".svc:" PORT, V_MESH);
+        add_server(v, "istiod." DEFAULT_NAMESPACE ".svc:" PORT, V_MESH, v->xds_roots);
     }
     if (*ca != '\0') {
-        add_server(v, ca, ca_source);
+        add_server(v, ca, ca_source, v->ca_roots);
     } else if (*pilot == '\0') {
-        add_server(v, fallback, V_ENV);
+        add_server(v, fallback, V_ENV, v->ca_roots);
+    } else if (v->ca_roots != v->xds_roots) {
+        add_server(v, pilot, pilot_source, v->ca_roots);
     }
 }
 

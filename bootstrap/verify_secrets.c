@@ -71,12 +71,13 @@ static enum rc read_dates(const struct cert_file *f, int64_t now, struct dates *
     return RC_OK;
 }
 
-static enum rc check_root_dates(struct verify *v, const struct cert_file *f)
+static enum rc check_root_dates(struct verify *v, const char *what, const struct cert_file *f,
+                                const char *whose)
 {
-    const char *what = v->files[V_ROOT].what;
     const int64_t now = v->o->now_s;
     struct dates d;
     char buf[WHY_TIME_BYTES];
+    char cure[80];
 
     TRY(read_dates(f, now, &d));
     if (d.to < now) {
@@ -86,16 +87,16 @@ static enum rc check_root_dates(struct verify *v, const struct cert_file *f)
         verify_add(v->r, VERIFY_BAD, what, CLOCK, "is not valid before %s from now",
                    why_time(d.from - now, buf));
     } else if (d.first_to - now < ROOT_WARN_S) {
-        verify_add(v->r, VERIFY_WARN, what, "make a new bundle when the mesh has its new root",
-                   "one of its certificates expires in %s", why_time(d.first_to - now, buf));
+        (void)snprintf(cure, sizeof(cure), "make a new bundle when %s has its new root", whose);
+        verify_add(v->r, VERIFY_WARN, what, cure, "one of its certificates expires in %s",
+                   why_time(d.first_to - now, buf));
     }
     return RC_OK;
 }
 
-static enum rc check_roots(struct verify *v, const struct cert_file *f)
+static enum rc check_roots(struct verify *v, const struct vfile *file, const struct cert_file *f,
+                           const char *whose, bool *usable)
 {
-    const struct vfile *file = &v->files[V_ROOT];
-
     if (cert_file_key(f) != CERT_FILE_NO_KEY) {
         verify_add(v->r, VERIFY_BAD, file->what, "remove the key, and have a new one made",
                    "has a private key in it, which no VM may have");
@@ -104,8 +105,19 @@ static enum rc check_roots(struct verify *v, const struct cert_file *f)
         verify_add(v->r, VERIFY_BAD, file->what, "make the bundle anew", "has no certificate");
         return RC_OK;
     }
-    (void)snprintf(v->r->root_path, sizeof(v->r->root_path), "%s", file->path);
-    return check_root_dates(v, f);
+    *usable = true;
+    return check_root_dates(v, file->what, f, whose);
+}
+
+enum rc verify_root_file(struct verify *v, const struct vfile *f, const char *whose, bool *usable)
+{
+    struct cert_file *roots = NULL;
+
+    *usable = false;
+    TRY(read_pem(v, f, "make the bundle anew", &roots));
+    enum rc rc = roots != NULL ? check_roots(v, f, roots, whose, usable) : RC_OK;
+    cert_file_free(&roots);
+    return rc;
 }
 
 /* ---- token ---- */
@@ -338,15 +350,18 @@ static enum rc check_agent_certificate(struct verify *v, const struct cert_file 
 
 enum rc verify_secrets(struct verify *v)
 {
+    struct vfile *file = &v->files[V_ROOT];
     struct cert_file *roots = NULL;
+    bool usable = false;
     enum rc rc = RC_OK;
 
-    if (v->files[V_ROOT].there) {
-        rc = read_pem(v, &v->files[V_ROOT], "make the bundle anew", &roots);
+    if (file->there) {
+        rc = read_pem(v, file, "make the bundle anew", &roots);
     }
     if (rc == RC_OK && roots != NULL) {
-        rc = check_roots(v, roots);
+        rc = check_roots(v, file, roots, "the mesh", &usable);
     }
+    v->roots = usable ? file->path : NULL;
     if (rc == RC_OK) {
         rc = check_agent_certificate(v, roots);
     }

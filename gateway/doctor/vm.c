@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bootstrap/bundle.h"
 #include "bootstrap/verify.h"
 #include "core/base/clock.h"
 #include "gateway/doctor/doctor.h"
@@ -24,6 +25,7 @@ static const struct {
     {"/etc/certs/cert-chain.pem", DOCTOR_VM_CERTIFICATE},
     {"/etc/certs/key.pem", DOCTOR_VM_KEY},
     {"/etc/certs/root-cert.pem", DOCTOR_VM_ROOT},
+    {BUNDLE_GATEWAY_ROOT_PATH, DOCTOR_VM_ROOT},
     {"/etc/certs", DOCTOR_VM_CERTS_FOLDER},
     {"/etc/hosts", DOCTOR_VM_HOSTS},
     {"/var/lib/istio/envoy/cluster.env", DOCTOR_VM_CLUSTER_ENV},

@@ -161,8 +161,8 @@ static void resolve(struct verify_report *r, struct verify_server *s, bool insta
     *s = as_found;
 }
 
-static enum rc try_server(struct verify_report *r, const struct verify_server *s,
-                          struct root_set *roots, double timeout)
+static enum rc try_addresses(struct verify_report *r, const struct verify_server *s,
+                             struct root_set *roots, double timeout)
 {
     for (size_t i = 0; i < s->n_addresses; i++) {
         struct target t = {
@@ -175,42 +175,50 @@ static enum rc try_server(struct verify_report *r, const struct verify_server *s
     return RC_OK;
 }
 
-static enum rc try_servers(struct verify_report *r, struct root_set *roots, bool installed,
-                           double timeout)
+static enum rc try_server(struct verify_report *r, struct verify_server *s, bool installed,
+                          double timeout)
+{
+    struct root_set *roots = NULL;
+    struct cert_error err;
+
+    if (s->roots[0] == '\0') {
+        return RC_OK; /* a finding says why */
+    }
+    enum rc rc = root_set_load(s->roots, &roots, &err);
+    if (rc == RC_INVALID) {
+        verify_add(r, VERIFY_BAD, "network", "", "%s %s", s->roots, err.text);
+        return RC_OK;
+    }
+    TRY(rc);
+    resolve(r, s, installed);
+    rc = try_addresses(r, s, roots, timeout);
+    root_set_unref(&roots);
+    return rc;
+}
+
+static enum rc try_servers(struct verify_report *r, bool installed, double timeout)
 {
     for (size_t i = 0; i < r->n_servers; i++) {
-        resolve(r, &r->servers[i], installed);
-        TRY(try_server(r, &r->servers[i], roots, timeout));
+        TRY(try_server(r, &r->servers[i], installed, timeout));
     }
     return RC_OK;
 }
 
 enum rc vm_network_try(struct verify_report *r, const struct verify_opts *installed, double timeout)
 {
-    struct root_set *roots = NULL;
-    struct cert_error err;
-
-    if (r->root_path[0] == '\0' || r->n_servers == 0) {
+    if (r->n_servers == 0) {
         return RC_OK; /* a finding says why */
     }
-    enum rc rc = root_set_load(r->root_path, &roots, &err);
-    if (rc == RC_INVALID) {
-        verify_add(r, VERIFY_BAD, "network", "", "%s %s", r->root_path, err.text);
-        return RC_OK;
-    }
-    TRY(rc);
     if (!vm_network_is_free(installed)) {
         verify_add(
             r, VERIFY_WARN, "network", "run this as root",
             "was not tried: Istio's iptables lead what others than the agent connect to into "
             "Envoy");
-        root_set_unref(&roots);
         return RC_OK;
     }
     gid_t before = vm_network_enter(installed);
-    rc = try_servers(r, roots, installed != NULL, timeout);
+    enum rc rc = try_servers(r, installed != NULL, timeout);
     vm_network_leave(before);
-    root_set_unref(&roots);
     return rc;
 }
 

@@ -17,11 +17,13 @@ import yaml
 
 from rig.gateway import BINARY, ROOT
 from rig.jwt import vm_token
-from rig.pki import NEW_KEY, SERVER_NAME, Pair, openssl
+from rig.pki import NEW_KEY, SERVER_NAME, Pair, issue, openssl
 from rig.vm_image import VmImage
 from rig.vm_side import ADDRESS, PORT, Mesh, loses_large_packets, says_nothing, tls
 
 GOLDEN = ROOT / "tests/bootstrap/golden"
+GATEWAY_NAME = "gw.example.com"
+GATEWAY_ROOT_AT = "/var/lib/istio/envoy/gateway-root.pem"
 
 
 # ---- the command ----
@@ -145,6 +147,65 @@ def test_network__certificate_of_another_mesh_or_name__not_believed(
     assert "hostname mismatch" in verify(bundle, code=1).lower()
 
 
+@pytest.fixture
+def private(tmp_path: Path) -> Mesh:
+    """An authority of the gateway's own."""
+    folder = tmp_path / "private"
+    folder.mkdir()
+    authority = Mesh(folder, folder / "root.pem", folder / "root.key")
+    openssl("req", "-x509", *NEW_KEY, "-subj", "/O=gateway", "-days", "90", "-keyout",
+            authority.key, "-out", authority.root, "-addext", "keyUsage=critical,keyCertSign")
+    return authority
+
+
+@pytest.fixture
+def gateway_bundle(bundle: Path, private: Mesh) -> Path:
+    """As `bundle create --gateway-name gw.example.com --gateway-root FILE` makes it."""
+    (bundle / "mesh.yaml").write_text("defaultConfig:\n"
+                                      f"  discoveryAddress: {GATEWAY_NAME}:{PORT}\n")
+    with open(bundle / "cluster.env", "a", encoding="ascii") as env:
+        env.write(f"CA_ADDR='{GATEWAY_NAME}:{PORT}'\nXDS_ROOT_CA='{GATEWAY_ROOT_AT}'\n"
+                  f"CA_ROOT_CA='{GATEWAY_ROOT_AT}'\n")
+    (bundle / "gateway-root.pem").write_text(private.root.read_text())
+    (bundle / "hosts").write_text(f"{ADDRESS} {SERVER_NAME} {GATEWAY_NAME}\n")
+    return bundle
+
+
+def serve_as_gateway(serve: Callable[..., None], authority: Mesh) -> None:
+    pair = issue(authority.folder, "gw", authority.root, authority.key, 30, f"DNS:{GATEWAY_NAME}")
+    serve(lambda connection: tls(connection, pair))
+
+
+def test_network__gateway_with_a_root_of_its_own__good(
+        gateway_bundle: Path, private: Mesh, network: None, serve: Callable[..., None]) -> None:
+    serve_as_gateway(serve, private)
+
+    said = verify(gateway_bundle).splitlines()
+
+    assert said[0].startswith(f"good     network: {ADDRESS}:{PORT} ({GATEWAY_NAME}) answers")
+    assert said[1:] == ["good"]
+
+
+def test_network__gateway_shows_the_meshs_certificate__not_believed(
+        gateway_bundle: Path, mesh: Mesh, network: None, serve: Callable[..., None]) -> None:
+    """It is not the root that this VM judges by."""
+    serve_as_gateway(serve, mesh)
+
+    assert "unable to get local issuer certificate" in verify(gateway_bundle, code=1)
+
+
+def test_network__gateways_root_is_missing__named_and_nobody_called(
+        gateway_bundle: Path, private: Mesh, network: None, serve: Callable[..., None]) -> None:
+    serve_as_gateway(serve, private)
+    (gateway_bundle / "gateway-root.pem").unlink()
+
+    assert verify(gateway_bundle, code=1).splitlines() == [
+        "bad      gateway-root.pem: is missing: cluster.env names it (XDS_ROOT_CA), and the agent "
+        "ends without it",
+        "         -> make the bundle anew with --gateway-root",
+        "not good"]
+
+
 def test_network__certificate_expired__clock_or_renewal(bundle: Path, mesh: Mesh, network: None,
                                                         serve: Callable[..., None]) -> None:
     pair = mesh.pair("old", days=-1)
@@ -205,6 +266,18 @@ def test_installed__by_the_script__good(vm: VmImage, mesh: Mesh, network: None,
 
     assert said[0].startswith(f"good     network: {ADDRESS}:{PORT} ({SERVER_NAME}) answers")
     assert said[1:] == ["good"]
+
+
+def test_installed__gateway_with_a_root_of_its_own__good(
+        gateway_bundle: Path, vm: VmImage, private: Mesh, network: None,
+        serve: Callable[..., None]) -> None:
+    serve_as_gateway(serve, private)
+    assert verify_vm(vm).splitlines()[1:] == ["good"]
+    (vm.root / GATEWAY_ROOT_AT.lstrip("/")).write_text("broken\n")
+
+    said = verify_vm(vm, code=1)
+
+    assert f"bad      {GATEWAY_ROOT_AT}: has neither" in said
 
 
 @pytest.mark.parametrize("case", ["single_network", "quoting", "dual_stack", "revision"])

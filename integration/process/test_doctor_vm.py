@@ -128,6 +128,14 @@ def test_vm_root__missing__said(vm: VmImage) -> None:
     on_vm(vm, "--no-network").has("vm-root", "is missing", "run the bundle's script again")
 
 
+def test_vm_root__of_the_gateway_missing__said(vm: VmImage) -> None:
+    root = "/var/lib/istio/envoy/gateway-root.pem"
+    with open(vm.root / "var/lib/istio/envoy/cluster.env", "a", encoding="ascii") as env:
+        env.write(f"XDS_ROOT_CA={root}\nCA_ROOT_CA={root}\n")
+
+    on_vm(vm, "--no-network").has("vm-root", f"{root}: is missing", "run the bundle's script again")
+
+
 def test_vm_hosts__no_line__said(vm: VmImage, network: None) -> None:
     (vm.root / "etc/hosts").write_text("127.0.0.1 localhost\n")
 
