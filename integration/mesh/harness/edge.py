@@ -43,6 +43,7 @@ listeners:
     certificates:
     - certificate: {certificate}
       private_key: {key}
+{more_certificates}\
     client_roots: [{root}]
   vm_identities: ["ns/{namespace}/sa/*", "ns/{token_namespace}/sa/*"]
   registration: {registration}
@@ -157,12 +158,13 @@ class Edge:
         self.write_config(DRAIN_TIMEOUT)
 
     def write_config(self, drain_timeout: str, token_way: str | None = None,
-                     more_routes: str = "", more_upstreams: str = "",
+                     more_certificates: str = "", more_routes: str = "", more_upstreams: str = "",
                      registration: dict = REGISTRATION) -> None:
         """For the next start; a process that runs sees the change and takes it too."""
         put_file(self.config, CONFIG.format(
             drain_timeout=drain_timeout, token_way=token_way or self.token_way,
-            more_routes=more_routes, more_upstreams=more_upstreams,
+            more_certificates=more_certificates, more_routes=more_routes,
+            more_upstreams=more_upstreams,
             registration=json.dumps(registration), **self.values))
 
     def start(self) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from harness.site import COLUMNS, PASSTHROUGH, TERMINATE, TERMINATED, TOKEN
 
 from . import (agent, attacks, bundle, certs, config, discovery, doctor, envoy, failures, firstvm,
-               handover, istiod, losses, networks, readme, registration, rights, scale,
+               gateway_name, handover, istiod, losses, networks, readme, registration, rights, scale,
                vms)
 
 
@@ -78,6 +78,7 @@ EVERYTHING = (
     Scenario("rebooted: its token is back", firstvm.reboots, columns=(TOKEN,)),
     Scenario("rebooted with an expired token", firstvm.token_expired, columns=(TOKEN,)),
     Scenario("off for too long: bundle renew", firstvm.renewed, columns=(TOKEN,)),
+    Scenario("joins by the gateway's own name and CA", gateway_name.joins, columns=(TOKEN,)),
     Scenario("README.md: the first VM", readme.first_vm, columns=(PASSTHROUGH,)),
     Scenario("a request into another network", networks.request, columns=(PASSTHROUGH,),
              on_kind=False),

@@ -32,25 +32,25 @@ START_S = 60
 class FirstVM:
     """The machine and what the mesh says about it."""
 
-    def __init__(self, column: Column) -> None:
+    def __init__(self, column: Column, name: str = "first", number: int = NUMBER) -> None:
         self.column = column
         self.lab = column.lab
-        self.address = self.lab.site.machine(column.name, NUMBER)
-        self.folder = self.lab.folder / f"vms/{column}-first"
+        self.address = self.lab.site.machine(column.name, number)
+        self.folder = self.lab.folder / f"vms/{column}-{name}"
         self.folder.mkdir(parents=True)
-        netns = self.lab.add_machine(column, "first", self.address)
-        self.machine = Machine("first", netns, self.folder)
+        netns = self.lab.add_machine(column, name, self.address)
+        self.machine = Machine(name, netns, self.folder)
         self.machine.install_sidecar(self.lab.programs)
         self.machine.install_program(edge.binary())
         self.entry_name = f"{column.name}/{GROUP}-{self.address}"
         self.member = False
         self.identity = f"spiffe://cluster.local/ns/{column.name}/sa/{GROUP}"
 
-    def join(self) -> None:
+    def join(self, *options: object) -> None:
         """By one command each side."""
         said = self.xdsgate("bundle", "create", GROUP, "-n", self.column.name, "--gateway",
                             self.lab.site.edge_untrusted, "--autoregister", "--format", "script",
-                            "-o", self.folder / "bundle.sh")
+                            "-o", self.folder / "bundle.sh", *options)
         assert "keep it secret" in said
         self.boot()
         assert "restart the service istio" in self.install("bundle.sh")
@@ -87,7 +87,7 @@ class FirstVM:
             self.entry_name,
             lambda entry: entry.connected_at not in ("", before) and entry.healthy == "True",
             START_S, f"is back (connectedAt after {before or 'never'}) and healthy")
-        self.column.note(f"first: {what}", watch())
+        self.column.note(f"{self.machine.name}: {what}", watch())
 
     def await_certificate(self, other_than: str = "") -> str:
         """The one that its agent gets; it comes a moment before or after its ADS stream."""
