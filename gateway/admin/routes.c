@@ -120,6 +120,11 @@ static const struct route {
 
 static const struct route api = {API_PREFIX, page_api, TYPE_JSON, POLICY_NOTHING, false};
 
+static bool is_api(const struct routes_request *q)
+{
+    return !q->metrics_only && strncmp(q->path, API_PREFIX, strlen(API_PREFIX)) == 0;
+}
+
 static const struct route *find_route(const struct routes_request *q)
 {
     bool is_change = strcmp(q->method, "POST") == 0;
@@ -129,10 +134,7 @@ static const struct route *find_route(const struct routes_request *q)
             return is_change || (q->metrics_only && !routes[i].on_metrics) ? NULL : &routes[i];
         }
     }
-    if (!q->metrics_only && strncmp(q->path, API_PREFIX, strlen(API_PREFIX)) == 0) {
-        return &api;
-    }
-    return NULL;
+    return is_api(q) ? &api : NULL;
 }
 
 static bool host_is_fine(const struct routes_request *q)
@@ -147,7 +149,7 @@ static bool host_is_fine(const struct routes_request *q)
 static unsigned refuse_body(const struct routes_request *q, const char **why)
 {
     if (q->has_body) {
-        *why = "no page takes a body\n";
+        *why = "no page takes a body";
         return 413;
     }
     return 0;
@@ -157,7 +159,7 @@ static unsigned refuse_body(const struct routes_request *q, const char **why)
 static unsigned refuse(const struct routes_request *q, const char **why)
 {
     if (!host_is_fine(q)) {
-        *why = "the Host header must be an IP address or localhost\n";
+        *why = "the Host header must be an IP address or localhost";
         return 421;
     }
     if (strcmp(q->method, "POST") == 0 && q->may_change) {
@@ -165,17 +167,29 @@ static unsigned refuse(const struct routes_request *q, const char **why)
     }
     if (strcmp(q->method, "GET") != 0 && strcmp(q->method, "HEAD") != 0) {
         *why = "only GET and HEAD are known here; what changes anything goes over the unix "
-               "socket\n";
+               "socket";
         return 405;
     }
     return refuse_body(q, why);
+}
+
+/* Why no page was asked, in the form of the pages there. why: needs no escapes in JSON. Returns its
+ * type. */
+static const char *write_refusal(const struct routes_request *q, const char *why, FILE *out)
+{
+    if (is_api(q)) {
+        (void)fprintf(out, "{\"error\": \"%s\"}\n", why);
+        return TYPE_JSON;
+    }
+    (void)fprintf(out, "%s\n", why);
+    return TYPE_TEXT;
 }
 
 enum rc routes_answer(const struct routes_request *q, const struct admin_source *source,
                       struct routes_answer *out)
 {
     struct routes_answer a = {.type = TYPE_TEXT, .policy = POLICY_NOTHING};
-    const char *why = "no such page\n";
+    const char *why = "no such page";
     FILE *f = open_memstream(&a.body, &a.n_bytes);
 
     if (f == NULL) {
@@ -189,7 +203,7 @@ enum rc routes_answer(const struct routes_request *q, const struct admin_source 
         a.status = r->write(q, source, f);
     } else {
         a.status = a.status != 0 ? a.status : 404;
-        (void)fputs(why, f);
+        a.type = write_refusal(q, why, f);
     }
     bool failed = ferror(f) != 0;
     if (fclose(f) != 0 || failed || a.status == NO_MEMORY) {

@@ -320,6 +320,42 @@ static void test_routes__foreign_host__421_on_every_page(void **state)
     }
 }
 
+/* As everything of the API; what is no API on the metrics address stays text. */
+static void test_routes__refused_before_the_api_is_asked__error_as_json(void **state)
+{
+    static const struct {
+        const char *method;
+        const char *host;
+        bool has_body;
+        unsigned status;
+        const char *body;
+    } cases[] = {
+        {"GET", "rebound.example", false, 421,
+         "{\"error\": \"the Host header must be an IP address or localhost\"}\n"},
+        {"POST", "localhost", false, 405,
+         "{\"error\": \"only GET and HEAD are known here; what changes anything goes over the unix "
+         "socket\"}\n"},
+        {"GET", "localhost", true, 413, "{\"error\": \"no page takes a body\"}\n"},
+    };
+    static const char *const paths[] = {"/api/v1/vms", "/api/v1/version", "/api/v1/nothing"};
+    struct pages p = {.ready = true, .live = true, .reasons = ""};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases) * COUNT_OF(paths); i++) {
+        size_t k = i / COUNT_OF(paths);
+        struct routes_request q = get(paths[i % COUNT_OF(paths)]);
+        const char *body = NULL;
+        q.method = cases[k].method;
+        q.host = cases[k].host;
+        q.has_body = cases[k].has_body;
+        assert_int_equal(ask(&q, &p, &body), cases[k].status);
+        assert_string_equal(body, cases[k].body);
+        q.metrics_only = true;
+        assert_int_equal(ask(&q, &p, &body), cases[k].status);
+        assert_int_not_equal(body[0], '{');
+    }
+}
+
 static void test_routes__two_host_headers__421(void **state)
 {
     struct pages p = {.ready = true, .live = true, .reasons = ""};
@@ -414,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_routes__post__for_callers_who_may_change_and_on_the_api_only),
         cmocka_unit_test(test_routes__request_with_a_body__413),
         cmocka_unit_test(test_routes__foreign_host__421_on_every_page),
+        cmocka_unit_test(test_routes__refused_before_the_api_is_asked__error_as_json),
         cmocka_unit_test(test_routes__two_host_headers__421),
         cmocka_unit_test(test_routes__no_host_header__answered),
         cmocka_unit_test(test_host_check__ip_literals_and_localhost__local),
