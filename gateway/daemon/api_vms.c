@@ -124,6 +124,21 @@ static bool read_hold(const struct admin_call *call, double *out)
     return *text >= '0' && *text <= '9' && *end == '\0' && *out >= 1 && *out <= HOLD_MAX_S;
 }
 
+/* name and identity of the call: the VM is refused also when it has not come here. */
+static enum rc revoke_vm(struct registry *r, const struct admin_call *call, const char *asked,
+                         const char *by, char *why)
+{
+    struct registry_absent vm = {.name = call->argument(call, "name"),
+                                 .identity = call->argument(call, "identity")};
+    enum rc rc = registry_revoke(r, asked, by, clock_wall_ms(), why);
+
+    if (rc == RC_NOT_FOUND && vm.name != NULL && vm.identity != NULL &&
+        vm_id_parse(asked, &vm.id)) {
+        rc = registry_revoke_absent(r, &vm, by, clock_wall_ms(), why);
+    }
+    return rc;
+}
+
 static unsigned obey(struct registry *r, const struct admin_call *call, const char *name,
                      const char *order, FILE *out)
 {
@@ -133,7 +148,7 @@ static unsigned obey(struct registry *r, const struct admin_call *call, const ch
     double hold = 0;
 
     if (strcmp(order, "revoke") == 0) {
-        return answer_order(out, registry_revoke(r, name, by, clock_wall_ms(), why), why);
+        return answer_order(out, revoke_vm(r, call, name, by, why), why);
     }
     if (strcmp(order, "unrevoke") == 0) {
         return answer_order(out, registry_unrevoke(r, name, by, clock_wall_ms(), why), why);

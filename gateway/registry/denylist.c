@@ -469,6 +469,32 @@ bool denylist_has_key(struct denylist *d, const uint8_t key[DENYLIST_KEY_BYTES])
     return has;
 }
 
+static bool tell_id(const struct denylist_entry *e, uint64_t *id)
+{
+    if (e != NULL) {
+        *id = e->v.id;
+    }
+    return e != NULL;
+}
+
+bool denylist_find(struct denylist *d, const char *identity, const char *name, uint64_t *id)
+{
+    CHECK_MAGIC(d, DENYLIST_MAGIC);
+    pthread_mutex_lock(&d->lock);
+    bool found = tell_id(denylist_set_find(&d->set, identity, name), id);
+    pthread_mutex_unlock(&d->lock);
+    return found;
+}
+
+bool denylist_find_key(struct denylist *d, const uint8_t key[DENYLIST_KEY_BYTES], uint64_t *id)
+{
+    CHECK_MAGIC(d, DENYLIST_MAGIC);
+    pthread_mutex_lock(&d->lock);
+    bool found = tell_id(find_by_key(&d->set, key), id);
+    pthread_mutex_unlock(&d->lock);
+    return found;
+}
+
 void denylist_learn(struct denylist *d, const uint8_t *has, const char *identity, const char *name,
                     const uint8_t key[DENYLIST_KEY_BYTES])
 {

@@ -70,6 +70,12 @@ bool denylist_has(struct denylist *d, const char *identity, const char *name, co
 /** Is it the key of a revoked VM? */
 bool denylist_has_key(struct denylist *d, const uint8_t key[DENYLIST_KEY_BYTES]);
 
+/** The id under which the VM of that identity and name is on the list. False: it is not. */
+bool denylist_find(struct denylist *d, const char *identity, const char *name, uint64_t *id);
+
+/** The same of the one that has this key. */
+bool denylist_find_key(struct denylist *d, const uint8_t key[DENYLIST_KEY_BYTES], uint64_t *id);
+
 /** The holder of `has`, or without it the VM of that identity and name, has this key, too: if it is
  * revoked, the key is from now on. Written by the next denylist_look(). Memory: it is not learned.
  */

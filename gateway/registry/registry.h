@@ -213,7 +213,20 @@ bool registry_key_is_revoked(struct registry *r, const uint8_t key[REGISTRY_KEY_
 enum rc registry_revoke(struct registry *r, const char *name, const char *by, int64_t now_ms,
                         char *why) MUST_USE;
 
-/** Let it come again. As above. */
+/** A VM that another gateway has seen. Texts are borrowed. */
+struct registry_absent {
+    uint64_t id;          /**< (vm_id.h) */
+    const char *name;     /**< "vm1.vms" */
+    const char *identity; /**< SPIFFE ID; "": it has none */
+};
+
+/** Refuse a VM that has not come here, should it come. As registry_revoke(), but RC_INVALID also:
+ * its name is empty, or a text is too long. */
+enum rc registry_revoke_absent(struct registry *r, const struct registry_absent *vm, const char *by,
+                               int64_t now_ms, char *why) MUST_USE;
+
+/** Let it come again. As registry_revoke(); when name is the id of a VM that was revoked together
+ * with another one of its name and identity, that one is meant, too. */
 enum rc registry_unrevoke(struct registry *r, const char *name, const char *by, int64_t now_ms,
                           char *why) MUST_USE;
 

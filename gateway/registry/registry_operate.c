@@ -11,6 +11,7 @@
 #include "core/base/check.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "certs/spiffe.h"
 #include "gateway/registry/registry_internal.h"
 #include "gateway/registry/vm_id.h"
 
@@ -188,50 +189,123 @@ bool registry_key_is_revoked(struct registry *r, const uint8_t key[REGISTRY_KEY_
 
 /* ---- revoke ---- */
 
+/* v: all but the time. */
+static enum rc deny(struct registry *r, const struct denial *v, int64_t now_ms, char *why)
+{
+    char at[CLOCK_TEXT_BYTES];
+    struct denial dated = *v;
+
+    (void)clock_text_ms(now_ms, at);
+    dated.at = at;
+    enum rc rc = denylist_add(r->denylist, &dated, why);
+    if (rc == RC_OK || rc == RC_SYSTEM) {
+        vm_log_operator(VM_ORDER_REVOKE, v->name, v->identity, v->by);
+        visit_all(r, apply_denials, r->denylist);
+    }
+    return rc;
+}
+
 enum rc registry_revoke(struct registry *r, const char *name, const char *by, int64_t now_ms,
                         char *why)
 {
-    char at[CLOCK_TEXT_BYTES];
     struct registry_meant m;
 
     CHECK_MAGIC(r, REGISTRY_MAGIC);
     TRY(registry_find_meant(r, name, why, &m));
-    (void)clock_text_ms(now_ms, at);
     const struct denial v = {.id = m.id,
                              .name = m.name,
                              .identity = m.identity,
                              .by = by,
-                             .at = at,
                              .keys = m.keys[0],
                              .n_keys = m.n_keys};
-    enum rc rc = denylist_add(r->denylist, &v, why);
-    if (rc == RC_OK || rc == RC_SYSTEM) {
-        vm_log_operator(VM_ORDER_REVOKE, m.name, m.identity, by);
-        visit_all(r, apply_denials, r->denylist);
-    }
+    enum rc rc = deny(r, &v, now_ms, why);
     free(m.identity);
     return rc;
 }
 
+/* As the texts of a VM that comes: printable ASCII, and no longer than these may be. */
+static bool is_text(const char *text, size_t room)
+{
+    size_t n = 0;
+
+    while (text[n] > ' ' && text[n] <= '~') {
+        n++;
+    }
+    return text[n] == '\0' && n < room;
+}
+
+enum rc registry_revoke_absent(struct registry *r, const struct registry_absent *vm, const char *by,
+                               int64_t now_ms, char *why)
+{
+    const struct denial v = {.id = vm->id, .name = vm->name, .identity = vm->identity, .by = by};
+
+    CHECK_MAGIC(r, REGISTRY_MAGIC);
+    if (vm->name[0] == '\0' || !is_text(vm->name, VM_NAME_BYTES) ||
+        !is_text(vm->identity, SPIFFE_URI_BYTES)) {
+        (void)snprintf(why, REGISTRY_WHY_BYTES, "no VM can have this name or identity");
+        return RC_INVALID;
+    }
+    return deny(r, &v, now_ms, why);
+}
+
+/* ---- unrevoke ---- */
+
+/* The id under which a VM of the table is on the list, which may be that of another address. */
+static enum rc find_denial(struct registry *r, const char *asked, uint64_t *id, char *why)
+{
+    struct registry_meant m;
+    char text[VM_ID_BYTES];
+
+    enum rc rc = registry_find_meant(r, asked, why, &m);
+    if (rc == RC_NO_MEMORY) {
+        return rc;
+    }
+    (void)snprintf(why, REGISTRY_WHY_BYTES, "no revoked VM has this name");
+    if (rc != RC_OK) {
+        return RC_NOT_FOUND;
+    }
+    bool found = denylist_find(r->denylist, m.identity, m.name, id);
+    free(m.identity);
+    if (found) {
+        return RC_OK;
+    }
+    for (size_t i = 0; i < m.n_keys; i++) {
+        if (denylist_find_key(r->denylist, m.keys[i], id)) {
+            (void)snprintf(why, REGISTRY_WHY_BYTES,
+                           "%.80s has a key of another VM that is revoked: unrevoke that one, by "
+                           "its id %s",
+                           m.name, vm_id_text(*id, text));
+            break;
+        }
+    }
+    return RC_NOT_FOUND;
+}
+
+struct unrevoked {
+    const char *by;
+};
+
 static void log_unrevoked(void *arg, const struct denial *v)
 {
-    vm_log_operator(VM_ORDER_UNREVOKE, v->name, v->identity, arg);
+    const struct unrevoked *u = arg;
+    vm_log_operator(VM_ORDER_UNREVOKE, v->name, v->identity, u->by);
 }
 
 enum rc registry_unrevoke(struct registry *r, const char *name, const char *by, int64_t now_ms,
                           char *why)
 {
-    char *copy = strdup(by);
+    struct unrevoked u = {by};
+    char text[VM_ID_BYTES];
+    uint64_t id = 0;
 
     (void)now_ms;
     CHECK_MAGIC(r, REGISTRY_MAGIC);
-    if (copy == NULL) {
-        return RC_NO_MEMORY;
-    }
-    enum rc rc = denylist_remove(r->denylist, name, log_unrevoked, copy, why);
-    free(copy);
+    enum rc rc = denylist_remove(r->denylist, name, log_unrevoked, &u, why);
     if (rc == RC_NOT_FOUND) {
-        (void)snprintf(why, REGISTRY_WHY_BYTES, "no revoked VM has this name");
+        rc = find_denial(r, name, &id, why);
+        rc = rc == RC_OK
+                 ? denylist_remove(r->denylist, vm_id_text(id, text), log_unrevoked, &u, why)
+                 : rc;
     }
     if (rc == RC_OK || rc == RC_SYSTEM) {
         visit_all(r, apply_all_denials, r->denylist);

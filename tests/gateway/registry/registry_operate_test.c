@@ -208,6 +208,90 @@ static void test_revoke__nobody_is_meant__is_said(void **state)
     assert_cannot(rc, RC_NOT_FOUND, why, "there is no VM of this name");
 }
 
+/* ---- the others that are hit ---- */
+
+/* They have one name and identity, and so one denial, under the id of one of them. */
+static void test_unrevoke__by_the_id_of_another_address__it_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    struct guest *g = guest_of(f, "vm1", A, 1);
+    struct guest *moved = guest_of(f, "vm1", B, 2);
+    char id[VM_ID_BYTES];
+    uint64_t number = 0;
+
+    guest_must_come(f, g);
+    guest_must_come(f, moved);
+    must_revoke(f, "3133fe0f58c47e30");
+    guest_leave(f, g, END_REVOKED);
+    guest_leave(f, moved, END_REVOKED);
+
+    assert_int_equal(vm_id_of(WEB, moved->id, &number), RC_OK);
+    must_unrevoke(f, vm_id_text(number, id));
+    guest_must_come(f, moved);
+    guest_must_come(f, g);
+}
+
+/* It would come back with it, but it is another VM that an operator has revoked. */
+static void test_unrevoke__has_the_key_of_a_revoked_one__which_one_is_said(void **state)
+{
+    struct fixture *f = *state;
+    struct guest *g = guest_of(f, "vm1", A, 1);
+    struct guest *renamed = guest_of(f, "innocent", B, 1);
+    char why[REGISTRY_WHY_BYTES];
+
+    guest_must_come(f, g);
+    guest_must_come(f, renamed);
+    must_revoke(f, "vm1");
+    assert_int_equal(f->n_ended, 2);
+    guest_leave(f, g, END_REVOKED);
+    guest_leave(f, renamed, END_REVOKED);
+    guest_must_not_enter(f, renamed, RULE_REVOKED);
+
+    enum rc rc = registry_unrevoke(f->r, "innocent", "uid 0", f->now_ms, why);
+    assert_cannot(rc, RC_NOT_FOUND, why,
+                  "innocent.vms has a key of another VM that is revoked: unrevoke that one, by its "
+                  "id 3133fe0f58c47e30");
+    must_unrevoke(f, "3133fe0f58c47e30");
+    guest_must_come(f, renamed);
+}
+
+/* It was seen on another gateway, and may come here. */
+static void test_revoke_absent__comes_then__is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct guest *g = guest_of(f, "vm1", A, 1);
+    const struct registry_absent vm = {
+        .id = UINT64_C(0x3133fe0f58c47e30), .name = "vm1.vms", .identity = WEB};
+    char why[REGISTRY_WHY_BYTES];
+
+    assert_int_equal(registry_revoke_absent(f->r, &vm, "uid 0", f->now_ms, why), RC_OK);
+    guest_must_not_enter(f, g, RULE_REVOKED);
+    must_unrevoke(f, "3133fe0f58c47e30");
+    guest_must_come(f, g);
+}
+
+static void test_revoke_absent__no_name_or_too_long__is_not_put_on_the_list(void **state)
+{
+    struct fixture *f = *state;
+    char text[1024];
+    const struct registry_absent wrong[] = {{.name = "", .identity = WEB},
+                                            {.name = text, .identity = WEB},
+                                            {.name = "vm1", .identity = text},
+                                            {.name = "\xff", .identity = WEB},
+                                            {.name = "vm1", .identity = "a b"}};
+    char why[REGISTRY_WHY_BYTES];
+    struct registry_count count;
+
+    memset(text, 'a', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(registry_revoke_absent(f->r, &wrong[i], "uid 0", f->now_ms, why),
+                         RC_INVALID);
+    }
+    registry_count(f->r, &count);
+    assert_int_equal(count.revoked, 0);
+}
+
 /* ---- the file ---- */
 
 struct file {
@@ -421,6 +505,10 @@ int main(void)
         TEST(test_revoke__several_are_meant__are_listed),
         TEST(test_revoke__strangers_claim_the_name__owner_is_meant),
         TEST(test_revoke__nobody_is_meant__is_said),
+        TEST(test_unrevoke__by_the_id_of_another_address__it_comes_back),
+        TEST(test_unrevoke__has_the_key_of_a_revoked_one__which_one_is_said),
+        TEST(test_revoke_absent__comes_then__is_refused),
+        TEST(test_revoke_absent__no_name_or_too_long__is_not_put_on_the_list),
         TEST(test_revoke__process_starts_again__is_still_refused),
         TEST(test_revoke__another_process_does_it__streams_end_here_too),
         TEST(test_use_deny_list__has_one_that_is_connected__its_stream_ends),
