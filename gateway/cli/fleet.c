@@ -7,8 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "gateway/cli/admin_client.h"
-
 /* Some hundred for each of 20,000 VMs. */
 #define MAX_VALUES 4000000
 
@@ -50,7 +48,17 @@ const char *fleet_address(const struct fleet_opts *o, size_t i)
 
 /* ---- one daemon ---- */
 
-/* The answer as a value; says what went wrong. missing_ok: 404 gives *out NULL. */
+static int complain_of_stranger(const struct command_line *line, const char *address, int status)
+{
+    return fleet_complain(line, EXIT_CODE_UNREACHABLE,
+                          "%s is no admin address of xdsgate: it answers with status %d; those are "
+                          "`admin.socket` and `admin.bind` of its configuration, and not "
+                          "`metrics.bind`",
+                          address, status);
+}
+
+/* The answer as a value; says what went wrong. missing_ok: when the daemon knows no such thing,
+ * *out is NULL. */
 static int take_answer(const struct command_line *line, const char *address,
                        const struct admin_answer *a, bool missing_ok, json_t **out)
 {
@@ -64,16 +72,15 @@ static int take_answer(const struct command_line *line, const char *address,
     }
     const char *why = rc == RC_OK ? doc_text(v, "error", NULL) : NULL;
     int code = EXIT_CODE_OK;
-    if (a->status == 404 && missing_ok) {
-        *out = NULL;
-    } else if (why != NULL) {
-        code = fleet_complain(line, EXIT_CODE_NO, "%s", why);
-    } else if (a->status == 200) {
+    if (a->status == 200) {
         code = fleet_complain(line, EXIT_CODE_NO, "what %s answers cannot be read: %s", address,
                               rc == RC_INVALID ? err.text : rc_text(rc));
+    } else if (why == NULL) {
+        code = complain_of_stranger(line, address, a->status);
+    } else if (a->status == 404 && missing_ok) {
+        *out = NULL;
     } else {
-        code = fleet_complain(line, EXIT_CODE_NO, "%s answers with status %d: %.200s", address,
-                              a->status, a->body);
+        code = fleet_complain(line, EXIT_CODE_NO, "%s", why);
     }
     json_decref(v);
     return code;
@@ -95,14 +102,19 @@ static int send(const struct command_line *line, const char *address, const char
     }
 }
 
-static int ask(const struct command_line *line, const char *address, const char *method,
-               const char *path, bool missing_ok, json_t **out)
+/* Nothing that is there is called so: an answer, and not the absence of the daemon. */
+static bool may_be_missing(const char *path)
+{
+    return strncmp(path, "vms/", 4) == 0;
+}
+
+static int get(const struct command_line *line, const char *address, const char *path, json_t **out)
 {
     struct admin_answer a;
-    int code = send(line, address, method, path, &a);
+    int code = send(line, address, "GET", path, &a);
 
     if (code == EXIT_CODE_OK) {
-        code = take_answer(line, address, &a, missing_ok, out);
+        code = take_answer(line, address, &a, may_be_missing(path), out);
         free(a.body);
     }
     return code;
@@ -132,16 +144,29 @@ int fleet_get_body(const struct command_line *line, const char *address, const c
     return EXIT_CODE_OK;
 }
 
-int fleet_post(const struct command_line *line, const char *address, const char *path, json_t **out)
+int fleet_post(const struct command_line *line, const char *address, const char *path,
+               struct fleet_reply *out)
 {
-    json_t *answer = NULL;
-    int code = ask(line, address, "POST", path, false, &answer);
+    struct admin_answer a;
+    struct doc_error err;
+    json_t *v = NULL;
+    int code = send(line, address, "POST", path, &a);
 
-    if (code == EXIT_CODE_OK && out != NULL) {
-        *out = answer;
-    } else {
-        json_decref(answer);
+    if (code != EXIT_CODE_OK) {
+        return code;
     }
+    bool understood = doc_parse_json_within(a.body, a.n, MAX_VALUES, &err, &v) == RC_OK;
+    const char *why = understood ? doc_text(v, "error", NULL) : NULL;
+    if (why == NULL && (a.status != 200 || !understood)) {
+        code = complain_of_stranger(line, address, a.status);
+    } else {
+        *out = (struct fleet_reply){.status = a.status};
+        (void)snprintf(out->why, sizeof(out->why), "%s", why != NULL ? why : "");
+    }
+    if (understood) {
+        json_decref(v);
+    }
+    free(a.body);
     return code;
 }
 
@@ -165,6 +190,56 @@ static bool add_items(json_t *list, const json_t *answer, const char *key, const
     return true;
 }
 
+/* Does the row of one daemon count before that of another one? */
+static bool counts_before(const json_t *a, const json_t *b)
+{
+    bool lives = fleet_time(doc_at(a, "connected_since", NULL)) > 0;
+
+    if (lives != (fleet_time(doc_at(b, "connected_since", NULL)) > 0)) {
+        return lives;
+    }
+    return fleet_time(doc_at(a, "last_seen", NULL)) > fleet_time(doc_at(b, "last_seen", NULL));
+}
+
+/* The row that counts, by id. NULL: out of memory. */
+static json_t *choose_rows(json_t *vms)
+{
+    json_t *chosen = json_object();
+    size_t i;
+    json_t *vm;
+
+    json_array_foreach(vms, i, vm)
+    {
+        const char *id = doc_text(vm, "id", NULL);
+        const json_t *other = id != NULL ? json_object_get(chosen, id) : vm;
+        if ((other == NULL || counts_before(vm, other)) && json_object_set(chosen, id, vm) != 0) {
+            json_decref(chosen);
+            return NULL;
+        }
+    }
+    return chosen;
+}
+
+bool fleet_keep_one_of_each(json_t *vms)
+{
+    json_t *chosen = choose_rows(vms);
+    json_t *kept = json_array();
+    bool ok = chosen != NULL && kept != NULL;
+    size_t i;
+    json_t *vm;
+
+    json_array_foreach(vms, i, vm)
+    {
+        const char *id = doc_text(vm, "id", NULL);
+        bool counts = id == NULL || json_object_get(chosen, id) == vm;
+        ok = ok && (!counts || json_array_append(kept, vm) == 0);
+    }
+    ok = ok && json_array_clear(vms) == 0 && json_array_extend(vms, kept) == 0;
+    json_decref(chosen);
+    json_decref(kept);
+    return ok;
+}
+
 int fleet_get(const struct command_line *line, const struct fleet_opts *o, const char *path,
               const char *key, json_t **out)
 {
@@ -176,7 +251,7 @@ int fleet_get(const struct command_line *line, const struct fleet_opts *o, const
     *out = NULL;
     for (size_t i = 0; list != NULL && i < fleet_size(o); i++) {
         json_t *answer = NULL;
-        int code = ask(line, fleet_address(o, i), "GET", path, true, &answer);
+        int code = get(line, fleet_address(o, i), path, &answer);
         worst = code > worst ? code : worst;
         n_answers += code == EXIT_CODE_OK;
         const char *gateway = fleet_size(o) > 1 ? fleet_address(o, i) : NULL;
@@ -187,6 +262,10 @@ int fleet_get(const struct command_line *line, const struct fleet_opts *o, const
         }
         json_decref(answer);
         list = added ? list : NULL;
+    }
+    if (list != NULL && fleet_size(o) > 1 && strcmp(key, "vms") == 0 &&
+        !fleet_keep_one_of_each(list)) {
+        list = NULL;
     }
     if (list == NULL) {
         json_decref(all);

@@ -10,7 +10,12 @@
 
 #include "core/base/show.h"
 #include "core/doc/doc.h"
+#include "gateway/cli/admin_client.h"
 #include "gateway/cli/options.h"
+
+/** A longer text is cut. */
+#define FLEET_TEXT_BYTES 2048
+#define FLEET_CLEAN_BYTES SHOW_CLEAN_BYTES(FLEET_TEXT_BYTES)
 
 enum fleet_output { FLEET_TABLE, FLEET_WIDE, FLEET_JSON, FLEET_YAML };
 
@@ -43,13 +48,15 @@ extern const struct option_word fleet_outputs[];
 
 /**
  * GET path from every daemon and put the items of their lists `key` together. With more than one
- * daemon each item says which one has it ("gateway").
+ * daemon each item says which one has it ("gateway"), and a VM that several know is there once:
+ * fleet_keep_one_of_each().
  *
  * path  behind "/api/v1/".
  * out   owned: an object with the list, and with "now" of the first daemon; filled unless nobody
  *       answered.
  * Returns EXIT_CODE_OK; EXIT_CODE_UNREACHABLE: at least one does not answer (said; *out NULL when
- *         none did); EXIT_CODE_NO: something else went wrong, and was said. 404 is an empty list.
+ *         none did), or is no daemon; EXIT_CODE_NO: something else went wrong, and was said. That
+ *         a daemon knows no VM of a name is an empty list.
  */
 int fleet_get(const struct command_line *line, const struct fleet_opts *o, const char *path,
               const char *key, json_t **out);
@@ -65,17 +72,23 @@ int fleet_get(const struct command_line *line, const struct fleet_opts *o, const
 int fleet_get_body(const struct command_line *line, const char *address, const char *path,
                    char **body, size_t *n, json_t **out);
 
-/** POST path to the first daemon that is asked. Says what went wrong. EXIT_CODE_OK;
- * EXIT_CODE_NO; EXIT_CODE_UNREACHABLE. out: owned, the answer; may be NULL. */
+/** Of the rows of VMs that have one id keep that of the daemon where its stream is, else where it
+ * was seen last. False: out of memory. */
+bool fleet_keep_one_of_each(json_t *vms);
+
+/** What a daemon says to an order. */
+struct fleet_reply {
+    int status;                 /**< of HTTP; 200: it is done */
+    char why[FLEET_TEXT_BYTES]; /**< else: why not, in the daemon's words */
+};
+
+/** POST path to one daemon. EXIT_CODE_OK: it has answered, and *out is filled; EXIT_CODE_NO,
+ * EXIT_CODE_UNREACHABLE: said. */
 int fleet_post(const struct command_line *line, const char *address, const char *path,
-               json_t **out);
+               struct fleet_reply *out);
 
 /** Write v in the format that was asked for, JSON or YAML. */
 int fleet_write(const struct command_line *line, const struct fleet_opts *o, const json_t *v);
-
-/** A longer text is cut. */
-#define FLEET_TEXT_BYTES 2048
-#define FLEET_CLEAN_BYTES SHOW_CLEAN_BYTES(FLEET_TEXT_BYTES)
 
 /** The text of a printf() with what strangers said in it made harmless (core/base/show.h). */
 void fleet_clean(char out[FLEET_CLEAN_BYTES], const char *fmt, va_list ap)

@@ -22,6 +22,18 @@ static char *path_of(const char *word)
     return n > 0 ? path : NULL;
 }
 
+/* Of one daemon. */
+static int set_at(const struct command_line *line, const char *address, const char *path)
+{
+    struct fleet_reply reply;
+    int code = fleet_post(line, address, path, &reply);
+
+    if (code == EXIT_CODE_OK && reply.status != 200) {
+        code = fleet_complain(line, EXIT_CODE_NO, "%s", reply.why);
+    }
+    return code;
+}
+
 static int set(const struct command_line *line, const struct fleet_opts *o, const char *word)
 {
     char *path = path_of(word);
@@ -31,7 +43,7 @@ static int set(const struct command_line *line, const struct fleet_opts *o, cons
         return fleet_complain(line, EXIT_CODE_NO, "%s", rc_text(RC_NO_MEMORY));
     }
     for (size_t i = 0; i < fleet_size(o); i++) {
-        int code = fleet_post(line, fleet_address(o, i), path, NULL);
+        int code = set_at(line, fleet_address(o, i), path);
         worst = code > worst ? code : worst;
     }
     free(path);

@@ -45,7 +45,7 @@ static const char *gateway_of(const struct fleet_opts *o, const json_t *vm)
     return fleet_address(o, 0);
 }
 
-static int say_ambiguous(const struct command_line *line, const char *name, const json_t *vms)
+static void say_ambiguous(const struct command_line *line, const char *name, const json_t *vms)
 {
     size_t i;
     json_t *vm;
@@ -60,51 +60,75 @@ static int say_ambiguous(const struct command_line *line, const char *name, cons
                              doc_text(vm, "identity", NULL), gateway != NULL ? ", at " : "",
                              gateway != NULL ? gateway : "");
     }
-    return EXIT_CODE_NO;
+}
+
+int vm_pick_find(const struct command_line *line, const struct fleet_opts *o,
+                 const struct vm_pick *p, const char *name, json_t **out)
+{
+    json_t *all = NULL;
+    char *path = vm_pick_name_path(name, "");
+
+    *out = NULL;
+    if (path == NULL) {
+        return fleet_complain(line, EXIT_CODE_NO, "%s", rc_text(RC_NO_MEMORY));
+    }
+    int code = fleet_get(line, o, path, "vms", &all);
+    free(path);
+    if (all != NULL) {
+        *out = json_incref(json_object_get(all, "vms"));
+        vm_pick_filter(p, name, *out);
+        json_decref(all);
+    }
+    return code;
+}
+
+json_t *vm_pick_only(const struct command_line *line, const struct vm_pick *p, const char *name,
+                     const json_t *vms)
+{
+    if (json_array_size(vms) == 1) {
+        return json_array_get(vms, 0);
+    }
+    if (json_array_size(vms) > 1) {
+        say_ambiguous(line, name, vms);
+    } else {
+        (void)fleet_complain(line, EXIT_CODE_NO,
+                             "no VM is called %s%s%s here; `xdsgate vm list` has all", name,
+                             p->name_space != NULL ? " in namespace " : "",
+                             p->name_space != NULL ? p->name_space : "");
+    }
+    return NULL;
 }
 
 int vm_pick_one(const struct command_line *line, const struct fleet_opts *o,
                 const struct vm_pick *p, const char *name, json_t **out, const char **address)
 {
-    json_t *all = NULL;
-    char *encoded = admin_client_encode(name);
-    char *path = NULL;
+    json_t *vms = NULL;
+    int code = vm_pick_find(line, o, p, name, &vms);
 
-    if (encoded == NULL || asprintf(&path, "vms/%s", encoded) < 0) {
-        free(encoded);
-        return fleet_complain(line, EXIT_CODE_NO, "%s", rc_text(RC_NO_MEMORY));
-    }
-    int code = fleet_get(line, o, path, "vms", &all);
-    free(encoded);
-    free(path);
-    if (all == NULL) {
+    if (vms == NULL) {
         return code;
     }
-    json_t *vms = json_object_get(all, "vms");
-    vm_pick_filter(p, name, vms);
-    if (json_array_size(vms) != 1) {
-        int no = json_array_size(vms) > 1
-                     ? say_ambiguous(line, name, vms)
-                     : fleet_complain(line, EXIT_CODE_NO,
-                                      "no VM is called %s%s%s here; `xdsgate vm list` has all",
-                                      name, p->name_space != NULL ? " in namespace " : "",
-                                      p->name_space != NULL ? p->name_space : "");
-        json_decref(all);
-        return code > no ? code : no;
-    }
-    json_t *vm = json_array_get(vms, 0);
+    json_t *vm = vm_pick_only(line, p, name, vms);
     *out = json_incref(vm);
-    if (address != NULL) {
+    if (vm != NULL && address != NULL) {
         *address = gateway_of(o, vm);
     }
-    json_decref(all);
-    return code;
+    json_decref(vms);
+    return vm == NULL && code < EXIT_CODE_NO ? EXIT_CODE_NO : code;
+}
+
+char *vm_pick_name_path(const char *name, const char *suffix)
+{
+    char *encoded = admin_client_encode(name);
+    char *path = NULL;
+    int n = encoded == NULL ? -1 : asprintf(&path, "vms/%s%s", encoded, suffix);
+
+    free(encoded);
+    return n > 0 ? path : NULL;
 }
 
 char *vm_pick_path(const json_t *vm, const char *suffix)
 {
     const char *id = doc_text(vm, "id", NULL);
-    char *path = NULL;
-
-    return id != NULL && asprintf(&path, "vms/%s%s", id, suffix) > 0 ? path : NULL;
+    return id != NULL ? vm_pick_name_path(id, suffix) : NULL;
 }

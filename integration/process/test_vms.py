@@ -15,42 +15,12 @@ import yaml
 
 from conftest import Rig
 from rig.gateway import BINARY, Gateway
+from rig.operated import Site
 from rig.process import free_port, ordinary_user
-from rig.sandbox import Istiod, Vms
 from rig.wait import until
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 TYPES = {"CDS": "SYNCED", "EDS": "SYNCED", "LDS": "SYNCED", "RDS": "SYNCED"}
-
-
-class Site:
-    """One gateway, one control plane, some VMs, and the commands of an operator."""
-
-    def __init__(self, rig: Rig, count: int = 3, *vm_options: object, keep_config: object = 0,
-                 **listener: object) -> None:
-        self.rig = rig
-        self.istiod: Istiod = rig.istiod()
-        self.deny_list = rig.folder / "deny.json"
-        self.config = {**rig.terminate(self.istiod, listener=listener or None),
-                       "registry": {"deny_list": str(self.deny_list),
-                                    "keep_config": keep_config}}
-        self.gateway: Gateway = rig.gateway(self.config)
-        self.socket = self.gateway.folder / "admin.sock"
-        self.vms: Vms = rig.vms("--count", count, *vm_options)
-
-    def run(self, *words: object, code: int = 0, admin: object = None) -> str:
-        command = [BINARY, *map(str, words), "--admin", str(admin or self.socket)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == code, (command, done.returncode, done.stdout, done.stderr)
-        return done.stdout if code == 0 else done.stderr
-
-    def list(self) -> dict[str, dict]:
-        return {vm["name"]: vm for vm in json.loads(self.run("vm", "list", "-o", "json"))["vms"]}
-
-    def await_state(self, name: str, state: str) -> dict:
-        return until(lambda: next((vm for n, vm in self.list().items()
-                                   if n == name and vm["state"] == state), None),
-                     f"{name} is {state}")
 
 
 @pytest.fixture

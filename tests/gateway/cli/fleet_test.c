@@ -84,12 +84,44 @@ static void test_fleet_time__no_time__0(void **state)
     json_decref(number);
 }
 
+static json_t *row_of(const char *id, const char *gateway, const char *since, const char *seen)
+{
+    return json_pack("{s:s?, s:s, s:s?, s:s?}", "id", id, "gateway", gateway, "connected_since",
+                     since, "last_seen", seen);
+}
+
+/* Where the stream is; where it was seen last; a row without an id is nobody else's. */
+static void test_fleet_keep_one_of_each__rows_with_one_id__the_one_that_counts(void **state)
+{
+    static const char early[] = "2026-11-22T01:02:03.456Z";
+    static const char late[] = "2026-11-22T01:02:03.457Z";
+    json_t *vms = json_pack("[o, o, o, o, o, o, o, o]", row_of("moved", "a", NULL, late),
+                            row_of("gone", "a", NULL, early), row_of("twice", "a", early, late),
+                            row_of("moved", "b", early, early), row_of("gone", "b", NULL, late),
+                            row_of("twice", "b", late, early), row_of(NULL, "a", NULL, NULL),
+                            row_of(NULL, "b", NULL, NULL));
+    static const char *const kept[][2] = {
+        {"twice", "a"}, {"moved", "b"}, {"gone", "b"}, {NULL, "a"}, {NULL, "b"}};
+    (void)state;
+
+    assert_true(fleet_keep_one_of_each(vms));
+    assert_int_equal(json_array_size(vms), COUNT(kept));
+    for (size_t i = 0; i < COUNT(kept); i++) {
+        const json_t *vm = json_array_get(vms, i);
+        const char *id = doc_text(vm, "id", NULL);
+        assert_string_equal(id != NULL ? id : "", kept[i][0] != NULL ? kept[i][0] : "");
+        assert_string_equal(doc_text(vm, "gateway", NULL), kept[i][1]);
+    }
+    json_decref(vms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fleet_span__any__two_units_at_most_and_one_from_ten_on),
         cmocka_unit_test(test_fleet_time__as_the_api_writes_it__milliseconds),
         cmocka_unit_test(test_fleet_time__no_time__0),
+        cmocka_unit_test(test_fleet_keep_one_of_each__rows_with_one_id__the_one_that_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An operator's commands when something is not as usual: VMs that are gone, gateways that share VMs,
+addresses that are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import Rig
+from rig.gateway import Gateway
+from rig.operated import Site
+from rig.process import free_port
+from rig.wait import until
+
+
+@pytest.fixture
+def site(rig: Rig) -> Site:
+    site = Site(rig, 1)
+    site.await_state("vm-1.vms", "connected")
+    return site
+
+
+# ---- VMs that the daemon has not in its table ----
+
+
+def test_unrevoke__not_seen_since_the_start__comes_back(rig: Rig, site: Site) -> None:
+    site.run("vm", "revoke", "vm-1")
+    site.await_state("vm-1.vms", "revoked")
+    site.vms.stop()
+    site.gateway.stop()
+    site.gateway.start()
+    assert site.list() == {}
+
+    assert "no revoked VM has this name" in site.run("vm", "unrevoke", "vm-9", code=1)
+    assert "no revoked VM" in site.run("vm", "unrevoke", "vm-1", "-n", "elsewhere", code=1)
+    assert "may come back" in site.run("vm", "unrevoke", "vm-1", "-n", "vms")
+    rig.vms("--count", 1)
+    site.await_state("vm-1.vms", "connected")
+
+
+def test_revoke__same_name_and_identity__all_named_and_let_in_by_any_id(
+        rig: Rig, site: Site) -> None:
+    rig.vms("--count", 1, "--ip-base", "10.99.3.1")
+    ids = until(lambda: (lambda vms: len(vms) == 2 and {vm["address"]: vm["id"] for vm in vms})(
+        site.one("vm", "list")["vms"]), "both are there")
+
+    said = site.run("vm", "revoke", ids["10.99.0.1"])
+    assert "vm-1.vms revoked" in said and f"and so is id {ids['10.99.3.1']}, at 10.99.3.1" in said
+    until(lambda: {vm["state"] for vm in site.one("vm", "list")["vms"]} == {"revoked"},
+          "both are revoked")
+    assert f"xdsgate vm unrevoke {ids['10.99.3.1']}" in site.run("vm", "describe", ids["10.99.3.1"])
+    site.run("vm", "unrevoke", ids["10.99.3.1"])
+    until(lambda: {vm["state"] for vm in site.one("vm", "list")["vms"]} == {"connected"},
+          "both are back")
+
+
+# ---- addresses that are none ----
+
+
+def test_admin__metrics_address__is_not_taken_for_an_empty_fleet(site: Site) -> None:
+    metrics, admin = free_port(), free_port()
+    site.gateway.reload({**site.config, "metrics": {"bind": f"127.0.0.1:{metrics}"},
+                         "admin": {"socket": str(site.socket), "bind": f"127.0.0.1:{admin}"}})
+    for words in (["vm", "list"], ["vm", "describe", "vm-1"], ["upstream", "list"], ["log-level"],
+                  ["log-level", "debug"], ["vm", "revoke", "vm-1"], ["vm", "unrevoke", "vm-1"]):
+        said = site.run(*words, code=3, admin=f"127.0.0.1:{metrics}")
+        assert f"127.0.0.1:{metrics} is no admin address of xdsgate" in said, said
+    assert "no VM is called" in site.run("vm", "describe", "nobody", code=1,
+                                         admin=f"127.0.0.1:{admin}")
+
+
+# ---- several gateways ----
+
+
+def names_of(deny_list: Path) -> list[str]:
+    return [row["name"] for row in json.loads(deny_list.read_text())["revoked"]]
+
+
+class Pair:
+    """Two gateways of one istiod; the VM was at the first one and is now at the second."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.site = Site(rig, 1, keep_config="16MiB")
+        self.site.await_state("vm-1.vms", "connected")
+        self.site.vms.stop()
+        self.site.await_state("vm-1.vms", "disconnected")
+        rig.port = free_port()
+        listener = {**self.site.config["listeners"][0], "bind": [f"127.0.0.1:{rig.port}"]}
+        self.deny_list = rig.folder / "second.json"
+        self.second: Gateway = rig.gateway({
+            **self.site.config, "listeners": [listener],
+            "registry": {"deny_list": str(self.deny_list), "keep_config": "16MiB"}})
+        self.both = f"{self.site.socket},{self.second.socket}"
+        self.vms = rig.vms("--count", 1)
+        self.await_state("connected")
+
+    def run(self, *words: object, code: int = 0) -> str:
+        return self.site.run(*words, code=code, admin=self.both)
+
+    def row(self) -> dict:
+        rows = self.site.one("vm", "list", admin=self.both)["vms"]
+        assert len(rows) == 1, rows
+        return rows[0]
+
+    def await_state(self, state: str) -> None:
+        until(lambda: self.row()["state"] == state, f"it is {state}")
+
+    def revoked(self) -> list[list[str]]:
+        """The names on both deny lists."""
+        return [names_of(self.site.deny_list), names_of(self.deny_list)]
+
+
+@pytest.fixture
+def pair(rig: Rig) -> Pair:
+    return Pair(rig)
+
+
+def test_fleet__vm_that_both_know__is_one_at_the_gateway_where_it_is(pair: Pair) -> None:
+    assert pair.row()["gateway"] == str(pair.second.socket)
+    assert "State:          connected" in pair.run("vm", "describe", "vm-1")
+    until(lambda: json.loads(pair.run("vm", "config", "vm-1"))["xdsgate"]["types"], "it is kept")
+    assert json.loads(pair.run("vm", "config", "vm-1"))["xdsgate"]["state"] == "connected"
+    pair.vms.stop()
+    pair.await_state("disconnected")
+    assert pair.row()["gateway"] == str(pair.second.socket)  # was seen there last
+
+
+def test_fleet__revoke_and_unrevoke__at_both(pair: Pair) -> None:
+    said = pair.run("vm", "revoke", "vm-1")
+    assert f"({pair.site.socket})" in said and f"({pair.second.socket})" in said
+    assert pair.revoked() == [["vm-1.vms"], ["vm-1.vms"]]
+    pair.await_state("revoked")
+    pair.run("vm", "unrevoke", "vm-1")
+    assert pair.revoked() == [[], []]
+    pair.await_state("connected")
+    pair.site.run("vm", "revoke", "vm-1")
+    pair.run("vm", "unrevoke", "vm-1")  # which the second one never was told
+    assert pair.revoked() == [[], []]
+
+    pair.run("vm", "revoke", "vm-1")
+    pair.deny_list.write_text("no list")
+    said = pair.run("vm", "unrevoke", "vm-1", code=1)
+    assert f"{pair.second.socket}: " in said
+    assert names_of(pair.site.deny_list) == []
+
+
+def test_fleet__revoke__also_where_the_vm_has_never_been(rig: Rig, pair: Pair) -> None:
+    rig.vms("--count", 1, "--ip-base", "10.99.1.1", "--name-prefix", "far")
+    until(lambda: "far-1.vms" in pair.run("vm", "list"), "it is there")
+    assert "far-1.vms" not in pair.site.list()
+
+    pair.run("vm", "revoke", "far-1")
+    assert pair.revoked() == [["far-1.vms"], ["far-1.vms"]]
+
+
+def test_fleet__reregister__where_it_is(pair: Pair) -> None:
+    said = pair.run("vm", "reregister", "vm-1", "--hold", "1s")
+    assert said.count("sent away") == 1 and f"({pair.second.socket})" in said
+    until(lambda: pair.row()["last_end"] == "reregister" and pair.row()["state"] == "connected",
+          "it is back")
+    pair.vms.stop()
+    pair.await_state("disconnected")
+    assert "is not connected" in pair.run("vm", "reregister", "vm-1", code=1)
+
+
+def test_fleet__one_gateway_does_not_answer__the_other_obeys_and_3(pair: Pair) -> None:
+    pair.site.gateway.stop()
+    said = pair.run("vm", "revoke", "vm-1", code=3)
+    assert f"no daemon answers at {pair.site.socket}" in said
+    assert names_of(pair.deny_list) == ["vm-1.vms"]
