@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/cli/admin_client.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,47 @@ static bool set_up(const struct curl_table *curl, CURL *easy, const char *addres
            curl->easy_setopt(easy, CURLOPT_WRITEDATA, out) == CURLE_OK;
 }
 
+/* Why no connection was made to a unix socket. What libcurl says speaks of a host and a port. */
+static const char *socket_reason(CURLcode code, long os_errno, const struct curl_table *curl)
+{
+    if (os_errno != 0) {
+        return strerror((int)os_errno);
+    }
+    return code == CURLE_COULDNT_RESOLVE_HOST ? strerror(ENAMETOOLONG) : curl->easy_strerror(code);
+}
+
+static void explain_socket(const char *path, const char *reason, long os_errno, char *err,
+                           size_t err_size)
+{
+    if (os_errno == EACCES) {
+        (void)snprintf(err, err_size,
+                       "no daemon answers at %s: %s; be root or in the group of this file, or say "
+                       "in its configuration who may use it: `admin: {socket_mode: ...}`",
+                       path, reason);
+    } else {
+        (void)snprintf(err, err_size,
+                       "no daemon answers at %s: %s; is xdsgate running, does its configuration "
+                       "make this socket (`admin: {socket: %s}`), and is --admin right?",
+                       path, reason, path);
+    }
+}
+
+static void explain(const struct curl_table *curl, CURL *easy, CURLcode code, const char *address,
+                    const char *why, char *err, size_t err_size)
+{
+    long os_errno = 0;
+
+    (void)curl->easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
+    if (is_socket_path(address)) {
+        explain_socket(address, socket_reason(code, os_errno, curl), os_errno, err, err_size);
+        return;
+    }
+    (void)snprintf(err, err_size,
+                   "no daemon answers at %s: %s; is xdsgate running, does its configuration have "
+                   "this address (`admin: {bind: ...}`), and is --admin right?",
+                   address, why[0] != '\0' ? why : curl->easy_strerror(code));
+}
+
 static enum rc perform(const struct curl_table *curl, CURL *easy, const char *address,
                        struct admin_answer *out, char *err, size_t err_size)
 {
@@ -65,10 +107,7 @@ static enum rc perform(const struct curl_table *curl, CURL *easy, const char *ad
     (void)curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
     CURLcode code = curl->easy_perform(easy);
     if (code != CURLE_OK) {
-        (void)snprintf(err, err_size,
-                       "no daemon answers at %s: %s; is xdsgate running, may you use its socket, "
-                       "and is --admin right?",
-                       address, why[0] != '\0' ? why : curl->easy_strerror(code));
+        explain(curl, easy, code, address, why, err, err_size);
         return RC_UNREACHABLE;
     }
     (void)curl->easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);

@@ -39,11 +39,12 @@ extern const struct option_word fleet_outputs[];
      .words = fleet_outputs},                           \
         FLEET_ADMIN_ROW(type, field)
 
-#define FLEET_ADMIN_ROW(type, field)                                      \
-    {                                                                     \
-        .name = "admin", .value = "ADDRESS", .kind = OPTION_TEXTS,        \
-        .offset = offsetof(type, field.admin),                            \
-        .help = "a daemon's socket, or HOST:PORT; several make one fleet" \
+#define FLEET_ADMIN_ROW(type, field)                                \
+    {                                                               \
+        .name = "admin", .value = "ADDRESS", .kind = OPTION_TEXTS,  \
+        .offset = offsetof(type, field.admin),                      \
+        .help = "socket (by default " ADMIN_CLIENT_DEFAULT          \
+                ") or HOST:PORT of a daemon; several are one fleet" \
     }
 
 /**

@@ -5,12 +5,14 @@ addresses that are none."""
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from conftest import Rig
-from rig.gateway import Gateway
+from rig.gateway import BINARY, Gateway
 from rig.operated import Site
 from rig.process import free_port
 from rig.wait import until
@@ -70,6 +72,33 @@ def test_admin__metrics_address__is_not_taken_for_an_empty_fleet(site: Site) -> 
         assert f"127.0.0.1:{metrics} is no admin address of xdsgate" in said, said
     assert "no VM is called" in site.run("vm", "describe", "nobody", code=1,
                                          admin=f"127.0.0.1:{admin}")
+
+
+def test_admin__no_socket__says_why_and_which_key_makes_it(site: Site, tmp_path: Path) -> None:
+    said = site.run("vm", "list", code=3, admin=tmp_path / "admin.sock")
+    assert "No such file or directory" in said and "localhost" not in said
+    assert f"`admin: {{socket: {tmp_path}/admin.sock}}`" in said
+    stale = tmp_path / "stale.sock"
+    site.socket.rename(stale)
+    os.link(stale, site.socket)
+    assert "vm-1.vms" in site.run("vm", "list", admin=stale)
+    if os.geteuid() == 0:
+        said = as_nobody(site, site.socket)
+        assert "Permission denied" in said and "`admin: {socket_mode: ...}`" in said
+    assert "File name too long" in site.run("vm", "list", code=3, admin="/" + "a" * 200)
+
+
+def as_nobody(site: Site, socket: Path) -> str:
+    """What somebody hears who may find the socket, and not use it."""
+    place = socket.parent
+    while place != place.parent and place.stat().st_uid == os.geteuid() and \
+            not place.stat().st_mode & 1:
+        place.chmod(place.stat().st_mode | 0o11)
+        place = place.parent
+    done = subprocess.run([BINARY, "vm", "list", "--admin", str(socket)], capture_output=True,
+                          text=True, user=65534, group=65534)
+    assert done.returncode == 3, done
+    return done.stderr
 
 
 # ---- several gateways ----
