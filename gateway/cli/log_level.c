@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/log.h"
 #include "gateway/cli/admin_client.h"
 #include "gateway/cli/commands.h"
 #include "gateway/cli/fleet.h"
@@ -68,10 +69,28 @@ static int show(const struct command_line *line, const struct fleet_opts *o)
     return code;
 }
 
+/* All of them, before the first is in force. */
+static int check(const struct command_line *line)
+{
+    enum log_scope scope = LOG_SCOPES;
+    enum log_level level = LOG_INFO;
+
+    for (size_t i = 0; i < line->n_args; i++) {
+        if (log_parse_level(line->args[i], &scope, &level) != RC_OK) {
+            return fleet_complain(line, EXIT_CODE_USAGE,
+                                  "'%s': there is no such scope or level; write [SCOPE=]LEVEL: "
+                                  "levels are debug, info, warning and error, and `xdsgate "
+                                  "log-level` lists the scopes",
+                                  line->args[i]);
+        }
+    }
+    return EXIT_CODE_OK;
+}
+
 static int log_level(const struct command_line *line)
 {
     const struct log_level_opts *o = line->opts;
-    int code = EXIT_CODE_OK;
+    int code = check(line);
 
     if (line->n_args == 0) {
         return show(line, &o->fleet);

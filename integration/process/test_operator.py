@@ -200,3 +200,13 @@ def test_fleet__one_gateway_does_not_answer__the_other_obeys_and_3(pair: Pair) -
     said = pair.run("vm", "revoke", "vm-1", code=3)
     assert f"no daemon answers at {pair.site.socket}" in said
     assert names_of(pair.deny_list) == ["vm-1.vms"]
+
+
+# ---- wrong usage ----
+
+
+def test_log_level__one_of_several_is_wrong__named_and_none_is_in_force(site: Site) -> None:
+    said = site.run("log-level", "relay=debug", "nope=debug", code=2)
+    assert "'nope=debug': " in said and "[SCOPE=]LEVEL" in said
+    assert "relay=info" in site.run("log-level")
+    assert "'loud'" in site.run("log-level", "loud", code=2)

@@ -212,7 +212,7 @@ def test_log_level__of_one_scope__until_a_reload(site: Site) -> None:
     site.gateway.await_log("log level changed", scope="relay", level="debug")
     site.gateway.reload(site.config)
     assert "relay=info" in site.run("log-level")
-    assert "SCOPE" in site.run("log-level", "relay=loud", code=1)
+    assert "SCOPE" in site.run("log-level", "relay=loud", code=2)
 
 
 def test_vm_that_goes__is_shown_as_gone(site: Site) -> None:
