@@ -28,7 +28,29 @@ static bool make_room(struct table *t)
     return true;
 }
 
-void table_add(struct table *t, const char *text)
+/* One that is wider than a cell may be ends with "…". text: UTF-8, with room for that. */
+static void cut(char *text)
+{
+    static const char mark[] = "\xe2\x80\xa6";
+    size_t width = 0;
+    char *last = text; /* the last character that fits, which the mark takes the place of */
+
+    for (char *c = text; *c != '\0'; c++) {
+        if (((unsigned char)*c & 0xc0) == 0x80) {
+            continue;
+        }
+        width++;
+        if (width == TABLE_CELL_WIDTH) {
+            last = c;
+        } else if (width > TABLE_CELL_WIDTH) {
+            memcpy(last, mark, sizeof(mark));
+            return;
+        }
+    }
+}
+
+/* NULL: it could not be made, and the table has failed. */
+static char *add(struct table *t, const char *text)
 {
     const char *from = text == NULL || *text == '\0' ? "-" : text;
     size_t n = strlen(from);
@@ -36,10 +58,25 @@ void table_add(struct table *t, const char *text)
 
     if (cell == NULL) {
         t->failed = true;
-        return;
+        return NULL;
     }
     (void)show_clean(from, n, cell);
     t->cells[t->n_cells++] = cell;
+    return cell;
+}
+
+void table_add(struct table *t, const char *text)
+{
+    char *cell = add(t, text);
+
+    if (cell != NULL) {
+        cut(cell);
+    }
+}
+
+void table_add_whole(struct table *t, const char *text)
+{
+    (void)add(t, text);
 }
 
 /* Characters, not bytes; the text is UTF-8. */

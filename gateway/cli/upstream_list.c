@@ -34,7 +34,7 @@ static void add_row(struct table *t, const json_t *upstream, const json_t *endpo
     add_number(t, doc_at(endpoint, "vms", NULL));
     add_number(t, doc_at(upstream, "new_streams_per_second", NULL));
     if (gateway) {
-        table_add(t, doc_text(upstream, "gateway", NULL));
+        table_add_whole(t, doc_text(upstream, "gateway", NULL));
     }
 }
 

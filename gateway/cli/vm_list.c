@@ -161,7 +161,7 @@ static void add_vm(struct table *t, const struct columns *c, const json_t *vm)
         add_wide(t, vm);
     }
     if (c->gateway) {
-        table_add(t, doc_text(vm, "gateway", NULL));
+        table_add_whole(t, doc_text(vm, "gateway", NULL));
     }
 }
 

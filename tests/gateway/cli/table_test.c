@@ -145,6 +145,61 @@ static void test_table__every_byte__no_control_character_is_written(void **state
     }
 }
 
+#define CELL_BYTES 512
+
+/* A cell of n characters, each of these bytes. */
+static void repeat(char out[CELL_BYTES], size_t n, const char *character)
+{
+    size_t size = strlen(character);
+
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(out + i * size, CELL_BYTES - i * size, "%s", character);
+    }
+}
+
+/* Characters of one to four bytes, and one that is replaced by another of three. */
+static void test_table__wide_cells__cut_at_64_characters(void **state)
+{
+    static const char *const characters[] = {"a", "\303\274", "\342\202\254", "\360\237\230\200",
+                                             "\033"};
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(characters); i++) {
+        const char *shown = *characters[i] == '\033' ? BAD : characters[i];
+        char whole[CELL_BYTES];
+        char longer[CELL_BYTES];
+        char head[CELL_BYTES];
+        char want[4 * CELL_BYTES];
+        repeat(whole, 64, characters[i]);
+        repeat(longer, 460 / strlen(characters[i]), characters[i]);
+        const char *const cells[] = {whole, "x", longer, "y"};
+        repeat(head, 63, shown);
+        (void)snprintf(want, sizeof(want), "%s%s   x\n%s\342\200\246   y\n", head, shown, head);
+        assert_table(2, cells, COUNT(cells), want);
+    }
+}
+
+static void test_table_add_whole__wide_cell__is_not_cut(void **state)
+{
+    char address[CELL_BYTES];
+    char want[2 * CELL_BYTES];
+    char *text = NULL;
+    size_t size = 0;
+    struct table t;
+    FILE *out = open_memstream(&text, &size);
+    (void)state;
+
+    repeat(address, 107, "a");
+    table_init(&t, 1);
+    table_add_whole(&t, address);
+    assert_int_equal(table_write(&t, out), RC_OK);
+    assert_int_equal(fclose(out), 0);
+    (void)snprintf(want, sizeof(want), "%s\n", address);
+    assert_string_equal(text, want);
+    free(text);
+    table_fini(&t);
+}
+
 /* More than it begins with. */
 static void test_table__many_rows__all_written(void **state)
 {
@@ -184,6 +239,8 @@ int main(void)
         cmocka_unit_test(test_table__utf8__characters_count_not_bytes),
         cmocka_unit_test(test_table__what_moves_a_terminal__is_replaced),
         cmocka_unit_test(test_table__every_byte__no_control_character_is_written),
+        cmocka_unit_test(test_table__wide_cells__cut_at_64_characters),
+        cmocka_unit_test(test_table_add_whole__wide_cell__is_not_cut),
         cmocka_unit_test(test_table__many_rows__all_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
