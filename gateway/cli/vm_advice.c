@@ -3,8 +3,10 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "gateway/cli/fleet.h"
+#include "gateway/cli/vm_refusal.h"
 
 /* istiod answers within its push slots and the VM within a moment: later than this it is stuck. */
 #define STALE_MS (60 * 1000)
@@ -36,24 +38,72 @@ static const char *text_or(const char *text, const char *other)
     return text != NULL && *text != '\0' ? text : other;
 }
 
-static void look_at_state(struct advice *a, const json_t *vm)
+static bool is_rule(const json_t *vm, const char *rule)
+{
+    return doc_text(vm, "refused", "rule", NULL) != NULL &&
+           strcmp(doc_text(vm, "refused", "rule", NULL), rule) == 0;
+}
+
+/* reported: it came in all the same. */
+static void say_rule(struct advice *a, const json_t *vm, bool reported)
 {
     const char *rule = doc_text(vm, "refused", "rule", NULL);
+    char command[256];
+
+    (void)snprintf(
+        command, sizeof(command), "registration: {rules: {%s: %s}}   # of its listener, %s", rule,
+        reported ? "off" : "report", reported ? "when that is as it should be" : "to let it pass");
+    say(a, command, "%s by the rule `%s`%s: %s", reported ? "Noticed" : "Refused", rule,
+        reported ? ", which only reports" : "",
+        text_or(doc_text(vm, "refused", "detail", NULL), "no details"));
+}
+
+static void say_other(struct advice *a, const json_t *vm)
+{
+    const char *rule = doc_text(vm, "refused", "rule", NULL);
+    bool is_request = is_rule(vm, "readable") || is_rule(vm, "type") || is_rule(vm, "nack");
+    char command[256];
+
+    (void)snprintf(command, sizeof(command),
+                   "journalctl -u xdsgate | grep -w %s   # on the gateway: from where it came",
+                   rule);
+    say(a, command, "While it is connected, another %s was refused by the rule `%s`: %s",
+        is_request ? "request in its name" : "one that says it is this VM", rule,
+        text_or(doc_text(vm, "refused", "detail", NULL), "no details"));
+}
+
+static void look_at_refusal(struct advice *a, const json_t *vm)
+{
+    enum vm_refusal refusal = vm_refusal_of(vm);
+
+    if (refusal == VM_REFUSAL_OTHER) {
+        say_other(a, vm);
+    } else if (refusal == VM_REFUSAL_REPORTED) {
+        say_rule(a, vm, true);
+    } else if (refusal == VM_REFUSAL_OWN && is_rule(vm, "revoked")) {
+        say(a, "xdsgate vm list   # shows it connected when it has come",
+            "It was revoked and may come back; it has not tried since.");
+    } else if (refusal == VM_REFUSAL_OWN && is_rule(vm, "held")) {
+        say(a, "xdsgate vm list   # shows it connected when it has come",
+            "It is to be registered anew, so it was sent away for a while: %s",
+            text_or(doc_text(vm, "refused", "detail", NULL), "no details"));
+    } else if (refusal == VM_REFUSAL_OWN) {
+        say_rule(a, vm, false);
+    }
+}
+
+static void look_at_state(struct advice *a, const json_t *vm)
+{
     char command[256];
 
     if (doc_is_text(vm, "state", "revoked")) {
         (void)snprintf(command, sizeof(command), "xdsgate vm unrevoke %s",
                        doc_text(vm, "id", NULL));
         say(a, command, "An operator has revoked this VM. To let it come back:");
-    } else if (rule != NULL &&
-               (doc_is_text(vm, "state", "refused") || doc_is_text(vm, "state", "connected"))) {
-        (void)snprintf(command, sizeof(command),
-                       "registration: {rules: {%s: report}}   # of its listener, to let it pass",
-                       rule);
-        say(a, command, "%s by the rule `%s`: %s",
-            doc_is_text(vm, "state", "refused") ? "Refused" : "Noticed", rule,
-            text_or(doc_text(vm, "refused", "detail", NULL), "no details"));
-    } else if (doc_is_text(vm, "state", "connecting")) {
+        return;
+    }
+    look_at_refusal(a, vm);
+    if (doc_is_text(vm, "state", "connecting")) {
         say(a, "xdsgate upstream list", "istiod has not answered this VM's stream yet.");
     } else if (doc_is_text(vm, "state", "disconnected")) {
         say(a, "systemctl status istio; xdsgate doctor   # on the VM",

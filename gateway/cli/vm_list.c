@@ -8,6 +8,7 @@
 #include "gateway/cli/fleet.h"
 #include "gateway/cli/table.h"
 #include "gateway/cli/vm_pick.h"
+#include "gateway/cli/vm_refusal.h"
 
 #define WATCH_S 2
 
@@ -26,6 +27,7 @@ static const char *const other_types[] = {"SDS", "NDS", "PCDS", "WDS", "WADS"};
 struct columns {
     const char *types[N_USUAL + N_OTHER];
     size_t n_types;
+    bool rule; /* some VM has a refusal to be shown */
     bool wide;
     bool gateway;
     int64_t now;
@@ -45,11 +47,41 @@ static bool is_asked_for(const json_t *vms, const char *type)
     return false;
 }
 
+/* The rule of a refusal that still means something; "(...)": it does not keep this VM out. */
+static const char *rule_of(const json_t *vm, char *buf, size_t size)
+{
+    static const char *const marks[] = {[VM_REFUSAL_OWN] = "",
+                                        [VM_REFUSAL_REPORTED] = " (reported)",
+                                        [VM_REFUSAL_OTHER] = " (another)"};
+    enum vm_refusal refusal = vm_refusal_of(vm);
+
+    if (refusal == VM_REFUSAL_NONE) {
+        return NULL;
+    }
+    (void)snprintf(buf, size, "%s%s", doc_text(vm, "refused", "rule", NULL), marks[refusal]);
+    return buf;
+}
+
+static bool is_refused(const json_t *vms)
+{
+    size_t i;
+    json_t *vm;
+
+    json_array_foreach(vms, i, vm)
+    {
+        if (vm_refusal_of(vm) != VM_REFUSAL_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void choose_columns(const struct fleet_opts *o, const json_t *answer, struct columns *c)
 {
     const json_t *vms = doc_at(answer, "vms", NULL);
 
-    *c = (struct columns){.wide = o->output == FLEET_WIDE,
+    *c = (struct columns){.rule = is_refused(vms),
+                          .wide = o->output == FLEET_WIDE,
                           .gateway = fleet_size(o) > 1,
                           .now = fleet_time(doc_at(answer, "now", NULL))};
     for (size_t i = 0; i < N_USUAL; i++) {
@@ -79,6 +111,9 @@ static size_t add_head(struct table *t, const struct columns *c)
         table_add(t, c->types[i]);
     }
     ADD_ALL(t, last_columns)
+    if (c->rule) {
+        table_add(t, "RULE");
+    }
     if (c->wide) {
         ADD_ALL(t, wide_columns)
     }
@@ -144,6 +179,7 @@ static void add_wide(struct table *t, const json_t *vm)
 
 static void add_vm(struct table *t, const struct columns *c, const json_t *vm)
 {
+    char rule[64];
     const char *istiod = doc_text(vm, "istiod", NULL);
     int64_t since = fleet_time(doc_at(vm, "connected_since", NULL));
     int64_t expires = fleet_time(doc_at(vm, "certificate_expires", NULL));
@@ -157,6 +193,9 @@ static void add_vm(struct table *t, const struct columns *c, const json_t *vm)
     table_add(t, doc_text(vm, "group", NULL));
     add_span(t, since > 0 ? c->now - since : 0, since > 0 ? "0s" : NULL);
     add_span(t, expires > 0 ? expires - c->now : 0, expires > 0 ? "expired" : NULL);
+    if (c->rule) {
+        table_add(t, rule_of(vm, rule, sizeof(rule)));
+    }
     if (c->wide) {
         add_wide(t, vm);
     }
@@ -268,6 +307,9 @@ const struct command command_vm_list = {
     .more =
         "\nSYNCED: the VM has acknowledged what istiod sent last; STALE: it has not yet;\n"
         "NOT SENT: istiod has sent nothing; ERROR: the VM rejected it, `xdsgate vm describe`\n"
-        "says why; IGNORED: it never asked. AGE is of the connection, CERT what is left of the\n"
-        "VM's certificate. Exit code 0 also when a VM is STALE.\n",
+        "says why; IGNORED: it never asked. AGE is of its stream, which is renewed about every\n"
+        "25 minutes; CERT is what is left of the VM's certificate. RULE is there when a rule of\n"
+        "registration has refused a VM; (reported): the rule only reports, and the VM came in;\n"
+        "(another): the VM is connected, and what else came in its name was refused. Exit code\n"
+        "0 also when a VM is STALE.\n",
 };

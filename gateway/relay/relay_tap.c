@@ -79,42 +79,49 @@ static void fill_claim(const struct relay *r, const struct relay_speaker *s,
 
 /* What breaks a rule that only reports: counted and shown. */
 static void report(struct relay *r, const struct registry_claim *c, enum rule rule,
-                   const char *detail)
+                   const char *detail, int64_t now_ms)
 {
     counter_add(&env_of(r)->tally->reported[rule], 1);
-    registry_reported(env_of(r)->registry, c, rule, detail, clock_wall_ms());
+    registry_reported(env_of(r)->registry, c, rule, detail, now_ms);
 }
+
+/* A message of the VM, which has been read or not. */
+struct said {
+    const uint8_t *message; /* without its frame */
+    size_t n;
+    const struct xds_request *request; /* NULL: it cannot be read */
+    const char *unread;                /* why */
+};
 
 /* Does the first request pass the rules that need no memory of other VMs? Otherwise the relay is
  * over. */
 static bool first_passes(struct relay *r, const struct relay_speaker *s,
-                         const struct registry_claim *c, const struct xds_request *q,
-                         const char *unread)
+                         const struct registry_claim *c, const struct said *said, int64_t now_ms)
 {
     const struct policy_claim claim = {.identity = relay_speaker_id(s),
                                        .verified = s->verified,
                                        .peer = r->vm->peer,
-                                       .request = q,
-                                       .unread = unread};
+                                       .request = said->request,
+                                       .unread = said->unread};
     struct policy_verdict v;
 
     for (enum rule from = 0; policy_judge_first(env_of(r)->registration, &claim, from, &v);
          from = v.rule + 1) {
         if (v.fate != POLICY_PASS) {
-            registry_refused(env_of(r)->registry, c, v.rule, v.detail, clock_wall_ms());
+            registry_refused(env_of(r)->registry, c, v.rule, v.detail, now_ms);
             end_by_rule(r, v.rule, v.detail, true);
             return false;
         }
-        report(r, c, v.rule, v.detail);
+        report(r, c, v.rule, v.detail, now_ms);
     }
     return true;
 }
 
-static enum relay_tap_fate enter(struct relay *r, const struct registry_claim *c)
+static enum relay_tap_fate enter(struct relay *r, const struct registry_claim *c, int64_t now_ms)
 {
     struct registry_refusal why;
 
-    switch (registry_enter(env_of(r)->registry, c, clock_wall_ms(), &r->tap.vm, &why)) {
+    switch (registry_enter(env_of(r)->registry, c, now_ms, &r->tap.vm, &why)) {
     case RC_OK:
         if (why.rule != RULES) {
             counter_add(&env_of(r)->tally->reported[why.rule], 1);
@@ -135,14 +142,6 @@ static enum relay_tap_fate enter(struct relay *r, const struct registry_claim *c
 }
 
 /* ---- requests ---- */
-
-/* A message of the VM, which has been read or not. */
-struct said {
-    const uint8_t *message; /* without its frame */
-    size_t n;
-    const struct xds_request *request; /* NULL: it cannot be read */
-    const char *unread;                /* why */
-};
 
 _Static_assert(XDS_TYPES <= 32, "one bit each in struct relay_tap");
 
@@ -201,12 +200,13 @@ static bool start(struct relay *r)
 static enum relay_tap_fate take_first(struct relay *r, const struct said *said)
 {
     const struct xds_request *q = said->request;
+    int64_t now_ms = clock_wall_ms(); /* what is reported is no older than the stream */
     struct relay_speaker s;
     struct registry_claim c;
 
     relay_find_speaker(r, &s);
     fill_claim(r, &s, q, &c);
-    if (!first_passes(r, &s, &c, q, said->unread)) {
+    if (!first_passes(r, &s, &c, said, now_ms)) {
         return RELAY_TAP_OVER;
     }
     if (is_unasked_nack(q, false)) {
@@ -220,7 +220,7 @@ static enum relay_tap_fate take_first(struct relay *r, const struct said *said)
         return RELAY_TAP_PASS;
     }
     c.stream = r->tap.number;
-    enum relay_tap_fate fate = enter(r, &c);
+    enum relay_tap_fate fate = enter(r, &c, now_ms);
     if (fate == RELAY_TAP_PASS) {
         note(r, said);
     }

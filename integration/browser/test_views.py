@@ -96,7 +96,10 @@ def test_vm__noticed_by_a_rule_that_only_reports__said_and_found(
     at = admin.fleet.now
     admin.fleet.change(id_of("vm5.vms"), cut=True,
                        refused={**refused("labels", "app=db", at), "passed": True})
-    admin.fleet.change(id_of("vm6.vms"), refused=refused("labels", "app=db", at))  # before
+    old = {"connected_since": stamp(at - 29)}  # a refusal is 30 s old
+    admin.fleet.change(id_of("vm6.vms"), refused=refused("labels", "app=db", at), **old)
+    admin.fleet.change(id_of("vm8.vms"), **old,
+                       refused={**refused("labels", "app=db", at), "passed": True})
     page.ask_now()
 
     page.go("#/?q=noticed")
@@ -105,8 +108,28 @@ def test_vm__noticed_by_a_rule_that_only_reports__said_and_found(
     assert items(page, "stands-out") == [
         "▲ Noticed by the rule labels, which only reports: app=db",
         "▲ It has claimed more, or longer texts, than are kept."]
-    show(page, "vm6.vms")
-    page.wait_equal(lambda: items(page, "stands-out"), ["● Nothing."])
+    for name in ("vm6.vms", "vm8.vms"):
+        show(page, name)
+        page.wait_equal(lambda: items(page, "stands-out"), ["● Nothing."])
+
+
+def test_vm__another_in_its_name_was_refused__said_and_found(
+        page: Page, admin: FakeAdmin) -> None:
+    at = admin.fleet.now
+    admin.fleet.change(id_of("vm5.vms"), refused=refused("duplicate", "not the same key", at))
+    admin.fleet.change(id_of("vm6.vms"), refused=refused("type", "istio.io/debug", at))
+    page.ask_now()
+
+    page.go("#/?q=another")
+    page.wait_equal(page.names, ["vm5.vms", "vm6.vms"])
+    for name, text in {
+        "vm5.vms": "▲ While it is connected, another one that says it is this VM was refused by the "
+                   "rule duplicate: not the same key",
+        "vm6.vms": "▲ While it is connected, another request in its name was refused by the rule "
+                   "type: istio.io/debug",
+    }.items():
+        show(page, name)
+        page.wait_equal(lambda: items(page, "stands-out"), [text])
 
 
 def test_vm__timeline__newest_first_and_goes_on(page: Page, admin: FakeAdmin) -> None:

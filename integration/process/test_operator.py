@@ -202,6 +202,41 @@ def test_fleet__one_gateway_does_not_answer__the_other_obeys_and_3(pair: Pair) -
     assert names_of(pair.deny_list) == ["vm-1.vms"]
 
 
+# ---- refusals ----
+
+
+def test_list__another_of_the_same_name_was_refused__shown_beside_the_vm(
+        rig: Rig, site: Site) -> None:
+    assert "RULE" not in site.run("vm", "list").splitlines()[0]
+    twin = rig.vms("--count", 1)
+    until(lambda: (site.list()["vm-1.vms"]["refused"] or {}).get("rule") == "duplicate",
+          "its twin is refused")
+
+    head, row = site.run("vm", "list").splitlines()
+    assert head.split()[-1] == "RULE" and row.endswith("   duplicate (another)")
+    assert "SYNCED" in row
+    said = site.run("vm", "describe", "vm-1")
+    assert "another one that says it is this VM was refused by the rule `duplicate`" in said
+    site.vms.stop()  # the twin comes in now, and its refusal is over
+    until(lambda: "Nothing stands out" in site.run("vm", "describe", "vm-1"), "it is well")
+    assert "RULE" not in site.run("vm", "list").splitlines()[0]
+    twin.stop()
+
+
+def test_list__rule_that_reports__shown_beside_the_vm(rig: Rig) -> None:
+    site = Site(rig, 1, registration={"rules": {"address": "report"}})
+    site.await_state("vm-1.vms", "connected")
+    assert site.run("vm", "list").splitlines()[1].endswith("   address (reported)")
+    assert "which only reports" in site.run("vm", "describe", "vm-1")
+
+
+def test_describe__registered_anew__nothing_of_it_is_advice(site: Site) -> None:
+    site.run("vm", "reregister", "vm-1", "--hold", "1s")
+    until(lambda: (site.list()["vm-1.vms"]["refused"] or {}).get("rule") == "held", "it is held")
+    site.await_state("vm-1.vms", "connected")
+    until(lambda: "Nothing stands out" in site.run("vm", "describe", "vm-1"), "it is well")
+
+
 # ---- wrong usage ----
 
 

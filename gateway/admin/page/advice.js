@@ -4,6 +4,24 @@
 
 const STUCK_MS = 60 * 1000; // istiod answers within its push slots and the VM within a moment
 
+/* A rule that does not keep it out. */
+function rule_stands_out(vm, detail) {
+    const noticed = noticed_by(vm);
+    if (noticed !== "") {
+        return [{tone: "warn", text: `Noticed by the rule ${noticed}, which only reports: ${detail}`}];
+    }
+    const other = another_refused_by(vm);
+    if (other === "") {
+        return [];
+    }
+    const what = ["readable", "type", "nack"].includes(other) ? "request in its name"
+        : "one that says it is this VM";
+    return [{
+        tone: "warn",
+        text: `While it is connected, another ${what} was refused by the rule ${other}: ${detail}`,
+    }];
+}
+
 function state_stands_out(vm) {
     const rule = clean(vm.refused?.rule);
     const detail = clean(vm.refused?.detail, LONG_MAX);
@@ -11,18 +29,19 @@ function state_stands_out(vm) {
         return [{tone: "bad", text: "An operator has revoked it."}];
     }
     const times = Number(vm.refused?.times) > 1 ? `, ${number(vm.refused.times)} times` : "";
+    if (vm.state === "refused" && rule === "revoked") {
+        return [{tone: "warn", text: "It was revoked and may come back; it has not tried since."}];
+    }
     if (vm.state === "refused") {
         return [{tone: "bad", text: `Refused by the rule ${rule}${times}: ${detail}`}];
     }
-    const noticed = noticed_by(vm) === "" ? []
-        : [{tone: "warn", text: `Noticed by the rule ${rule}, which only reports: ${detail}`}];
+    const noticed = rule_stands_out(vm, detail);
     if (vm.state === "connecting") {
         return [{tone: "warn", text: "istiod has not answered its stream yet."}, ...noticed];
     }
     if (vm.state === "disconnected") {
         const why = clean(vm.last_end) || "none";
-        return [{tone: "warn", text: `It has no stream to istiod; the last one ended with ${why}.`},
-            ...noticed];
+        return [{tone: "warn", text: `It has no stream to istiod; the last one ended with ${why}.`}];
     }
     return noticed;
 }

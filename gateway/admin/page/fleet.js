@@ -59,9 +59,28 @@ function instead_of_types(vm, state) {
     return rule !== "" ? `refused (${rule})` : state;
 }
 
+/* Was its refusal while it has the stream that it has now? An older one is over. As vm_refusal_of()
+ * of `vm describe`. */
+function is_of_now(vm) {
+    const since = time_of(vm.connected_since);
+    return vm.refused != null && vm.state !== "refused" && vm.state !== "revoked" && since > 0
+        && time_of(vm.refused.at) >= since;
+}
+
 /* The rule that would keep it out, if it did not only report; "": none. */
 function noticed_by(vm) {
-    return vm.refused?.passed === true && vm.state !== "refused" ? clean(vm.refused.rule) : "";
+    return is_of_now(vm) && vm.refused.passed === true ? clean(vm.refused.rule) : "";
+}
+
+/* The rule that has refused something else in its name; "": none. */
+function another_refused_by(vm) {
+    return is_of_now(vm) && vm.refused.passed !== true ? clean(vm.refused.rule) : "";
+}
+
+/* What a search finds of a refusal that does not keep it out. */
+function refusal_text(vm) {
+    return [noticed_by(vm) && `noticed (${noticed_by(vm)})`,
+        another_refused_by(vm) && `another refused (${another_refused_by(vm)})`].join("");
 }
 
 function ready(vm) {
@@ -84,8 +103,7 @@ function ready(vm) {
         group: clean(vm.group),
         since: time_of(vm.connected_since),
         expires: time_of(vm.certificate_expires),
-        search: [search_text(vm), instead ?? "", noticed_by(vm) && `noticed (${noticed_by(vm)})`]
-            .join("\n"),
+        search: [search_text(vm), instead ?? "", refusal_text(vm)].join("\n"),
     };
 }
 
