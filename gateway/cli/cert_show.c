@@ -226,10 +226,10 @@ static const struct option_row rows[] = {
      .help = "every certificate that this configuration names"},
     {.name = "output",
      .letter = 'o',
-     .value = "json",
+     .value = "FORMAT",
      .kind = OPTION_WORD,
      .offset = offsetof(struct show_opts, json),
-     .help = "as JSON",
+     .help = "table (the default) or json",
      .words = formats},
 };
 

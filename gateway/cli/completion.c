@@ -37,11 +37,22 @@ static bool is_group(const struct command *c)
     return c->name[first_word(c)] == ' ';
 }
 
-static bool takes_file(const struct option_row *row)
+/* Is it what a path is called in the help? */
+static bool is_path(const char *name)
 {
-    return row->value != NULL &&
-           (strcmp(row->value, "FILE") == 0 || strcmp(row->value, "DIR") == 0 ||
-            strcmp(row->value, "PATH") == 0);
+    static const char *const names[] = {"FILE", "DIR", "FOLDER", "PATH"};
+
+    for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(*names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool takes_command(const struct command *c)
+{
+    return c == &command_man;
 }
 
 static bool takes_vm(const struct command *c)
@@ -76,7 +87,7 @@ static void write_second_words(FILE *out, const struct command *group)
 
 static void write_bash_value(FILE *out, const struct option_row *row)
 {
-    if (row->words == NULL && !takes_file(row)) {
+    if (row->words == NULL && !is_path(row->value)) {
         return;
     }
     (void)fprintf(out, "            --%s", row->name);
@@ -94,6 +105,19 @@ static void write_bash_value(FILE *out, const struct option_row *row)
     (void)fputs("' ;;\n", out);
 }
 
+/* What to offer where no option is. */
+static const char *bash_arguments(const struct command *c)
+{
+    if (takes_vm(c)) {
+        return "words=$(" VM_NAMES ")";
+    }
+    if (takes_command(c)) {
+        return "[ \"$COMP_CWORD\" -lt 4 ] && words=$(_xdsgate_commands "
+               "\"$([ \"$COMP_CWORD\" = 3 ] && echo \"$prev\")\")";
+    }
+    return is_path(c->args_name) ? "mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return" : "";
+}
+
 static void write_bash_command(FILE *out, const struct command *c)
 {
     (void)fprintf(out, is_group(c) ? "    '%s')\n" : "    '%s '*)\n", c->name);
@@ -105,32 +129,48 @@ static void write_bash_command(FILE *out, const struct command *c)
     for (size_t i = 0; i < c->n_rows; i++) {
         (void)fprintf(out, " --%s", c->rows[i].name);
     }
-    (void)fprintf(out, "' ;; *) %s ;; esac ;;\n",
-                  takes_vm(c) ? "words=$(" VM_NAMES ")"
-                  : c->max_args > 0 || c->n_rows > 0
-                      ? "mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return"
-                      : "");
+    if (c->args_words != NULL) {
+        (void)fprintf(out, "' ;; *) words='%s' ;; esac ;;\n", c->args_words);
+    } else {
+        (void)fprintf(out, "' ;; *) %s ;; esac ;;\n", bash_arguments(c));
+    }
     (void)fputs("        esac ;;\n", out);
+}
+
+/* The first words of commands, or, with one of them, the second ones. */
+static void write_bash_commands(FILE *out)
+{
+    (void)fputs("_xdsgate_commands() {\n    case $1 in\n    '') echo '", out);
+    write_first_words(out);
+    (void)fputs("' ;;\n", out);
+    for (size_t i = 0; commands_all[i] != NULL; i++) {
+        const struct command *c = commands_all[i];
+        if (is_group(c) && !is_repeated(i)) {
+            (void)fprintf(out, "    '%.*s') echo '", (int)first_word(c), c->name);
+            write_second_words(out, c);
+            (void)fputs("' ;;\n", out);
+        }
+    }
+    (void)fputs("    esac\n}\n", out);
 }
 
 static void write_bash(FILE *out)
 {
+    write_bash_commands(out);
     (void)fputs(
         "_xdsgate() {\n"
         "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=''\n"
         "    COMPREPLY=()\n"
-        "    if [ \"$COMP_CWORD\" = 1 ]; then\n        words='",
+        "    if [ \"$COMP_CWORD\" = 1 ]; then\n"
+        "        words=\"$(_xdsgate_commands '') --help --version\"\n"
+        "    else case \"${COMP_WORDS[1]} "
+        "$([ \"$COMP_CWORD\" -gt 2 ] && echo \"${COMP_WORDS[2]}\")\" in\n",
         out);
-    write_first_words(out);
-    (void)fputs(" --help --version'\n    else case \"${COMP_WORDS[1]} "
-                "$([ \"$COMP_CWORD\" -gt 2 ] && echo \"${COMP_WORDS[2]}\")\" in\n",
-                out);
     for (size_t i = 0; commands_all[i] != NULL; i++) {
         const struct command *c = commands_all[i];
         if (is_group(c) && !is_repeated(i)) {
-            (void)fprintf(out, "    '%.*s ') words='", (int)first_word(c), c->name);
-            write_second_words(out, c);
-            (void)fputs("' ;;\n", out);
+            (void)fprintf(out, "    '%.*s ') words=$(_xdsgate_commands %.*s) ;;\n",
+                          (int)first_word(c), c->name, (int)first_word(c), c->name);
         }
         write_bash_command(out, c);
     }
@@ -177,7 +217,7 @@ static void write_fish_command(FILE *out, const struct command *c)
             (void)fprintf(out, " -s %c", row->letter);
         }
         if (row->kind != OPTION_FLAG) {
-            (void)fputs(takes_file(row) ? " -r -F" : " -x", out);
+            (void)fputs(is_path(row->value) ? " -r -F" : " -x", out);
         }
         for (const struct option_word *w = row->words; w != NULL && w->word != NULL; w++) {
             (void)fprintf(out, "%s%s%s", w == row->words ? " -a '" : " ", w->word,
@@ -186,6 +226,19 @@ static void write_fish_command(FILE *out, const struct command *c)
         (void)fputs(" -d ", out);
         write_quoted(out, row->help);
         (void)fputc('\n', out);
+    }
+    if (c->args_words != NULL) {
+        (void)fprintf(
+            out,
+            "complete -c xdsgate -f -n 'string match -q \"xdsgate %s*\" (commandline)' -a '%s'\n",
+            c->name, c->args_words);
+    }
+    if (takes_command(c)) {
+        (void)fprintf(
+            out, "complete -c xdsgate -f -n 'string match -q \"xdsgate %s*\" (commandline)' -a '",
+            c->name);
+        write_first_words(out);
+        (void)fputs("'\n", out);
     }
     if (takes_vm(c)) {
         (void)fprintf(
@@ -238,6 +291,7 @@ const struct command command_completion = {
     .min_args = 1,
     .max_args = 1,
     .args_name = "SHELL",
+    .args_words = "bash zsh fish",
     .run = completion,
     .more = "\nbash: xdsgate completion bash >/etc/bash_completion.d/xdsgate\n"
             "zsh:  xdsgate completion zsh >/usr/local/share/zsh/site-functions/_xdsgate\n"

@@ -68,6 +68,8 @@ struct command {
     size_t min_args;
     size_t max_args;
     const char *args_name; /**< what a missing argument is called: "FILE" */
+    const char
+        *args_words; /**< what arguments may be, for completion: "bash zsh"; NULL: anything */
     const struct option_row *rows;
     size_t n_rows;
     size_t opts_bytes;        /**< of the struct that the rows fill; zeroed */

@@ -387,6 +387,15 @@ def test_completion__bash__completes_commands_options_and_words(rig: Rig) -> Non
     assert complete("xdsgate", "vm", "l") == {"list"}
     assert {"--output", "--watch", "--admin"} <= complete("xdsgate", "vm", "list", "--")
     assert complete("xdsgate", "vm", "list", "-o", "") == {"table", "wide", "json", "yaml"}
+    assert complete("xdsgate", "completion", "") == {"bash", "zsh", "fish"}
+    assert complete("xdsgate", "man", "") == complete("xdsgate", "") - {"--help", "--version"}
+    assert complete("xdsgate", "man", "vm", "") == complete("xdsgate", "vm", "")
+    assert complete("xdsgate", "man", "vm", "list", "") == set()
+    assert complete("xdsgate", "man", "--") == {"--help", "--output"}
+    for words in (["upstream", "list"], ["log-level"], ["version"]):
+        assert complete("xdsgate", *words, "") == set(), words  # no file is an argument of them
+    for words in (["check", "--config"], ["cert", "show"], ["bundle", "verify"], ["man", "-o"]):
+        assert str(script) in complete("xdsgate", *words, str(script)[:-1]), words
 
 
 def test_man__every_page__is_good_roff() -> None:
