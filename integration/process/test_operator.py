@@ -10,9 +10,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from conftest import Rig
-from rig.gateway import BINARY, Gateway
+from rig.gateway import BINARY, ROOT, Gateway, UnixConnection
 from rig.operated import Site
 from rig.process import free_port
 from rig.wait import until
@@ -235,6 +236,53 @@ def test_describe__registered_anew__nothing_of_it_is_advice(site: Site) -> None:
     until(lambda: (site.list()["vm-1.vms"]["refused"] or {}).get("rule") == "held", "it is held")
     site.await_state("vm-1.vms", "connected")
     until(lambda: "Nothing stands out" in site.run("vm", "describe", "vm-1"), "it is well")
+
+
+# ---- JSON ----
+
+
+def check(name: str, body: object) -> None:
+    """Is it as docs/api.schema.json says?"""
+    definitions = json.loads((ROOT / "docs/api.schema.json").read_text())["$defs"]
+    Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions}).validate(body)
+
+
+def test_json__what_commands_print__as_the_schema_says(rig: Rig, pair: Pair) -> None:
+    for admin in (pair.second.socket, pair.both):
+        def ask(*words: str, of: object = admin) -> dict:
+            return pair.site.one(*words, admin=of)
+        check("vm_list", ask("vm", "list"))
+        check("vm_describe", ask("vm", "describe", "vm-1"))
+        check("upstream_list", ask("upstream", "list"))
+        until(lambda: ask("vm", "config", "vm-1")["configs"], "something is kept")
+        check("config", ask("vm", "config", "vm-1"))
+        check("changes", ask("vm", "config", "vm-1", "--diff"))
+        assert ("gateway" in ask("vm", "describe", "vm-1")) == (admin == pair.both)
+    version = subprocess.run([BINARY, "version", "-o", "json"], capture_output=True, check=True)
+    check("version", json.loads(version.stdout))
+
+
+@pytest.mark.parametrize("path, name", [
+    ("vms", "list"), ("vms?since=1", "list"), ("vms/vm-1", "found"), ("upstreams", "upstreams"),
+    ("log-level", "log_levels"), ("version", "version"), ("vms/nobody", "error"),
+    ("nothing", "error"), ("vms?since=x", "error")])
+def test_json__what_the_daemon_answers__as_the_schema_says(
+        site: Site, path: str, name: str) -> None:
+    status, body = site.gateway.get(f"/api/v1/{path}")
+    assert (status == 200) == (name != "error")
+    check(name, json.loads(body))
+
+
+@pytest.mark.parametrize("method, path, name", [
+    ("POST", "vms/vm-1/revoke", "done"), ("POST", "log-level?set=info", "log_levels"),
+    ("POST", "vms/vm-9/unrevoke", "error"), ("DELETE", "vms/vm-1", "error")])
+def test_json__orders__as_the_schema_says(site: Site, method: str, path: str, name: str) -> None:
+    connection = UnixConnection(site.socket)
+    connection.request(method, f"/api/v1/{path}")
+    answer = connection.getresponse()
+    check(name, json.loads(answer.read()))
+    assert answer.headers["Content-Type"] == "application/json"
+    connection.close()
 
 
 # ---- wrong usage ----
