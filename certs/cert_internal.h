@@ -17,6 +17,7 @@
 #include "certs/cert_facts.h"
 #include "certs/cert_set.h"
 #include "certs/cert_time.h"
+#include "certs/root_list.h"
 #include "certs/spiffe.h"
 #include "core/base/rc.h"
 
@@ -75,6 +76,12 @@ struct cert_roots {
     int64_t expiry; /**< when the last of them ends: seconds since 1970 */
 };
 
+/** The print of no certificate. */
+#define CERT_PRINT_START UINT64_C(14695981039346656037)
+
+/** One more root: into the print and the expiry. */
+void cert_note_root(const X509 *cert, struct cert_roots *out);
+
 /** Add all certificates of a PEM text as trust anchors. As above. */
 enum rc cert_parse_roots(const struct cert_bytes *pem, X509_STORE *store, struct cert_roots *out,
                          struct cert_error *err) MUST_USE;
@@ -82,6 +89,15 @@ enum rc cert_parse_roots(const struct cert_bytes *pem, X509_STORE *store, struct
 /** The same of a file. */
 enum rc cert_load_roots(const char *path, X509_STORE *store, struct cert_roots *out,
                         struct cert_error *err) MUST_USE;
+
+/* ---- root_list.c ---- */
+
+/** Add as trust anchors what is not among those of the store, and note it. RC_OK; RC_NO_MEMORY. */
+enum rc cert_add_roots(const struct root_list *l, X509_STORE *store,
+                       struct cert_roots *roots) MUST_USE;
+
+/** What of l is no anchor of ctx: as cert_set_missing(). */
+void cert_ctx_missing(const SSL_CTX *ctx, const struct root_list *l, struct root_gap *out);
 
 /* ---- cert_time.c ---- */
 

@@ -260,6 +260,12 @@ static void note_end(const X509 *cert, struct cert_roots *out)
     }
 }
 
+void cert_note_root(const X509 *cert, struct cert_roots *out)
+{
+    out->print = add_print(out->print, cert);
+    note_end(cert, out);
+}
+
 enum rc cert_parse_roots(const struct cert_bytes *pem, X509_STORE *store, struct cert_roots *out,
                          struct cert_error *err)
 {
@@ -267,11 +273,10 @@ enum rc cert_parse_roots(const struct cert_bytes *pem, X509_STORE *store, struct
     enum rc rc = RC_OK;
 
     TRY(cert_parse_chain(pem, &certs, err));
-    *out = (struct cert_roots){.print = 14695981039346656037u};
+    *out = (struct cert_roots){.print = CERT_PRINT_START};
     for (int i = 0; i < sk_X509_num(certs) && rc == RC_OK; i++) {
         ERR_clear_error();
-        out->print = add_print(out->print, sk_X509_value(certs, i));
-        note_end(sk_X509_value(certs, i), out);
+        cert_note_root(sk_X509_value(certs, i), out);
         /* Its extensions are read now, not by the workers that verify by it first, together. */
         (void)X509_check_purpose(sk_X509_value(certs, i), -1, 0);
         if (X509_STORE_add_cert(store, sk_X509_value(certs, i)) != 1) {

@@ -321,15 +321,22 @@ static enum rc load_pairs(const struct cert_set_opts *opts, X509_STORE *store,
     return RC_OK;
 }
 
-static enum rc load_client_roots(const char *const *files, X509_STORE *store, int64_t *expiry,
-                                 struct cert_error *err)
+static enum rc load_client_roots(const struct cert_set_opts *opts, X509_STORE *store,
+                                 int64_t *expiry, struct cert_error *err)
 {
+    const char *const *files = opts->client_roots;
+    struct cert_roots more = {.print = CERT_PRINT_START};
+
     err->blame = CERT_BLAME_ROOTS;
     for (size_t i = 0; files != NULL && files[i] != NULL; i++) {
         err->index = i;
         struct cert_roots roots;
         TRY(cert_load_roots(files[i], store, &roots, err));
         *expiry = roots.expiry > *expiry ? roots.expiry : *expiry;
+    }
+    if (opts->more_roots != NULL) {
+        TRY(cert_add_roots(opts->more_roots, store, &more));
+        *expiry = more.expiry > *expiry ? more.expiry : *expiry;
     }
     return RC_OK;
 }
@@ -348,7 +355,7 @@ enum rc cert_set_load(const struct cert_set_opts *opts, struct cert_set **out,
     if (s != NULL && policy != NULL && store != NULL && choice_index >= 0) {
         s->magic = CERT_SET_MAGIC;
         s->refs = 1;
-        rc = load_client_roots(opts->client_roots, store, &s->roots_expiry, err);
+        rc = load_client_roots(opts, store, &s->roots_expiry, err);
     }
     if (rc == RC_OK) {
         rc = load_pairs(opts, store, policy, s, err);
@@ -437,6 +444,12 @@ int64_t cert_set_roots_expiry(const struct cert_set *s)
 {
     CHECK_MAGIC(s, CERT_SET_MAGIC);
     return s->roots_expiry;
+}
+
+void cert_set_missing(const struct cert_set *s, const struct root_list *l, struct root_gap *out)
+{
+    CHECK_MAGIC(s, CERT_SET_MAGIC);
+    cert_ctx_missing(s->first, l, out);
 }
 
 enum rc cert_set_check_again(const struct cert_set *s, const struct cert_peer *p, char *why,

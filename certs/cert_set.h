@@ -23,6 +23,7 @@
 
 struct cert_bytes;
 struct cert_set;
+struct root_list;
 struct root_set;
 
 /** A certificate chain and its key, PEM files. Borrowed strings. */
@@ -35,6 +36,7 @@ struct cert_set_opts {
     const struct cert_pair_files *pairs; /**< borrowed; the first serves names that no other has */
     size_t n_pairs;                      /**< 1 or more */
     const char *const *client_roots;     /**< borrowed, NULL-terminated; PEM files */
+    const struct root_list *more_roots;  /**< borrowed; believed beside these; NULL: none */
     const char *trust_domain;            /**< borrowed, such as "cluster.local" */
     const char *const *vm_identities; /**< borrowed, NULL-terminated; see spiffe_pattern_check() */
     /** Gets the secrets of connections, as SSL_CTX_set_keylog_callback(); NULL: nobody. */
@@ -105,6 +107,10 @@ int64_t cert_set_roots_expiry(const struct cert_set *s);
 
 /** Load trust roots for an upstream. Errors as cert_set_load() with CERT_BLAME_ROOTS. */
 enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err) MUST_USE;
+
+/** The same, and more roots beside those of the file; borrowed during the call, NULL: none. */
+enum rc root_set_load_with(const char *file, const struct root_list *more, struct root_set **out,
+                           struct cert_error *err) MUST_USE;
 
 /** The same of a PEM text; borrowed during the call. */
 enum rc root_set_parse(const struct cert_bytes *pem, struct root_set **out,

@@ -21,7 +21,13 @@ struct root_set {
     SSL_CTX *ctx; /* shared (ref) */
 };
 
-static enum rc setup_ctx(SSL_CTX *ctx, const struct cert_bytes *pem, struct cert_roots *roots,
+/* What is asked for: a PEM text, and more beside it or NULL. Borrowed. */
+struct wish {
+    const struct cert_bytes *pem;
+    const struct root_list *more;
+};
+
+static enum rc setup_ctx(SSL_CTX *ctx, const struct wish *wish, struct cert_roots *roots,
                          struct cert_error *err)
 {
     static const unsigned char h2[] = {2, 'h', '2'};
@@ -30,7 +36,10 @@ static enum rc setup_ctx(SSL_CTX *ctx, const struct cert_bytes *pem, struct cert
     if (store == NULL) {
         return RC_NO_MEMORY;
     }
-    enum rc rc = cert_parse_roots(pem, store, roots, err);
+    enum rc rc = cert_parse_roots(wish->pem, store, roots, err);
+    if (rc == RC_OK && wish->more != NULL) {
+        rc = cert_add_roots(wish->more, store, roots);
+    }
     if (rc == RC_OK) {
         rc = cert_ctx_setup(ctx, store, NULL);
     }
@@ -42,14 +51,14 @@ static enum rc setup_ctx(SSL_CTX *ctx, const struct cert_bytes *pem, struct cert
     return rc;
 }
 
-enum rc root_set_parse(const struct cert_bytes *pem, struct root_set **out, struct cert_error *err)
+static enum rc make_set(const struct wish *wish, struct root_set **out, struct cert_error *err)
 {
     *err = (struct cert_error){.blame = CERT_BLAME_ROOTS};
     struct cert_roots roots = {.print = 0};
     ERR_clear_error();
     struct root_set *s = calloc(1, sizeof(*s));
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    enum rc rc = s == NULL || ctx == NULL ? RC_NO_MEMORY : setup_ctx(ctx, pem, &roots, err);
+    enum rc rc = s == NULL || ctx == NULL ? RC_NO_MEMORY : setup_ctx(ctx, wish, &roots, err);
 
     if (rc != RC_OK) {
         SSL_CTX_free(ctx);
@@ -62,15 +71,29 @@ enum rc root_set_parse(const struct cert_bytes *pem, struct root_set **out, stru
     return RC_OK;
 }
 
-enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err)
+enum rc root_set_parse(const struct cert_bytes *pem, struct root_set **out, struct cert_error *err)
+{
+    const struct wish wish = {pem, NULL};
+
+    return make_set(&wish, out, err);
+}
+
+enum rc root_set_load_with(const char *file, const struct root_list *more, struct root_set **out,
+                           struct cert_error *err)
 {
     struct cert_bytes bytes = {0};
+    const struct wish wish = {&bytes, more};
 
     *err = (struct cert_error){.blame = CERT_BLAME_ROOTS};
     TRY(cert_bytes_read(file, &bytes, err));
-    enum rc rc = root_set_parse(&bytes, out, err);
+    enum rc rc = make_set(&wish, out, err);
     cert_bytes_fini(&bytes);
     return rc;
+}
+
+enum rc root_set_load(const char *file, struct root_set **out, struct cert_error *err)
+{
+    return root_set_load_with(file, NULL, out, err);
 }
 
 void root_set_on_secret(struct root_set *s, void (*fn)(const SSL *ssl, const char *line))
@@ -83,6 +106,12 @@ uint64_t root_set_print(const struct root_set *s)
 {
     CHECK_MAGIC(s, ROOT_SET_MAGIC);
     return s->roots.print;
+}
+
+void root_set_missing(const struct root_set *s, const struct root_list *l, struct root_gap *out)
+{
+    CHECK_MAGIC(s, ROOT_SET_MAGIC);
+    cert_ctx_missing(s->ctx, l, out);
 }
 
 int64_t root_set_expiry(const struct root_set *s)

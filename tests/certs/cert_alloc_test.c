@@ -19,7 +19,9 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include "certs/cert_bytes.h"
 #include "certs/cert_peer.h"
+#include "certs/root_list.h"
 #include "tests/certs/cert_fixture.h"
 
 #define ROUNDS 6
@@ -254,6 +256,38 @@ static void test_root_set__allocations_fail__error_or_it_trusts_nobody_else(void
     assert_true(all > 100);
 }
 
+static void test_root_list__allocations_fail__error_or_all_of_it_is_believed(void **state)
+{
+    const struct cert_fixture *f = *state;
+    struct cert_bytes pem = {0};
+    struct cert_error err;
+    size_t all = 0;
+    bool hit = true;
+
+    assert_int_equal(cert_bytes_read(f->chain_file[0], &pem, &err), RC_OK);
+    for (size_t n = 1; hit; n = next_after(n, all)) {
+        struct root_list *list = NULL;
+        struct root_set *roots = NULL;
+        struct root_gap gap = {.n = 0};
+
+        arm(n, ALL_ONCE);
+        faults.on = true;
+        bool ok = root_list_parse((const char *)pem.data, pem.n, &list, &err) == RC_OK &&
+                  root_set_load_with(f->root_file, list, &roots, &err) == RC_OK;
+        faults.on = false;
+        hit = disarm();
+        all = faults.count > all ? faults.count : all;
+        assert_true(hit || ok);
+        if (ok) {
+            root_set_missing(roots, list, &gap);
+        }
+        assert_int_equal(gap.n, 0);
+        root_set_unref(&roots);
+        root_list_unref(&list);
+    }
+    cert_bytes_fini(&pem);
+}
+
 /* ---- the handshake ---- */
 
 static bool step(SSL *ssl)
@@ -406,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_cert_set__allocations_of_loading_fail__error_or_a_strict_set),
         cmocka_unit_test(test_cert_set__own_allocation_of_loading_fails__says_no_memory),
         cmocka_unit_test(test_root_set__allocations_fail__error_or_it_trusts_nobody_else),
+        cmocka_unit_test(test_root_list__allocations_fail__error_or_all_of_it_is_believed),
         cmocka_unit_test(test_cert_set__allocations_of_a_handshake_fail__it_fails_or_knows_the_vm),
         cmocka_unit_test(test_cert_set__allocations_fail_with_a_foreign_vm__it_is_never_let_in),
         cmocka_unit_test(test_cert_set__allocations_of_a_check_again_fail__nobody_else_is_accepted),

@@ -43,6 +43,7 @@ struct cert_set *cert_fixture_load(const struct cert_fixture *f, const char *con
     const struct cert_set_opts opts = {.pairs = pairs,
                                        .n_pairs = 3,
                                        .client_roots = roots,
+                                       .more_roots = f->more_roots,
                                        .trust_domain = "cluster.local",
                                        .vm_identities = vm_identities,
                                        .on_secret = cert_fixture_on_secret};

@@ -24,6 +24,7 @@ struct cert_fixture {
     struct pki_cert server[3];
     struct pki_cert vm;
     struct cert_set *set;
+    const struct root_list *more_roots; /* for cert_fixture_load(); borrowed, NULL unless set */
 };
 
 /* What the client does; zeros: TLS as it comes, no certificate, no SNI, ALPN h2. */
