@@ -46,7 +46,7 @@ LAYERS: dict[str, set[str]] = {
     "gateway/vmconfig": {"core/base", "xds"},
     "gateway/registry": {"core/base", "core/doc", "core/net", "xds", "certs",
                          "gateway/vmconfig"},
-    "gateway/cluster": {"core/base", "core/doc", "core/net", "kube", "gateway/tokens",
+    "gateway/cluster": {"core/base", "core/doc", "core/net", "certs", "kube", "gateway/tokens",
                         "gateway/upstream"},
     "gateway/relay": {"core/base", "core/net", "core/h2", "certs", "xds", "gateway/upstream",
                       "gateway/tokens", "gateway/vmconfig", "gateway/registry"},

@@ -230,6 +230,55 @@ static void write_upstream_roots(FILE *out, const struct metrics_input *in)
     }
 }
 
+static void write_count(FILE *out, const char *metric, const char *label, const char *value,
+                        size_t n)
+{
+    metrics_write_labelled(out, metric, label, value);
+    (void)fprintf(out, "%zu\n", n);
+}
+
+/* What is known of the mesh's roots, beside those that are believed. */
+static void write_missing_roots(FILE *out, const struct metrics_input *in)
+{
+    static const char client[] = "client_roots_missing";
+    static const char upstream[] = "upstream_roots_missing";
+    bool headed = false;
+
+    if (in->n_certificates > 0) {
+        metrics_write_head(out, client, "gauge",
+                           "Roots that the mesh publishes and the listener does not believe");
+    }
+    for (size_t i = 0; i < in->n_certificates; i++) {
+        write_count(out, client, "listener", in->certificates[i].listener,
+                    in->certificates[i].roots_missing);
+    }
+    for (size_t i = 0; i < in->n_upstreams; i++) {
+        const struct metrics_upstream *u = &in->upstreams[i];
+        if (u->roots_expiry_s != 0 && !headed) {
+            metrics_write_head(out, upstream, "gauge",
+                               "Roots that the mesh publishes and the upstream does not believe");
+            headed = true;
+        }
+        if (u->roots_expiry_s != 0) {
+            write_count(out, upstream, "upstream", u->name, u->roots_missing);
+        }
+    }
+}
+
+static void write_roots(FILE *out, const struct metrics_input *in)
+{
+    if (in->cluster == NULL || !in->cluster->roots_watched) {
+        return;
+    }
+    metrics_write_head(out, "mesh_roots_current", "gauge",
+                       "Whether Kubernetes tells which roots the mesh publishes");
+    (void)fprintf(out, METRICS_PREFIX "mesh_roots_current %d\n",
+                  in->cluster->roots_current ? 1 : 0);
+    if (in->cluster->roots_known) {
+        write_missing_roots(out, in);
+    }
+}
+
 static void write_certificates(FILE *out, const struct metrics_input *in)
 {
     static const char metric[] = "certificate_expiry_timestamp_seconds";
@@ -296,6 +345,7 @@ void metrics_write(FILE *out, const struct metrics_input *in)
     if (in->cluster != NULL) {
         write_cluster(out, in->cluster);
     }
+    write_roots(out, in);
     if (in->vms != NULL) {
         metrics_write_vms(out, in->vms);
     }

@@ -24,6 +24,7 @@ struct metrics_upstream {
     bool usable;                   /**< some endpoint takes connections, as far as we know */
     double new_streams_per_second; /**< what the pacer allows now, all workers together */
     int64_t roots_expiry_s;        /**< when the last of its roots expires, since 1970; 0: no TLS */
+    size_t roots_missing;          /**< that the mesh publishes; 0 without TLS */
     bool discovered;               /**< Kubernetes says where its endpoints are */
     bool addresses_current;        /**< ... and tells when they change */
     size_t addresses;              /**< that it has said */
@@ -34,6 +35,7 @@ struct metrics_certificate {
     const char *listener;   /**< borrowed; unique among the rows */
     int64_t expiry_s;       /**< of the first serving certificate: seconds since 1970 */
     int64_t roots_expiry_s; /**< of the last of the client roots; 0: there are none */
+    size_t roots_missing;   /**< that the mesh publishes */
 };
 
 /** Kubernetes, and the tokens of `identity: token`. */
@@ -42,7 +44,10 @@ struct metrics_cluster {
     bool reachable;
     uint64_t requests_ok;
     uint64_t requests_failed;
-    uint32_t tokens; /**< that can be used now */
+    uint32_t tokens;    /**< that can be used now */
+    bool roots_watched; /**< the roots that the mesh publishes */
+    bool roots_current; /**< ... and changes of them are told */
+    bool roots_known;   /**< ... and it was told, if only once */
 };
 
 /** How many are so. */

@@ -45,6 +45,7 @@ struct cluster {
     bool running;
     struct tokens *tokens;       /* owned */
     struct endpoints *endpoints; /* owned */
+    struct mesh_roots *roots;    /* owned */
     pthread_mutex_t lock;        /* of what follows, and of kube for wakes */
     pthread_cond_t woken;
     bool wake;
@@ -318,6 +319,7 @@ static void close_kube(struct cluster *c)
     pthread_mutex_unlock(&c->lock);
     kube_free(&k); /* calls end here */
     endpoints_forget_client(c->endpoints);
+    mesh_roots_forget_client(c->roots);
 }
 
 static enum rc open_access(struct cluster *c, struct kube_access **out)
@@ -339,6 +341,7 @@ static void note_cluster(struct cluster *c, const struct kube_access *access)
     }
     if (c->known != NULL && !same_text(c->known, now)) {
         endpoints_forget_cluster(c->endpoints);
+        mesh_roots_forget_cluster(c->roots);
     }
     free(c->known);
     c->known = now;
@@ -438,8 +441,10 @@ static double look(struct cluster *c)
 {
     double tokens = tokens_look(c->tokens, clock_mono());
     double endpoints = endpoints_turn(c->endpoints, c->kube, c->error.text, clock_mono());
+    double roots = mesh_roots_turn(c->roots, c->kube, clock_mono());
+    double first = tokens < endpoints ? tokens : endpoints;
 
-    return tokens < endpoints ? tokens : endpoints;
+    return first < roots ? first : roots;
 }
 
 static void *run(void *arg)
@@ -492,7 +497,9 @@ enum rc cluster_new(struct cluster **out)
         free(c);
         return RC_NO_MEMORY;
     }
-    if (endpoints_new(on_heard, c, &c->endpoints) != RC_OK) {
+    if (endpoints_new(on_heard, c, &c->endpoints) != RC_OK ||
+        mesh_roots_new(on_heard, c, &c->roots) != RC_OK) {
+        endpoints_free(&c->endpoints);
         tokens_free(&c->tokens);
         free(c);
         return RC_NO_MEMORY;
@@ -571,6 +578,28 @@ bool cluster_await_endpoints(struct cluster *c, double seconds, char *why)
     return endpoints_await(c->endpoints, seconds, why);
 }
 
+enum rc cluster_watch_roots(struct cluster *c, const char *ns)
+{
+    CHECK_MAGIC(c, CLUSTER_MAGIC);
+    TRY(mesh_roots_set(c->roots, ns));
+    if (c->running) {
+        on_wake(c);
+    }
+    return RC_OK;
+}
+
+struct root_list *cluster_roots(struct cluster *c)
+{
+    CHECK_MAGIC(c, CLUSTER_MAGIC);
+    return mesh_roots_take(c->roots);
+}
+
+bool cluster_await_roots(struct cluster *c, double seconds, char *why)
+{
+    CHECK_MAGIC(c, CLUSTER_MAGIC);
+    return mesh_roots_await(c->roots, seconds, why);
+}
+
 void cluster_free(struct cluster **pc)
 {
     struct cluster *c = *pc;
@@ -588,6 +617,7 @@ void cluster_free(struct cluster **pc)
     free_source(&c->source);
     free(c->known);
     endpoints_free(&c->endpoints);
+    mesh_roots_free(&c->roots);
     tokens_free(&c->tokens);
     pthread_cond_destroy(&c->woken);
     pthread_mutex_destroy(&c->lock);
@@ -601,5 +631,6 @@ void cluster_stats(struct cluster *c, struct cluster_stats *out)
     pthread_mutex_lock(&c->lock);
     *out = (struct cluster_stats){.used = c->used, .asked = c->asked, .reachable = c->reachable};
     pthread_mutex_unlock(&c->lock);
+    out->roots_current = mesh_roots_is_current(c->roots, &out->roots_watched);
     tokens_stats(c->tokens, clock_mono(), &out->tokens);
 }

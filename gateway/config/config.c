@@ -70,6 +70,8 @@ void config_free(struct config **c)
     free(config->kubernetes.kubeconfig);
     free(config->kubernetes.context);
     free(config->kubernetes.cluster_id);
+    free(config->kubernetes.istio_namespace);
+    root_list_unref(&config->roots);
     free(config->registry.deny_list);
     free(config->admin.socket);
     free(config->log_file);
@@ -95,7 +97,8 @@ bool config_has_route(const struct config *c, size_t upstream, enum route_mode m
 /* ---- loading ---- */
 
 /* All steps; errors go to r. */
-static void read_steps(struct report *r, const char *text, size_t n, struct config *c)
+static void read_steps(struct report *r, const char *text, size_t n, struct root_list *published,
+                       struct config *c)
 {
     struct node *root = NULL;
     enum rc rc = tree_parse(text, n, r, &root);
@@ -106,12 +109,13 @@ static void read_steps(struct report *r, const char *text, size_t n, struct conf
     if (root != NULL) {
         keys_read(r, root, c);
         rules_check(r, root, c);
+        c->roots = c->kubernetes.follow_roots ? root_list_ref(published) : NULL;
         files_load(r, root, c);
     }
     tree_free(&root);
 }
 
-static void read_config(struct report *r, struct config *c)
+static void read_config(struct report *r, struct root_list *published, struct config *c)
 {
     char *text = NULL;
     size_t n = 0;
@@ -122,12 +126,13 @@ static void read_config(struct report *r, struct config *c)
         report_add(r, 1, 1, "the file cannot be read: %s", why);
     }
     if (rc == RC_OK) {
-        read_steps(r, text, n, c);
+        read_steps(r, text, n, published, c);
     }
     free(text);
 }
 
-enum rc config_load(const char *path, FILE *errors, struct config **out)
+enum rc config_load_with(const char *path, struct root_list *published, FILE *errors,
+                         struct config **out)
 {
     struct report r;
     struct config *c = calloc(1, sizeof(*c));
@@ -140,7 +145,7 @@ enum rc config_load(const char *path, FILE *errors, struct config **out)
     c->files_stamp = FILE_STAMP_NONE;
     if (c->path != NULL) {
         files_note(&r, c, c->path);
-        read_config(&r, c);
+        read_config(&r, published, c);
     }
     enum rc rc = RC_OK;
     if (r.no_memory) {
@@ -156,4 +161,9 @@ enum rc config_load(const char *path, FILE *errors, struct config **out)
     }
     *out = c;
     return RC_OK;
+}
+
+enum rc config_load(const char *path, FILE *errors, struct config **out)
+{
+    return config_load_with(path, NULL, errors, out);
 }

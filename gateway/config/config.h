@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "certs/cert_set.h"
+#include "certs/root_list.h"
 #include "core/base/log.h"
 #include "core/base/rc.h"
 #include "core/net/addr.h"
@@ -69,10 +70,12 @@ struct config_registry {
 
 /** How the daemon reaches the Kubernetes API. */
 struct config_kubernetes {
-    bool on;          /**< a `kubernetes:` block is there */
-    char *kubeconfig; /**< owned; NULL: as a pod */
-    char *context;    /**< owned; NULL: the file's own */
-    char *cluster_id; /**< owned; NULL: none is sent */
+    bool on;               /**< a `kubernetes:` block is there */
+    char *kubeconfig;      /**< owned; NULL: as a pod */
+    char *context;         /**< owned; NULL: the file's own */
+    char *cluster_id;      /**< owned; NULL: none is sent */
+    char *istio_namespace; /**< owned; istiod's; set when `on` */
+    bool follow_roots;     /**< believe what the mesh publishes as its roots, beside the files */
 };
 
 struct config {
@@ -85,6 +88,7 @@ struct config {
     uint32_t workers;     /**< 1 .. 64 */
     double drain_timeout; /**< seconds */
     struct config_kubernetes kubernetes;
+    struct root_list *roots; /**< shared (ref); believed beside the files'; NULL: none */
     struct config_registry registry;
     struct config_admin admin;
     struct log_opts log;
@@ -103,6 +107,14 @@ struct config {
  * Returns RC_OK; RC_INVALID when at least one error line was written; RC_NO_MEMORY.
  */
 enum rc config_load(const char *path, FILE *errors, struct config **out) MUST_USE;
+
+/**
+ * The same, and with `follow_roots` what the mesh publishes as its roots is believed, too.
+ *
+ * published  borrowed; NULL: nothing is known of it.
+ */
+enum rc config_load_with(const char *path, struct root_list *published, FILE *errors,
+                         struct config **out) MUST_USE;
 
 /** Is there a route of this mode to an upstream (its index)? */
 bool config_has_route(const struct config *c, size_t upstream, enum route_mode mode);

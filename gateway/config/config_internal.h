@@ -56,6 +56,7 @@ schema_reader keys_read_bind; /**< struct addr from IP:PORT */
 schema_reader keys_read_flag; /**< bool from two words (more: struct schema_word) */
 schema_reader keys_read_net;  /**< struct addr_net, an element of a list */
 const char *keys_check_name(char *text);
+const char *keys_check_namespace(char *text);
 const char *keys_check_path(char *text);
 const char *keys_check_trust_domain(char *text);
 const char *keys_check_vm_identity(char *text);

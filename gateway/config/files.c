@@ -103,11 +103,12 @@ static void try_pair(struct report *r, struct node *certificate, struct node *ke
     }
 }
 
-/* One file of roots, alone. out: owned, untouched on failure. */
-static void try_roots(struct report *r, struct node *n, struct root_set **out)
+/* One file of roots, and more beside it or NULL. out: owned, untouched on failure. */
+static void try_roots(struct report *r, struct node *n, const struct root_list *more,
+                      struct root_set **out)
 {
     struct cert_error err;
-    enum rc rc = root_set_load(n->text, out, &err);
+    enum rc rc = root_set_load_with(n->text, more, out, &err);
     r->no_memory |= rc == RC_NO_MEMORY;
     if (rc == RC_INVALID) {
         report_file(r, n, &err);
@@ -132,7 +133,7 @@ static void try_all(struct report *r, struct config *c, const struct node *tls)
         struct node *n = path_node(r, c, roots->items[i]);
         struct root_set *set = NULL;
         if (n != NULL) {
-            try_roots(r, n, &set);
+            try_roots(r, n, NULL, &set);
         }
         root_set_unref(&set);
     }
@@ -168,7 +169,7 @@ static struct cert_pair_files *pairs_of(struct report *r, const struct node *lis
 
 /* Everything together. Only for a file without errors. */
 static void load_set(struct report *r, const struct node *root, struct node *n,
-                     struct config_listener *l)
+                     const struct root_list *more, struct config_listener *l)
 {
     struct node *tls = node_get(n, "tls");
     const struct node *td = node_get(n, "trust_domain");
@@ -180,6 +181,7 @@ static void load_set(struct report *r, const struct node *root, struct node *n,
             .pairs = pairs,
             .n_pairs = node_get(tls, "certificates")->n_items,
             .client_roots = roots,
+            .more_roots = more,
             .trust_domain = (td != NULL ? td : node_get(root, "trust_domain"))->text,
             .vm_identities = identities,
             .on_secret = tls13_on_keylog,
@@ -287,12 +289,12 @@ void files_load(struct report *r, const struct node *root, struct config *c)
         const struct node *list = node_get(node_get(upstreams->items[i], "tls"), "roots");
         if (c->upstreams[i].opts.roots_file != NULL && list != NULL && !node_bad(list)) {
             struct node *n = path_node(r, c, list->items[0]);
-            try_roots(r, n, &c->upstreams[i].roots);
+            try_roots(r, n, c->roots, &c->upstreams[i].roots);
         }
     }
     for (size_t i = 0; i < c->n_listeners && !report_any(r) && !r->no_memory; i++) {
         if (terminates(&c->listeners[i])) {
-            load_set(r, root, listeners->items[i], &c->listeners[i]);
+            load_set(r, root, listeners->items[i], c->roots, &c->listeners[i]);
         }
     }
 }

@@ -165,6 +165,9 @@ static const struct schema_text context_text = {.check = keys_check_path, .examp
 static const struct schema_text cluster_id_text = {.check = check_cluster_id,
                                                    .example = "Kubernetes"};
 
+static const struct schema_text istio_namespace_text = {.check = keys_check_namespace,
+                                                        .example = "istio-system"};
+
 static const struct schema_key kubernetes_keys[] = {
     {"kubeconfig", schema_read_text, offsetof(struct config_kubernetes, kubeconfig),
      .more = &kubeconfig_text},
@@ -172,6 +175,10 @@ static const struct schema_key kubernetes_keys[] = {
      .more = &context_text},
     {"cluster_id", schema_read_text, offsetof(struct config_kubernetes, cluster_id),
      .more = &cluster_id_text},
+    {"istio_namespace", schema_read_text, offsetof(struct config_kubernetes, istio_namespace),
+     .more = &istio_namespace_text},
+    {"follow_roots", schema_read_bool, offsetof(struct config_kubernetes, follow_roots),
+     .required = false},
 };
 static const struct schema_map kubernetes_map = {"`kubernetes`", kubernetes_keys,
                                                  COUNT_OF(kubernetes_keys)};
@@ -182,6 +189,20 @@ static void read_kubernetes(struct report *r, struct node *n, const struct schem
     struct config_kubernetes *k = (void *)((char *)base + key->offset);
     k->on = true;
     schema_read_map(r, n, key, base);
+}
+
+/* The namespace of istiod: by its name, or where the endpoints are found. */
+static void finish_kubernetes(struct report *r, struct config *c)
+{
+    struct config_kubernetes *k = &c->kubernetes;
+
+    for (size_t i = 0; k->on && k->istio_namespace == NULL && i < c->n_upstreams; i++) {
+        const char *ns = c->upstreams[i].opts.discovery.ns;
+        k->istio_namespace = ns != NULL ? schema_copy(r, ns) : NULL;
+    }
+    if (k->on && k->istio_namespace == NULL) {
+        k->istio_namespace = schema_copy(r, "istio-system");
+    }
 }
 
 /* ---- the top ---- */
@@ -249,6 +270,7 @@ void keys_read(struct report *r, struct node *root, struct config *c)
     for (size_t i = 0; i < c->n_upstreams; i++) {
         keys_finish_upstream(r, &c->upstreams[i]);
     }
+    finish_kubernetes(r, c);
     for (size_t i = 0; i < c->n_listeners; i++) {
         for (size_t k = 0; k < c->listeners[i].n_routes; k++) {
             keys_finish_route(r, &c->listeners[i].routes[k]);

@@ -20,7 +20,7 @@ static const char *check_service(char *text)
     return name_is_label(text) ? NULL : "is no name of a service: write for example istiod";
 }
 
-static const char *check_namespace(char *text)
+const char *keys_check_namespace(char *text)
 {
     return name_is_label(text) ? NULL : "is no namespace: write for example istio-system";
 }
@@ -58,7 +58,7 @@ static const struct schema_word addresses_words[] = {
 static const struct schema_word node_words[] = {
     {"InternalIP", UPSTREAM_INTERNAL_IP}, {"ExternalIP", UPSTREAM_EXTERNAL_IP}, {NULL, 0}};
 static const struct schema_text service_text = {.check = check_service, .example = "istiod"};
-static const struct schema_text namespace_text = {.check = check_namespace,
+static const struct schema_text namespace_text = {.check = keys_check_namespace,
                                                   .example = "istio-system"};
 
 #define AT(field) offsetof(struct upstream_discovery, field)

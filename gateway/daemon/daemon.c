@@ -27,7 +27,7 @@
 
 #define STATUS_INTERVAL_S 5.0
 
-/* For the first answer of Kubernetes in a handover; less than the old process waits. */
+/* For the first answers of Kubernetes in a handover; less than the old process waits. */
 #define ENDPOINTS_WAIT_S 10.0
 
 /* ---- calls into workers ---- */
@@ -119,7 +119,9 @@ static enum rc read_config(struct daemon *d, bool first, struct config **out)
     if (errors == NULL) {
         return RC_NO_MEMORY;
     }
-    enum rc rc = config_load(d->config_path, errors, out);
+    struct root_list *published = d->cluster != NULL ? cluster_roots(d->cluster) : NULL;
+    enum rc rc = config_load_with(d->config_path, published, errors, out);
+    root_list_unref(&published);
     (void)fclose(errors);
     if (text != NULL && n > 0) {
         say_errors(d, first, text);
@@ -202,6 +204,45 @@ static enum rc use_cluster(struct daemon *d, const struct config *c)
     return cluster_use(d->cluster, c->kubernetes.on ? &opts : NULL);
 }
 
+/* Does anybody believe roots at all? */
+static bool has_roots(const struct generation *g)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < g->config->n_listeners; i++) {
+        has = has || g->config->listeners[i].certs != NULL;
+    }
+    for (size_t i = 0; i < g->config->n_upstreams; i++) {
+        has = has || g->upstreams[i]->roots != NULL;
+    }
+    return has;
+}
+
+/* From now on the threads beside the workers work for this generation. What fails is logged. */
+static void follow_generation(struct daemon *d, struct generation *g)
+{
+    const struct config_kubernetes *k = &g->config->kubernetes;
+
+    enum rc rc = use_cluster(d, g->config);
+    if (rc != RC_OK) {
+        log_event(LOG_ERROR, "Kubernetes is not asked until the next reload",
+                  LOG_S("reason", rc_text(rc)));
+    }
+    rc = cluster_follow(d->cluster, g->upstreams, g->config->n_upstreams);
+    if (rc != RC_OK) {
+        log_event(LOG_ERROR, "endpoints are not discovered until the next reload",
+                  LOG_S("reason", rc_text(rc)));
+    }
+    rc = cluster_watch_roots(d->cluster, k->on && has_roots(g) ? k->istio_namespace : NULL);
+    if (rc != RC_OK) {
+        log_event(LOG_ERROR, "roots of the mesh are not followed until the next reload",
+                  LOG_S("reason", rc_text(rc)));
+    }
+    if (guard_use(d->guard, g) != RC_OK) {
+        log_event(LOG_ERROR, "nobody asks whom istiod believes until the next reload");
+    }
+}
+
 /* What cannot be told by the file alone: it is refused when istiod answers, and believes VMs. */
 static enum rc plan_it(struct daemon *d, const struct generation *g, struct sockets_plan *plan)
 {
@@ -242,19 +283,7 @@ static enum rc put_in_force(struct daemon *d, struct config *c)
         generation_unref(&g);
         return rc;
     }
-    rc = use_cluster(d, g->config);
-    if (rc != RC_OK) {
-        log_event(LOG_ERROR, "Kubernetes is not asked until the next reload",
-                  LOG_S("reason", rc_text(rc)));
-    }
-    rc = cluster_follow(d->cluster, g->upstreams, g->config->n_upstreams);
-    if (rc != RC_OK) {
-        log_event(LOG_ERROR, "endpoints are not discovered until the next reload",
-                  LOG_S("reason", rc_text(rc)));
-    }
-    if (guard_use(d->guard, g) != RC_OK) {
-        log_event(LOG_ERROR, "nobody asks whom istiod believes until the next reload");
-    }
+    follow_generation(d, g);
     vms_use(&d->vms, &g->config->registry);
     status_set_generation(&d->status, g);
     generation_unref(&d->generation);
@@ -354,6 +383,22 @@ static enum rc do_end_unsafe(struct gate *g, void *arg)
     return RC_OK;
 }
 
+/* What the mesh publishes as its roots: take it when it is to be followed, and say what is missing.
+ */
+static void look_at_roots(struct daemon *d)
+{
+    struct root_list *now = cluster_roots(d->cluster);
+    bool follow = d->generation->config->kubernetes.follow_roots;
+
+    if (root_watch_is_quiet(&d->roots, now) && may_reload(d)) {
+        if (follow && root_watch_try(&d->roots, d->generation, now)) {
+            reload(d, "the mesh publishes other roots");
+        }
+        root_watch_tell(&d->roots, d->generation, now);
+    }
+    root_list_unref(&now);
+}
+
 /* Each second. */
 static void on_second(struct ev_loop *loop, ev_timer *t, int revents)
 {
@@ -372,6 +417,7 @@ static void on_second(struct ev_loop *loop, ev_timer *t, int revents)
     if (may_reload(d) && watch_changed(&d->watch, d->generation->config->files)) {
         reload(d, "a file changed");
     }
+    look_at_roots(d);
 }
 
 /* ---- the service manager ---- */
@@ -491,6 +537,26 @@ static enum rc await_endpoints(struct daemon *d)
     return RC_TIMEOUT;
 }
 
+/* It also believes what the mesh publishes as its roots, if that is to be believed. */
+static enum rc await_roots(struct daemon *d)
+{
+    char why[MESH_ROOTS_WHY_BYTES];
+    char text[MESH_ROOTS_WHY_BYTES + 80];
+    struct config *c = NULL;
+
+    if (!d->generation->config->kubernetes.follow_roots) {
+        return RC_OK;
+    }
+    if (cluster_await_roots(d->cluster, ENDPOINTS_WAIT_S, why)) {
+        TRY(read_config(d, true, &c));
+        return put_in_force(d, c);
+    }
+    (void)snprintf(text, sizeof(text), "what the mesh publishes as its roots is not known: %s\n",
+                   why);
+    handover_refuse(&d->sockets.inherited, text);
+    return RC_TIMEOUT;
+}
+
 /* Everything is in force: serve, after the process before has stopped if there is one. */
 static enum rc open_to_all(struct daemon *d)
 {
@@ -500,6 +566,7 @@ static enum rc open_to_all(struct daemon *d)
         return RC_OK;
     }
     TRY(await_endpoints(d));
+    TRY(await_roots(d));
     handover_wait_for_go(&d->sockets.inherited);
     daemon_pause(d, false);
     handover_serving(&d->sockets.inherited);
@@ -563,6 +630,7 @@ static void stop(struct daemon *d)
     if (d->n_workers > 0) {
         status_fini(&d->status);
         expiry_watch_fini(&d->expiry);
+        root_watch_fini(&d->roots);
     }
     generation_unref(&d->generation);
     vms_fini(&d->vms);

@@ -10,6 +10,7 @@
 #include "gateway/daemon/gate.h"
 #include "gateway/daemon/guard.h"
 #include "gateway/daemon/handover.h"
+#include "gateway/daemon/root_watch.h"
 #include "gateway/daemon/sockets.h"
 #include "gateway/daemon/status.h"
 #include "gateway/daemon/trim.h"
@@ -34,6 +35,7 @@ struct daemon {
     struct watch watch;
     struct trim trim;
     struct expiry_watch expiry;
+    struct root_watch roots;
     struct status status; /* what the admin pages show; guards the generation for their threads */
     struct generation *generation;
     ev_signal hup;

@@ -158,21 +158,44 @@ static bool live(void *arg, FILE *reasons)
     return true; /* answering at all is the proof; a stuck worker is the watchdog's business */
 }
 
-static size_t list_certificates(const struct generation *g, struct metrics_certificate *rows)
+/* published: NULL: not known. */
+static size_t missing_of_listener(const struct cert_set *certs, const struct root_list *published)
+{
+    struct root_gap gap = {.n = 0};
+
+    if (published != NULL) {
+        cert_set_missing(certs, published, &gap);
+    }
+    return gap.n;
+}
+
+static size_t missing_of_upstream(const struct root_set *roots, const struct root_list *published)
+{
+    struct root_gap gap = {.n = 0};
+
+    if (roots != NULL && published != NULL) {
+        root_set_missing(roots, published, &gap);
+    }
+    return gap.n;
+}
+
+static size_t list_certificates(const struct generation *g, const struct root_list *published,
+                                struct metrics_certificate *rows)
 {
     size_t n = 0;
     for (size_t i = 0; i < g->config->n_listeners; i++) {
         const struct config_listener *l = &g->config->listeners[i];
         if (l->certs != NULL) {
             rows[n++] = (struct metrics_certificate){l->name, cert_set_expiry(l->certs),
-                                                     cert_set_roots_expiry(l->certs)};
+                                                     cert_set_roots_expiry(l->certs),
+                                                     missing_of_listener(l->certs, published)};
         }
     }
     return n;
 }
 
 static void fill_upstreams(const struct status *r, const struct generation *g,
-                           struct metrics_upstream *rows)
+                           const struct root_list *published, struct metrics_upstream *rows)
 {
     for (size_t i = 0; i < g->config->n_upstreams; i++) {
         struct upstream *u = g->upstreams[i];
@@ -183,6 +206,7 @@ static void fill_upstreams(const struct status *r, const struct generation *g,
             .usable = upstream_get_health(u) == UPSTREAM_USABLE,
             .new_streams_per_second = pacer_rate(&u->pacer),
             .roots_expiry_s = u->roots != NULL ? root_set_expiry(u->roots) : 0,
+            .roots_missing = missing_of_upstream(u->roots, published),
             .discovered = discovered,
             .addresses_current = s.current,
             .addresses = s.n,
@@ -191,7 +215,8 @@ static void fill_upstreams(const struct status *r, const struct generation *g,
 }
 
 /* False: no cluster is asked. */
-static bool fill_cluster(const struct status *r, struct metrics_cluster *out)
+static bool fill_cluster(const struct status *r, const struct root_list *published,
+                         struct metrics_cluster *out)
 {
     struct cluster_stats s;
 
@@ -200,7 +225,10 @@ static bool fill_cluster(const struct status *r, struct metrics_cluster *out)
                                     .reachable = s.reachable,
                                     .requests_ok = s.tokens.received,
                                     .requests_failed = s.tokens.failures,
-                                    .tokens = s.tokens.ready};
+                                    .tokens = s.tokens.ready,
+                                    .roots_watched = s.roots_watched,
+                                    .roots_current = s.roots_current,
+                                    .roots_known = published != NULL};
     return s.used;
 }
 
@@ -209,7 +237,8 @@ static void metrics(void *arg, FILE *out)
     struct status *r = arg;
     struct generation *g = status_take_generation(r);
     struct metrics_cluster cluster;
-    bool has_cluster = fill_cluster(r, &cluster);
+    struct root_list *published = cluster_roots(r->cluster);
+    bool has_cluster = fill_cluster(r, published, &cluster);
     struct metrics_vms vms;
     struct metrics_input in = {
         .cluster = has_cluster ? &cluster : NULL,
@@ -232,10 +261,10 @@ static void metrics(void *arg, FILE *out)
             counters[i] = r->workers[i]->counters;
         }
         in.workers = counters;
-        fill_upstreams(r, g, upstreams);
+        fill_upstreams(r, g, published, upstreams);
         in.upstreams = upstreams;
         in.n_upstreams = g->config->n_upstreams;
-        in.n_certificates = list_certificates(g, certs);
+        in.n_certificates = list_certificates(g, published, certs);
         in.certificates = certs;
         vms_measure(r->vms, &vms);
         metrics_write(out, &in);
@@ -243,6 +272,7 @@ static void metrics(void *arg, FILE *out)
     free(counters);
     free(upstreams);
     free(certs);
+    root_list_unref(&published);
     generation_unref(&g);
 }
 

@@ -25,7 +25,8 @@ METRIC = re.compile(r"\b(?:xdsgate|process)_[a-z_]+")
 # What Prometheus makes of a histogram.
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
 # There only with a `kubernetes:` block, which needs a cluster, once that was asked.
-WITH_A_CLUSTER = {"xdsgate_kubernetes_reachable"}
+WITH_A_CLUSTER = {"xdsgate_kubernetes_reachable", "xdsgate_client_roots_missing",
+                  "xdsgate_upstream_roots_missing"}
 
 
 class Prometheus:

@@ -32,7 +32,7 @@ case "$*" in
 *"get secret istio-ca-secret"*ca-key.pem*) cat "$MESH_CA/ca-key.pem" ;;
 *"get secret xdsgate-token"*'"token"'*) printf %s "$GATEWAY_TOKEN" | base64 ;;
 *"get secret xdsgate-token"*'"ca.crt"'*) base64 -w0 "$MESH_CA/ca-cert.pem" ;;
-"apply -f deploy/rbac-tokens.yaml") ;;
+"apply -f deploy/rbac-tokens.yaml -f deploy/rbac-roots.yaml") ;;
 *) echo "kubectl: not expected: $*" >&2; exit 1 ;;
 esac
 """

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 LOOK_S = 0.05
@@ -31,9 +32,19 @@ def node(name: str, **addresses: str) -> dict:
         {"type": kind, "address": address} for kind, address in addresses.items()]}}
 
 
+def published_roots(*files: Path) -> dict:
+    """What the mesh publishes as its roots: the certificates of these files."""
+    return root_text("".join(file.read_text() for file in files))
+
+
+def root_text(text: str) -> dict:
+    return {"metadata": {"name": "istio-ca-root-cert"}, "data": {"root-cert.pem": text}}
+
+
 def collection(kind: str, namespace: str = "istio-system") -> str:
     """Its path in the API."""
     return {"endpointslices": f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
+            "configmaps": f"/api/v1/namespaces/{namespace}/configmaps",
             "services": f"/api/v1/namespaces/{namespace}/services",
             "nodes": "/api/v1/nodes"}[kind]
 
@@ -98,7 +109,8 @@ class Objects:
 
     @staticmethod
     def knows(path: str) -> bool:
-        return urlsplit(path).path.endswith(("/endpointslices", "/services", "/nodes"))
+        return urlsplit(path).path.endswith(("/endpointslices", "/services", "/nodes",
+                                            "/configmaps"))
 
     @staticmethod
     def is_watch(path: str) -> bool:

@@ -16,7 +16,8 @@ static const struct metrics_upstream upstreams[] = {
     {.name = "istiod",
      .usable = true,
      .new_streams_per_second = 12.5,
-     .roots_expiry_s = 1810000000},
+     .roots_expiry_s = 1810000000,
+     .roots_missing = 2},
     {.name = "canary",
      .usable = false,
      .new_streams_per_second = 1,
@@ -25,11 +26,20 @@ static const struct metrics_upstream upstreams[] = {
      .addresses = 3},
 };
 static const struct metrics_certificate certificates[] = {
-    {.listener = "istiod", .expiry_s = 1790000000, .roots_expiry_s = 1800000000},
+    {.listener = "istiod",
+     .expiry_s = 1790000000,
+     .roots_expiry_s = 1800000000,
+     .roots_missing = 1},
 };
 
-static const struct metrics_cluster cluster = {
-    .asked = true, .reachable = true, .requests_ok = 5, .requests_failed = 6, .tokens = 7};
+static const struct metrics_cluster cluster = {.asked = true,
+                                               .reachable = true,
+                                               .requests_ok = 5,
+                                               .requests_failed = 6,
+                                               .tokens = 7,
+                                               .roots_watched = true,
+                                               .roots_current = true,
+                                               .roots_known = true};
 
 static struct metrics_input input(void)
 {
@@ -252,6 +262,12 @@ static void test_metrics_write__rows_of_the_input__all_there(void **state)
     assert_float_equal(
         metrics_text_value(&t, "xdsgate_token_requests_total", "{result=\"failed\"}"), 6, 0);
     assert_float_equal(metrics_text_value(&t, "xdsgate_tokens", ""), 7, 0);
+    assert_float_equal(metrics_text_value(&t, "xdsgate_mesh_roots_current", ""), 1, 0);
+    assert_float_equal(
+        metrics_text_value(&t, "xdsgate_client_roots_missing", "{listener=\"istiod\"}"), 1, 0);
+    assert_float_equal(
+        metrics_text_value(&t, "xdsgate_upstream_roots_missing", "{upstream=\"istiod\"}"), 2, 0);
+    assert_false(metrics_text_has(&t, "xdsgate_upstream_roots_missing", "{upstream=\"canary\"}"));
 }
 
 static void test_metrics_write__no_cluster__says_nothing_of_it(void **state)
@@ -264,6 +280,24 @@ static void test_metrics_write__no_cluster__says_nothing_of_it(void **state)
 
     assert_null(strstr(text, "xdsgate_token_requests"));
     assert_null(strstr(text, "xdsgate_kubernetes"));
+    assert_null(strstr(text, "roots_missing"));
+    assert_null(strstr(text, "mesh_roots"));
+    free(text);
+}
+
+static void test_metrics_write__published_roots_unknown__none_is_called_missing(void **state)
+{
+    struct metrics_cluster c = cluster;
+    struct metrics_input in = input();
+
+    (void)state;
+    c.roots_current = false;
+    c.roots_known = false;
+    in.cluster = &c;
+    char *text = page_of(&in);
+
+    assert_non_null(strstr(text, "xdsgate_mesh_roots_current 0\n"));
+    assert_null(strstr(text, "roots_missing"));
     free(text);
 }
 
@@ -372,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_metrics_write__rows_of_the_input__all_there),
         cmocka_unit_test(test_metrics_write__no_cluster__says_nothing_of_it),
         cmocka_unit_test(test_metrics_write__cluster_not_asked_yet__not_said_to_be_away),
+        cmocka_unit_test(test_metrics_write__published_roots_unknown__none_is_called_missing),
         cmocka_unit_test(test_metrics_write__no_upstreams_no_certificates__no_head_without_samples),
         cmocka_unit_test(test_metrics_write__hostile_label_values__escaped),
         cmocka_unit_test(test_metrics_write__gauge_below_zero__is_seen),

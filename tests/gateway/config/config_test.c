@@ -175,6 +175,8 @@ static void test_config__full_file__rest_as_written(void **state)
     assert_non_null(strstr(c->kubernetes.kubeconfig, "/kubeconfig"));
     assert_string_equal(c->kubernetes.context, "mesh");
     assert_string_equal(c->kubernetes.cluster_id, "edge-1");
+    assert_string_equal(c->kubernetes.istio_namespace, "istio-control");
+    assert_true(c->kubernetes.follow_roots);
     static const char *const names[] = {"config.yaml", "kubeconfig", "tls.crt", "tls.key",
                                         "root.pem"};
     for (size_t i = 0; i < 5; i++) {

@@ -235,6 +235,24 @@ static void test_rules__token__cluster_id_goes_to_its_upstreams(void **state)
     config_free(&c);
 }
 
+static void test_rules__istio_namespace__is_where_the_endpoints_are_unless_it_is_said(void **state)
+{
+#define IN_MESH ", discovery: {kubernetes: {namespace: mesh}}"
+    static const char *const rows[][2] = {
+        {PLAIN("") UPSTREAM("") "kubernetes: {}\n", "istio-system"},
+        {PLAIN("") "upstreams:\n- {name: u" IN_MESH "}\nkubernetes: {}\n", "mesh"},
+        {PLAIN("") "upstreams:\n- {name: u" IN_MESH "}\nkubernetes: {istio_namespace: other}\n",
+         "other"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct config *c = fixture_accept(*state, rows[i][0]);
+        assert_string_equal(c->kubernetes.istio_namespace, rows[i][1]);
+        assert_false(c->kubernetes.follow_roots);
+        config_free(&c);
+    }
+}
+
 /* ---- discovery ---- */
 
 #define ONE(what) PLAIN("") "upstreams:\n- {name: u" what "}\nkubernetes: {}\n"
@@ -478,6 +496,8 @@ static void test_rules__values__of_listener_and_upstream(void **state)
         {PLAIN("") UPSTREAM(", identity: ^tokens"), "write forward, xfcc or token"},
         {PLAIN("") UPSTREAM("") "kubernetes: {cluster_id: ^\"a b\", kubeconfig: ^[a]}\n",
          "is no cluster ID"},
+        {PLAIN("") UPSTREAM("") "kubernetes: {istio_namespace: ^a/b, follow_roots: ^yes}\n",
+         "is no namespace"},
         {PLAIN("") UPSTREAM("") "kubernetes: {context: ^mesh}\n", "add `kubeconfig`"},
         {PLAIN("") UPSTREAM("") "kubernetes: {^token: x}\n", "token"},
         {PLAIN("") UPSTREAM("") "kubernetes: {kubeconfig: ^@/none}\n", "none"},
@@ -603,6 +623,7 @@ int main(void)
         cmocka_unit_test(test_rules__terminate__needs_what_it_needs),
         cmocka_unit_test(test_rules__token__needs_tls_and_kubernetes),
         cmocka_unit_test(test_rules__token__cluster_id_goes_to_its_upstreams),
+        cmocka_unit_test(test_rules__istio_namespace__is_where_the_endpoints_are_unless_it_is_said),
         cmocka_unit_test(test_rules__discovery__is_istiods_service_by_default),
         cmocka_unit_test(test_rules__discovery__port_by_name),
         cmocka_unit_test(test_rules__discovery__or_endpoints_and_needs_kubernetes),
