@@ -16,6 +16,7 @@ from .processes import IP, run
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 RIGHTS = DEPLOY / "rbac-tokens.yaml"
 DISCOVERY = DEPLOY / "rbac-discovery.yaml"
+ROOTS = DEPLOY / "rbac-roots.yaml"
 ACCOUNTS = ("client", "server", "simulated")
 
 
@@ -49,6 +50,7 @@ def make(kube: Kube, server: str, folder: Path, namespace: str) -> Path:
     What fills the secret in a cluster is its controller-manager, of which there is none here.
     """
     kube.apply(rights(namespace))
+    kube.apply(ROOTS.read_text())
     token = kube.kubectl("-n", "xdsgate", "create", "token", "xdsgate", "--duration=24h").strip()
     data = {"token": token.encode(), "ca.crt": kube.authority.read_bytes()}
     kube.kubectl("-n", "xdsgate", "patch", "secret", "xdsgate-token", "-p", json.dumps(

@@ -116,6 +116,8 @@ EVERYTHING = (
     attack("vm reregister: a new WorkloadEntry", registration.registered_anew),
     Scenario("no token of an account that is not named", rights.account_not_named,
              columns=(TOKEN,)),
+    Scenario("the mesh's roots without the right", rights.published_roots_not_readable,
+             columns=(TOKEN,), on_kind=False),
     Scenario("each right for discovery counts", discovery.each_right_counts, columns=(TOKEN,),
              on_kind=False),
     Scenario("a NACK arrives at istiod, and in vm list", istiod.nack, istiod.with_foreign_filter),

@@ -8,6 +8,9 @@ from harness.lab import Column
 from harness.wait import until
 
 REFUSED = "no token for a service account"
+NOT_FOLLOWED = "roots of the mesh cannot be followed"
+FOLLOWED_AGAIN = "roots of the mesh are followed again"
+CURRENT = "xdsgate_mesh_roots_current"
 
 
 def account_not_named(column: Column) -> None:
@@ -26,3 +29,23 @@ def account_not_named(column: Column) -> None:
     finally:
         kube.apply(gateway_account.rights(column.name))
     server.await_health("True", within=60)
+
+
+def published_roots_not_readable(column: Column) -> None:
+    """Without the right on the ConfigMap of the mesh's roots it says which one is missing, once."""
+    edge, kube = column.lab.edge, column.lab.kube
+    until(lambda: f"{CURRENT} 1" in edge.metrics(), 30, "the mesh's roots are seen")
+    rows = [row for row in edge.metrics().splitlines() if "_roots_missing{" in row]
+    assert rows and all(row.endswith(" 0") for row in rows), rows
+    said = edge.process.text().count(NOT_FOLLOWED)
+    kube.kubectl("-n", "istio-system", "delete", "rolebinding", "xdsgate-roots")
+    try:
+        edge.renew_kubeconfig()  # a watch that is there would go on
+        until(lambda: edge.process.text().count(NOT_FOLLOWED) > said, 20, "it is refused")
+        line = next(one for one in edge.process.text().splitlines()[::-1] if NOT_FOLLOWED in one)
+        assert "403" in line and "deploy/rbac-roots.yaml" in line, line
+        assert edge.process.text().count(NOT_FOLLOWED) == said + 1
+    finally:
+        kube.apply(gateway_account.ROOTS.read_text())
+    until(lambda: f"{CURRENT} 1" in edge.metrics(), 60, "the mesh's roots are seen again")
+    assert FOLLOWED_AGAIN in edge.process.text()
