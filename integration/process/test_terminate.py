@@ -6,7 +6,9 @@ from __future__ import annotations
 import pytest
 
 from conftest import Rig
-from rig.pki import issue
+from rig.pki import SERVER_NAME, issue
+from rig.sandbox import SANDBOX_NETWORK
+from rig.site import OTHER, TRUSTED, Site
 from rig.wait import until
 
 
@@ -195,21 +197,20 @@ def test_serving_certificate_of_another_root__vm_does_not_come_in(rig: Rig, othe
     assert istiod.counter("streams") == 0
 
 
-def test_passthrough_and_terminate_on_one_port__by_name(rig: Rig) -> None:
-    istiod = rig.istiod("--server-name", "istiod.istio-system.svc", "--server-name", "canary.svc")
-    config = rig.terminate(istiod, identity="forward")
-    config["listeners"][0]["routes"].insert(
-        0, {"sni": ["canary.svc"], "mode": "passthrough", "upstream": "raw"})
-    config["upstreams"].append({"name": "raw", "endpoints": [istiod.endpoint],
-                                "source_address": ["127.0.0.3"]})
-    gateway = rig.gateway(config)
+def test_passthrough_and_terminate_on_one_port__by_name(site: Site) -> None:
+    """Not on loopback, from where istiod believes everybody."""
+    rig, listener = site.rig, site.config["listeners"][0]
+    istiod = site.istiod(f"{TRUSTED}/32", names=(SERVER_NAME, "canary.svc"))
+    gateway = rig.gateway({**site.config, "listeners": [
+        {**listener, "bind": [f"127.0.0.1:{rig.port}"],
+         "registration": {"address_networks": [SANDBOX_NETWORK]}}]})
 
     rig.vms("--no-csr")
     rig.vms("--no-csr", "--server-name", "canary.svc", "--name-prefix", "canary", "--ip-base",
             "10.99.1.1")
 
     rows = {r["name"]: r["peer"].rpartition(":")[0] for r in istiod.await_synced(2)}
-    assert rows == {"vm-1.vms": "127.0.0.1", "canary-1.vms": "127.0.0.3"}
+    assert rows == {"vm-1.vms": TRUSTED, "canary-1.vms": OTHER}
     gateway.await_metric("xdsgate_passthrough_connections", 1)
     gateway.await_metric("xdsgate_streams", 1)
 

@@ -8,7 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,8 +80,9 @@ class Site:
     def upstream(self, i: int = 0) -> dict:
         return self.config["upstreams"][i]
 
-    def istiod(self, *cidrs: str) -> Remote:
+    def istiod(self, *cidrs: str, names: Sequence[str] = ()) -> Remote:
         options = [part for cidr in cidrs for part in ("--trusted-gateway-cidr", cidr)]
+        options += [part for name in names for part in ("--server-name", name)]
         istiod = Remote(self.home, *options)
         self.rig.istiods.append(istiod)
         return istiod
