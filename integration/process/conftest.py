@@ -20,11 +20,8 @@ from rig.golden import cluster, server_key  # noqa: F401
 from rig.notify import Notify
 from rig.pki import NEW_KEY, Pair, openssl
 from rig.process import Process, free_port
-from rig.sandbox import GATEWAY_IP, Istiod, Vms
-from rig.site import site  # noqa: F401
-from rig.pki import NEW_KEY, Pair, issue, openssl
-from rig.process import free_port
 from rig.sandbox import GATEWAY_IP, SANDBOX_NETWORK, Istiod, Vms
+from rig.site import site  # noqa: F401
 from rig.upstream import Upstream, connect
 from rig.vm_side import bundle, mesh, network, serve, vm  # noqa: F401
 
