@@ -67,8 +67,8 @@ static void say_other(struct advice *a, const json_t *vm)
     (void)snprintf(command, sizeof(command),
                    "journalctl -u xdsgate | grep -w %s   # on the gateway: from where it came",
                    rule);
-    say(a, command, "While it is connected, another %s was refused by the rule `%s`: %s",
-        is_request ? "request in its name" : "one that says it is this VM", rule,
+    say(a, command, "While it is connected, %s was refused by the rule `%s`: %s",
+        is_request ? "a request of its" : "another one that says it is this VM", rule,
         text_or(doc_text(vm, "refused", "detail", NULL), "no details"));
 }
 

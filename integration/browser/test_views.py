@@ -125,7 +125,7 @@ def test_vm__another_in_its_name_was_refused__said_and_found(
     for name, text in {
         "vm5.vms": "▲ While it is connected, another one that says it is this VM was refused by the "
                    "rule duplicate: not the same key",
-        "vm6.vms": "▲ While it is connected, another request in its name was refused by the rule "
+        "vm6.vms": "▲ While it is connected, a request of its was refused by the rule "
                    "type: istio.io/debug",
     }.items():
         show(page, name)

@@ -14,11 +14,11 @@ function rule_stands_out(vm, detail) {
     if (other === "") {
         return [];
     }
-    const what = ["readable", "type", "nack"].includes(other) ? "request in its name"
-        : "one that says it is this VM";
+    const what = ["readable", "type", "nack"].includes(other) ? "a request of its"
+        : "another one that says it is this VM";
     return [{
         tone: "warn",
-        text: `While it is connected, another ${what} was refused by the rule ${other}: ${detail}`,
+        text: `While it is connected, ${what} was refused by the rule ${other}: ${detail}`,
     }];
 }
 

@@ -47,7 +47,7 @@ static const struct row rows[] = {
      "`duplicate`: why\n"
      "      journalctl -u xdsgate | grep -w duplicate   # on the gateway: from where it came\n"},
     {"connected", SINCE, "type", AFTER, false, VM_REFUSAL_OTHER,
-     "  While it is connected, another request in its name was refused by the rule `type`: why\n"
+     "  While it is connected, a request of its was refused by the rule `type`: why\n"
      "      journalctl -u xdsgate | grep -w type   # on the gateway: from where it came\n"},
     {"refused", NULL, "address", AFTER, false, VM_REFUSAL_OWN,
      "  Refused by the rule `address`: why\n"
