@@ -48,7 +48,7 @@ static enum rc read_address(const char *said, const struct why *w, char out[ADDR
     char name[254] = "";
 
     if (n < sizeof(name)) {
-        memcpy(name, said, n);
+        (void)snprintf(name, sizeof(name), "%.*s", (int)n, said);
     }
     if (!name_is_subdomain(name) || (colon != NULL && !read_port(colon + 1, &port))) {
         return why_set(w,
