@@ -57,15 +57,19 @@ static enum xds_sync_event reject(struct xds_sync *s, const struct xds_request *
     return XDS_NACKED;
 }
 
+bool xds_sync_leaves(enum xds_variant variant, const struct xds_request *r)
+{
+    return variant == XDS_SOTW && !r->has_error && r->n_subscribe == 0 &&
+           (xds_type_flags(r->type) & XDS_BY_NAME) != 0;
+}
+
 enum xds_sync_event xds_sync_request(struct xds_sync *s, enum xds_variant variant,
                                      const struct xds_request *r, int64_t now_ms)
 {
-    bool by_name = (xds_type_flags(r->type) & XDS_BY_NAME) != 0;
-
     if (r->has_error) {
         return reject(s, r, now_ms);
     }
-    if (variant == XDS_SOTW && r->n_subscribe == 0 && by_name) {
+    if (xds_sync_leaves(variant, r)) {
         start_again(s);
         s->state = XDS_IGNORED;
         return XDS_LEFT;

@@ -54,6 +54,10 @@ enum xds_sync_event {
                     istiod is not made for it */
 };
 
+/** Does the request unsubscribe from all, which without delta is to name nothing of a type that has
+ * no wildcard? */
+bool xds_sync_leaves(enum xds_variant variant, const struct xds_request *r);
+
 /** A request of this type passes at now_ms. */
 enum xds_sync_event xds_sync_request(struct xds_sync *s, enum xds_variant variant,
                                      const struct xds_request *r, int64_t now_ms);

@@ -151,9 +151,8 @@ static void note_asked(struct relay *r, const struct xds_request *q)
     if (q->type >= XDS_TYPES || q->has_error) {
         return;
     }
-    bool left = variant_of(r) == XDS_SOTW && q->n_subscribe == 0 &&
-                (xds_type_flags(q->type) & XDS_BY_NAME) != 0;
-    r->tap.asked = left ? r->tap.asked & ~(1U << q->type) : r->tap.asked | 1U << q->type;
+    r->tap.asked = xds_sync_leaves(variant_of(r), q) ? r->tap.asked & ~(1U << q->type)
+                                                     : r->tap.asked | 1U << q->type;
 }
 
 static void note(struct relay *r, const struct said *said)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What process tests are made of: the daemon, sandbox programs, sockets, certificates."""
+"""The script that installs a bundle, on images of VMs; and the other forms of a bundle."""
