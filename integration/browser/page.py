@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import TimeoutException
+from selenium.common.exceptions import (
+    NoSuchElementException, StaleElementReferenceException, TimeoutException)
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -32,7 +33,8 @@ new PerformanceObserver((list) => {
 """
 
 ROWS = """
-return [...document.querySelectorAll("#rows tr:not(.space)")].map((row) =>
+return [...document.querySelectorAll("#rows tr:not(.space)")].filter(
+    (row) => row.offsetParent !== null).map((row) =>
     [...row.cells].filter((cell) => cell.offsetWidth > 0).map((cell) => cell.textContent));
 """
 
@@ -92,7 +94,7 @@ class Page:
                        "return e.offsetParent === null ? '' : e.textContent", which)
 
     def rows(self) -> list[list[str]]:
-        """The cells in sight of all rows that exist."""
+        """The cells in sight of all rows in sight; none while a VM's page hides them."""
         return self.js(ROWS)
 
     def names(self) -> list[str]:
@@ -124,12 +126,19 @@ class Page:
     def keys(self, *keys: str) -> None:
         ActionChains(self.driver).send_keys(*keys).perform()
 
+    def click(self, by: str, which: str) -> None:
+        """As soon as it is there; the page may put another in its place meanwhile."""
+        def found_and_clicked() -> bool:
+            self.driver.find_element(by, which).click()
+            return True
+
+        self.wait(found_and_clicked, f"something to click: {which}")
+
     def choose(self, group: str, word: str) -> None:
-        self.driver.find_element(
-            "css selector", f"[data-group={group}][data-word={word}]").click()
+        self.click("css selector", f"[data-group={group}][data-word={word}]")
 
     def sort_by(self, column: str) -> None:
-        self.driver.find_element("css selector", f"th.k-{column} button").click()
+        self.click("css selector", f"th.k-{column} button")
 
     def ask_now(self) -> None:
         """As when one comes back to its tab: it does not wait for the next round."""
@@ -138,8 +147,10 @@ class Page:
     # ---- waiting ----
 
     def wait(self, check: Callable[[], T], what: str) -> T:
+        """Until the check holds; one that looks at a row or cell that is not there does not yet."""
+        not_there = (IndexError, NoSuchElementException, StaleElementReferenceException)
         try:
-            return WebDriverWait(self.driver, LONG_S, 0.05).until(lambda _: check())
+            return WebDriverWait(self.driver, LONG_S, 0.05, not_there).until(lambda _: check())
         except TimeoutException:
             raise AssertionError(f"not within {LONG_S:g} s: {what}") from None
 

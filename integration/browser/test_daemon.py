@@ -112,13 +112,13 @@ def test_daemon__a_day_in_the_life_of_vms__seen(page: Page, site: Site) -> None:
     vms.ask("nack", 2, "LDS")
     site.istiod.ask("push")
     await_seen(page, lambda: page.row("vm-2.vms")[5], "ERROR")
-    page.driver.find_element("link text", "vm-2.vms").click()
+    page.click("link text", "vm-2.vms")
     page.wait(lambda: page.text("nack").startswith("LDS"), "the rejection")
     assert "rejected LDS" in page.text("stands-out")
     assert "sidecar~10.99.0.2~vm-2.vms~" in page.text("who")
     assert page.js("return document.querySelectorAll('#sync tbody tr').length") >= 4
 
-    page.driver.find_element("id", "back").click()
+    page.click("id", "back")
     which = page.js("return document.querySelectorAll('#rows tr[id]')[2].id").removeprefix("row-")
     assert site.order(f"/api/v1/vms/{which}/revoke") == 200
     await_seen(page, lambda: page.row("vm-3.vms")[4], "revoked")
@@ -133,7 +133,7 @@ def test_daemon__hostile_vm__its_words_are_text(page: Page, site: Site) -> None:
 
     page.wait(lambda: HOSTILE in sum(page.rows(), []), "its version")
     assert page.js(SHAPE) == HARMLESS
-    page.driver.find_element("link text", "vm-1.vms").click()
+    page.click("link text", "vm-1.vms")
     page.wait(lambda: HOSTILE in page.text("who"), "its details")
 
     assert "\u202e" not in page.driver.page_source

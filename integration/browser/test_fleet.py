@@ -115,7 +115,7 @@ def test_filter__words__all_of_them_in_any_field(page: Page) -> None:
     field.send_keys("x")
     page.wait(lambda: page.text("none"), "a word that there is none")
 
-    page.driver.find_element("id", "clear").click()
+    page.click("id", "clear")
     page.wait_equal(lambda: page.text("shown"), "5,000 VMs")
 
 
@@ -207,10 +207,11 @@ def test_work__a_key_or_a_turn_of_the_wheel__drawn_without_a_pause(page: Page) -
 def test_click__on_a_row__opens_it_and_back_is_where_it_was(page: Page) -> None:
     page.js("scrollTo(0, 30000)")
     page.wait(lambda: "vm1055.vms" in page.names(), "its row")
-    page.driver.find_element("link text", "vm1070.vms").click()
+    page.click("link text", "vm1070.vms")
     page.wait_equal(lambda: page.text("vm-name"), "vm1070.vms")
+    assert page.names() == []
 
-    page.driver.find_element("id", "back").click()
+    page.click("id", "back")
 
     page.wait(lambda: "vm1055.vms" in page.names(), "the same place")
     assert page.js("return scrollY") == 30000 and page.active() == "vm1070.vms"

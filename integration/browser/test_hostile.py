@@ -111,7 +111,7 @@ def test_markup__as_an_id_and_as_a_type__is_text(page: Page, admin: FakeAdmin) -
 
     page.wait_equal(page.names, ["odd"])
     assert page.js(SHAPE) == HARMLESS
-    page.driver.find_element("link text", "odd").click()
+    page.click("link text", "odd")
     page.wait(lambda: page.text("vm-name") == "odd", "its page")
     page.go("#/istiods")
     page.wait(lambda: text in page.text("upstreams"), "the upstream")

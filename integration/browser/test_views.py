@@ -187,7 +187,7 @@ def test_vm__name_of_several__asks_which(page: Page, admin: FakeAdmin) -> None:
     page.go("#/vm/twin.vms")
 
     page.wait(lambda: "Several VMs have this name" in page.text("vm-missing"), "a choice")
-    page.driver.find_element("link text", f"twin.vms ({'b' * 16})").click()
+    page.click("link text", f"twin.vms ({'b' * 16})")
     page.wait(lambda: facts(page).get("Id") == "b" * 16, "the one that was chosen")
 
 
