@@ -64,13 +64,23 @@ class Prometheus:
         until(look, f"Prometheus has scraped {target}")
 
 
-def expressions() -> list[str]:
+def of_rules() -> list[str]:
     rules = [rule["expr"] for group in yaml.safe_load(RULES.read_text())["groups"]
              for rule in group["rules"]]
+    assert len(rules) > 10
+    return rules
+
+
+def of_panels() -> list[str]:
     panels = [target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"]
               for target in panel.get("targets", [])]
-    assert len(rules) > 10 and len(panels) > 20
-    return rules + [e.replace("$instance", ".*").replace("$__rate_interval", "1m") for e in panels]
+    assert len(panels) > 20
+    return panels
+
+
+def expressions() -> list[str]:
+    panels = of_panels()
+    return of_rules() + [e.replace("$instance", ".*").replace("$__rate_interval", "1m") for e in panels]
 
 
 @pytest.fixture
@@ -105,6 +115,12 @@ def test_registration_refused__an_operators_order_rings_no_alarm(tmp_path: Path)
              "exp_alerts": [said]}]}]}))
     done = subprocess.run(["promtool", "test", "rules", test], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dashboard__shows_what_alarms() -> None:
+    rules = {name for e in of_rules() for name in METRIC.findall(e)}
+    panels = {SUFFIX.sub("", name) for e in of_panels() for name in METRIC.findall(e)}
+    assert {SUFFIX.sub("", name) for name in rules} - panels == set()
 
 
 def test_page__promtool__finds_nothing_to_complain_of(served: Gateway) -> None:
