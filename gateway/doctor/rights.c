@@ -6,6 +6,7 @@
 
 #include "certs/jwt.h"
 #include "core/base/clock.h"
+#include "gateway/cluster/mesh_roots.h"
 #include "gateway/doctor/cluster_internal.h"
 
 /** The smallest life that the API server makes. */
@@ -209,6 +210,76 @@ void cluster_look_at_bindings(const struct doctor_cluster *c, const struct clust
     look_at_bindings_of(c, KUBE_CLUSTER_ROLE_BINDING, "ClusterRoleBinding", a, r);
 }
 
+/* ---- the mesh's roots ---- */
+
+/** What gives the right; it is for istio-system. */
+#define ROOTS_ROLE "deploy/rbac-roots.yaml"
+
+/* As the daemon does: whoever believes roots has to hear of new ones. */
+static bool watches_roots(const struct config *c)
+{
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        if (c->listeners[i].certs != NULL) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < c->n_upstreams; i++) {
+        if (c->upstreams[i].roots != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void find_roots_forbidden(const struct doctor_cluster *c, const char *verbs,
+                                 struct doctor_report *r)
+{
+    const struct config_kubernetes *k = &c->config->kubernetes;
+    bool usual = strcmp(k->istio_namespace, "istio-system") == 0;
+    char *flags = cluster_gate_flags(c, r);
+    char edit[160] = "";
+
+    if (!usual) {
+        (void)snprintf(edit, sizeof(edit), "sed 's/: istio-system/: %.63s/' " ROOTS_ROLE " | ",
+                       k->istio_namespace);
+    }
+    if (flags != NULL) {
+        doctor_find_at(r, k->follow_roots ? DOCTOR_BAD : DOCTOR_WARN, DOCTOR_ROOTS_FORBIDDEN, verbs,
+                       k->istio_namespace,
+                       k->follow_roots ? "`follow_roots` cannot follow them"
+                                       : "nobody is told when the mesh publishes a new root",
+                       edit, flags, usual ? ROOTS_ROLE : "-", NULL);
+    }
+    free(flags);
+}
+
+static void look_at_roots_right(const struct doctor_cluster *c, struct doctor_report *r)
+{
+    static const char what[] = "whether the gateway may see the roots that the mesh publishes";
+    static const char *const verbs[] = {"list", "watch"};
+    bool allowed[2] = {false, false};
+    struct kube_error err;
+
+    if (!cluster_may_ask(c->gate, what, r)) {
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const struct kube_right right = {.verb = verbs[i],
+                                         .resource = "configmaps",
+                                         .ns = c->config->kubernetes.istio_namespace,
+                                         .name = MESH_ROOTS_NAME};
+        enum kube_outcome outcome = kube_ask_right(c->gate->kube, &right, &allowed[i], &err);
+        if (outcome != KUBE_OK) {
+            cluster_say(outcome, 0, err.text, what, c->gate, r);
+            return;
+        }
+    }
+    if (!allowed[0] || !allowed[1]) {
+        find_roots_forbidden(c, allowed[1] ? "list" : allowed[0] ? "watch" : "list and watch", r);
+    }
+    doctor_looked(r, "%s", what);
+}
+
 /* ---- all of it ---- */
 
 enum rc doctor_rights(const struct doctor_cluster *c, struct doctor_report *r)
@@ -237,5 +308,8 @@ enum rc doctor_rights(const struct doctor_cluster *c, struct doctor_report *r)
         cluster_look_at_bindings(c, a, r);
     }
     free(accounts);
+    if (rc == RC_OK && c->gate != NULL && watches_roots(c->config)) {
+        look_at_roots_right(c, r);
+    }
     return rc;
 }

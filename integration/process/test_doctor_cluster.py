@@ -136,6 +136,48 @@ def test_token__of_any_account__warned(site: Site) -> None:
                                     level="warning")
 
 
+@pytest.mark.parametrize(("verbs", "text"), [({"list", "watch"}, "list and watch"),
+                                             ({"list"}, "list"), ({"watch"}, "watch")])
+def test_roots__of_the_mesh_may_not_be_read__warned_which_right(
+        site: Site, verbs: set[str], text: str) -> None:
+    site.token().cluster().may_not = verbs
+
+    said = site.doctor("--no-network")
+
+    said.has("roots-forbidden", f"the gateway may not {text} ConfigMap istio-ca-root-cert of "
+             "namespace istio-system: nobody is told when the mesh publishes a new root",
+             "kubectl apply -f deploy/rbac-roots.yaml", "warning")
+    assert said.ids() == {"roots-forbidden"}
+
+
+def test_roots__that_are_to_be_followed_and_may_not_be_read__said(site: Site) -> None:
+    site.token().cluster().may_not = {"watch"}
+    site.config["kubernetes"] |= {"follow_roots": True, "istio_namespace": "mesh"}
+    site.cluster().roots_namespace = "mesh"
+
+    site.look().has(
+        "roots-forbidden", "of namespace mesh: `follow_roots` cannot follow them",
+        "sed 's/: istio-system/: mesh/' deploy/rbac-roots.yaml | kubectl --kubeconfig "
+        f"{site.cluster().kubeconfig('admin')} apply -f -")
+
+
+def test_roots__may_be_read__said_that_it_was_looked_at(site: Site) -> None:
+    said = site.token().doctor("--no-network")
+
+    assert said.findings == []
+    assert said.looks("whether the gateway may see the roots that the mesh publishes")
+
+
+def test_roots__nobody_believes_any__the_right_is_not_asked_for(site: Site) -> None:
+    site.token().cluster().may_not = {"list", "watch"}
+    site.config["listeners"][0] |= {"routes": [{"sni": ["*"], "mode": "passthrough",
+                                                "upstream": "raw"}]}
+    del site.config["listeners"][0]["tls"], site.config["listeners"][0]["vm_identities"]
+    site.config["upstreams"] = [{"name": "raw", "endpoints": ["10.77.0.1:15012"]}]
+
+    assert site.doctor("--no-network").findings == []
+
+
 @pytest.mark.parametrize("where", ["rolebindings", "clusterrolebindings"])
 def test_account__with_rights_of_its_own__warned(site: Site, where: str) -> None:
     site.token().cluster().lists[f"{RBAC}/{where}"] = [binding("other", "else"),

@@ -98,6 +98,8 @@ class Cluster(KubeApi):
         self.accounts = {"vms/vm"}  # tokens may be made of these
         self.forbidden: set[str] = set()  # of these not
         self.may_make_all = False
+        self.roots_namespace = "istio-system"
+        self.may_not: set[str] = set()  # verbs, with the ConfigMap of the mesh's roots
         self.lists: dict[str, list[dict]] = {
             f"{ISTIO}/workloadgroups": [group("web", "vm")], f"{ISTIO}/workloadentries": [],
             f"{RBAC}/rolebindings": [], f"{RBAC}/clusterrolebindings": [],
@@ -133,10 +135,18 @@ class Cluster(KubeApi):
             if plain in self.things:
                 return 200, {}, json.dumps(self.things[plain]).encode()
             if plain.endswith("/selfsubjectaccessreviews"):
-                return 201, {}, json.dumps({"status": {"allowed": self.may_make_all}}).encode()
+                return 201, {}, json.dumps({"status": {"allowed": self.may(body)}}).encode()
             if made := self.refuse_token(plain):
                 return made
         return super().answer(path, bearer, body)
+
+    def may(self, body: bytes) -> bool:
+        """The answer to a SelfSubjectAccessReview."""
+        asked = json.loads(body)["spec"]["resourceAttributes"]
+        if asked["resource"] == "serviceaccounts":
+            return self.may_make_all
+        assert (asked["resource"], asked["name"]) == ("configmaps", "istio-ca-root-cert")
+        return asked["namespace"] == self.roots_namespace and asked["verb"] not in self.may_not
 
     def page(self, path: str) -> bytes:
         """At most `limit` objects of those that are asked for, and where to go on."""
