@@ -28,13 +28,14 @@ static void look_at_namespace(const struct doctor_cluster *c, const char *ns,
         }
         members_check_groups(groups, ns, NULL, r);
         doctor_looked(r, "the WorkloadGroups of namespace %s", ns);
-        json_decref(groups);
     }
     if (cluster_get(c, KUBE_WORKLOAD_ENTRY, ns, NULL, r, &entries) == CLUSTER_GOT) {
         members_check_entries(entries, ns, NULL, clock_wall(), r);
+        members_check_labels(groups, entries, ns, NULL, r);
         doctor_looked(r, "the WorkloadEntries of namespace %s", ns);
-        json_decref(entries);
     }
+    json_decref(groups);
+    json_decref(entries);
 }
 
 static bool is_first_of_namespace(const struct cluster_accounts *accounts, size_t i)
@@ -323,6 +324,7 @@ enum rc doctor_one_vm(const struct doctor_cluster *c, const char *ns, const char
         doctor_looked(r, "WorkloadGroup %s of namespace %s", name, ns);
         rc = look_at_account(c, ns, doc_text(group, "spec", "template", "serviceAccount", NULL), r);
     }
+    members_check_labels(groups, entries, ns, name, r);
     if (known && entry == NULL && group == NULL) {
         doctor_find(r, DOCTOR_VM_UNKNOWN, ns, name, NULL);
     }

@@ -385,6 +385,51 @@ def test_entry__probe_fails__said(site: Site) -> None:
                     "dial tcp: refused?")
 
 
+def labelled(site: Site, *rows: dict) -> None:
+    """Group web says version=v2, and has these entries."""
+    site.cluster().lists[f"{ISTIO}/workloadgroups"] = [
+        {"metadata": {"name": "web", "namespace": "vms"},
+         "spec": {"template": {"serviceAccount": "vm", "labels": {"version": "v2"}},
+                  "metadata": {"labels": {"app": "web"}}}}]
+    entries(site, *rows)
+
+
+def test_entry__labels_of_before_its_group_was_changed__warned(site: Site) -> None:
+    rows = [entry(f"web-{i}", f"10.0.0.{i}", labels={"version": "v1", "app": "web", "own": "1"})
+            for i in range(1, 4)]
+    labelled(site, *rows, entry("web-4", "10.0.0.4", labels={"app": "web"}),
+             entry("web-5", "10.0.0.5", labels={"app": "web", "version": "v2"}),
+             entry("db-1", "10.0.1.1", annotations={"istio.io/autoRegistrationGroup": "db"}))
+
+    said = site.look()
+
+    row = said.has(
+        "entry-labels", "WorkloadGroup web of namespace vms says version=v2, but WorkloadEntries "
+        "of it do not: web-1 (v1), web-2 (v1), web-3 (v1) and 1 more",
+        "-n vms label --overwrite workloadentries web-1 web-2 web-3 web-4 version=v2  # then make "
+        "the bundle of each VM anew, xdsgate bundle create web -n vms", "warning")
+    assert f"kubectl --kubeconfig {site.cluster().kubeconfig('admin')} -n vms" in row["command"]
+    assert said.ids() == {"entry-labels"} and len(said.findings) == 1
+
+
+def test_entry__labelled_by_that_command__nothing_found(site: Site) -> None:
+    labelled(site, entry("web-1", "10.0.0.1", labels={"version": "v1", "app": "web"},
+                         own_labels={"version": "v2"}))
+
+    assert site.look().findings == []
+
+
+@pytest.mark.parametrize(("name", "finds"), [("web-1", True), ("web-2", False), ("web", True)])
+def test_vm__labels_that_are_not_those_of_its_group__said_of_that_one(
+        site: Site, name: str, finds: bool) -> None:
+    labelled(site, entry("web-1", "10.0.0.1", labels={"version": "v1", "app": "web"}),
+             entry("web-2", "10.0.0.2", labels={"version": "v2", "app": "web"}))
+
+    said = site.look(f"{name}.vms")
+
+    assert said.ids() == ({"entry-labels"} if finds else set())
+
+
 def test_vm__named_by_its_entry__only_that_one(site: Site) -> None:
     bad = [{"type": "Healthy", "status": "False", "message": "no"}]
     entries(site, entry("web-1", "10.0.0.7", conditions=bad),

@@ -79,10 +79,14 @@ def group(name: str, account: str, **spec: object) -> dict:
 
 
 def entry(name: str, address: str, account: str = "vm", network: str = "",
-          annotations: dict | None = None, conditions: list | None = None) -> dict:
-    return {"metadata": {"name": name, "namespace": "vms", "annotations": {
-                "istio.io/autoRegistrationGroup": "web", **(annotations or {})}},
-            "spec": {"address": address, "serviceAccount": account, "network": network},
+          annotations: dict | None = None, conditions: list | None = None,
+          labels: dict | None = None, own_labels: dict | None = None) -> dict:
+    """labels: of its spec; own_labels: of the object."""
+    return {"metadata": {"name": name, "namespace": "vms", "labels": own_labels or {},
+                         "annotations": {"istio.io/autoRegistrationGroup": "web",
+                                         **(annotations or {})}},
+            "spec": {"address": address, "serviceAccount": account, "network": network,
+                     "labels": labels or {}},
             "status": {"conditions": conditions or []}}
 
 

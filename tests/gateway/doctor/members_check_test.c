@@ -45,6 +45,9 @@ static const char *const nonsense[] = {
     "{\"items\": [{\"spec\": {\"address\": 7, \"template\": 1, \"probe\": []}}]}",
     "{\"items\": [{\"status\": {\"conditions\": [1, {\"type\": 1, \"status\": {}}]}}]}",
     "{\"items\": [{\"metadata\": {\"annotations\": {\"istio.io/disconnectedAt\": \"soon\"}}}]}",
+    "{\"items\": [{\"metadata\": {\"name\": \"x\", \"annotations\": "
+    "{\"istio.io/autoRegistrationGroup\": \"x\"}}, "
+    "\"spec\": {\"template\": {\"labels\": [1]}, \"metadata\": {\"labels\": {\"a\": 1}}}}]}",
     "{\"spec\": {\"template\": {\"spec\": {\"containers\": [{\"env\": [1, {\"name\": 2}]}]}}}}",
     "{\"items\": [{\"metadata\": {\"name\": \"a\"}, \"spec\": {\"ports\": [1, {\"port\": []}]}}]}",
 };
@@ -57,6 +60,8 @@ static void test_checks__nonsense__nothing_found(void **state)
         members_check_entries(v, "vms", NULL, 0, &report);
         members_check_entries(v, "vms", "x", 0, &report);
         members_check_groups(v, "vms", NULL, &report);
+        members_check_labels(v, v, "vms", NULL, &report);
+        members_check_labels(v, v, "vms", "x", &report);
         assert_false(members_have_account(v, "web"));
         members_check_clusters(v, "one", NULL, &report);
         istiod_check_services(v, "istio-system", false, true, &report);
@@ -70,6 +75,7 @@ static void test_checks__nothing_at_all__nothing_found(void **state)
     (void)state;
     members_check_entries(NULL, "vms", NULL, 0, &report);
     members_check_groups(NULL, "vms", NULL, &report);
+    members_check_labels(NULL, NULL, "vms", NULL, &report);
     assert_false(members_have_account(NULL, "web"));
     assert_int_equal(report.n, 0);
 }
@@ -209,6 +215,73 @@ static void test_clusters__more_than_are_named__one_finding_with_their_number(vo
     assert_non_null(strstr(report.findings[0].text, " and 4 more"));
 }
 
+/* ---- labels ---- */
+
+#define GROUP(template, metadata)                                          \
+    "{\"items\":[{\"metadata\":{\"name\":\"web\"},\"spec\":{\"template\":" \
+    "{\"labels\":" template "},\"metadata\":{\"labels\":" metadata "}}}]}"
+#define ENTRY(name, labels)                                 \
+    "{\"metadata\":{\"name\":\"" name "\",\"annotations\":" \
+    "{\"istio.io/autoRegistrationGroup\":\"web\"}},\"spec\":{\"labels\":" labels "}}"
+
+static void check_labels(const char *groups, const char *entries)
+{
+    json_t *g = parse(groups);
+    json_t *e = parse(entries);
+
+    members_check_labels(g, e, "vms", NULL, &report);
+    json_decref(g);
+    json_decref(e);
+}
+
+/* Which of the two counts depends on who has made the labels. */
+static void test_labels__two_places_of_the_group__either_is_right(void **state)
+{
+    (void)state;
+    check_labels(GROUP("{\"v\":\"1\"}", "{\"v\":\"2\"}"),
+                 "{\"items\":[" ENTRY("a", "{\"v\":\"1\"}") "," ENTRY("b", "{\"v\":\"2\"}") "]}");
+    assert_int_equal(report.n, 0);
+
+    check_labels(GROUP("{\"v\":\"1\"}", "{\"v\":\"2\"}"),
+                 "{\"items\":[" ENTRY("a", "{\"v\":\"3\"}") "]}");
+    assert_int_equal(report.n, 1);
+    assert_non_null(strstr(report.findings[0].text, "says v=1, but"));
+}
+
+static void test_labels__locality__is_never_a_label_of_an_entry(void **state)
+{
+    (void)state;
+    check_labels(GROUP("{\"istio-locality\":\"a.b\"}", "{}"), "{\"items\":[" ENTRY("a", "{}") "]}");
+    assert_int_equal(report.n, 0);
+}
+
+static void test_labels__that_a_shell_would_read__quoted_in_the_command(void **state)
+{
+    (void)state;
+    check_labels(GROUP("{\"v\":\"$(x)\"}", "{}"), "{\"items\":[" ENTRY("a", "{}") "]}");
+    assert_int_equal(report.n, 1);
+    assert_non_null(strstr(report.findings[0].cure, "workloadentries a 'v=$(x)'  #"));
+    assert_non_null(strstr(report.findings[0].text, ": a (without it)"));
+}
+
+static void test_labels__of_very_many__the_command_is_whole(void **state)
+{
+    json_t *g = parse(GROUP("{\"v\":\"1\"}", "{}"));
+    json_t *e = parse("{\"items\":[]}");
+
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        assert_int_equal(
+            json_array_append_new(json_object_get(e, "items"), parse(ENTRY("a-b-c", "{}"))), 0);
+    }
+    members_check_labels(g, e, "vms", NULL, &report);
+    json_decref(g);
+    json_decref(e);
+    assert_int_equal(report.n, 1);
+    assert_non_null(strstr(report.findings[0].text, "and 1997 more"));
+    assert_non_null(strstr(report.findings[0].cure, " a-b-c v=1  # then"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +300,14 @@ int main(void)
             test_clusters__those_that_come_in_or_say_the_same__nothing_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_clusters__more_than_are_named__one_finding_with_their_number, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_labels__two_places_of_the_group__either_is_right,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_labels__locality__is_never_a_label_of_an_entry, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_labels__that_a_shell_would_read__quoted_in_the_command,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_labels__of_very_many__the_command_is_whole, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
