@@ -146,7 +146,7 @@ enum rc doctor_vm(const struct doctor_vm_opts *o, struct doctor_report *r)
         return RC_OK;
     }
     vm_look_at_sockets(r);
-    vm_look_at_processes(r);
+    vm_look_at_processes(o, r);
     if (connects) {
         gid_t before = vm_network_enter(&v);
         vm_look_at_pods(o, r);

@@ -11,7 +11,10 @@ void vm_look_at_address(const struct doctor_vm_opts *o, struct doctor_report *r)
  * processes: vm_left.c. */
 void vm_look_at_folders(const struct doctor_vm_opts *o, struct doctor_report *r);
 void vm_look_at_sockets(struct doctor_report *r);
-void vm_look_at_processes(struct doctor_report *r);
+void vm_look_at_processes(const struct doctor_vm_opts *o, struct doctor_report *r);
+
+/** Rules of Istio's that are in the kernel, while no agent runs; as root: vm_iptables.c. */
+void vm_look_at_rules(const struct doctor_vm_opts *o, struct doctor_report *r);
 
 /** Where Envoy sends requests to: vm_pods.c. */
 void vm_look_at_pods(const struct doctor_vm_opts *o, struct doctor_report *r);

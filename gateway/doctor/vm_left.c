@@ -137,7 +137,7 @@ static void look_at_port(struct doctor_report *r, uint16_t port)
     doctor_find(r, DOCTOR_VM_PORT, pid, l.name, number, NULL);
 }
 
-void vm_look_at_processes(struct doctor_report *r)
+void vm_look_at_processes(const struct doctor_vm_opts *o, struct doctor_report *r)
 {
     static const uint16_t ports[] = {15000, 15001, 15006, 15020, 15021, 15053, 15090};
     struct seen s = {.r = r};
@@ -149,6 +149,7 @@ void vm_look_at_processes(struct doctor_report *r)
     proc_each(look_at_process, &s);
     if (!s.agent) {
         doctor_find(r, DOCTOR_VM_AGENT, NULL);
+        vm_look_at_rules(o, r);
     }
     for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
         look_at_port(r, ports[i]);

@@ -364,6 +364,70 @@ def test_vm_port__taken_by_another_program__said(vm: VmImage, network: None) -> 
     said.has("vm-port", "listens on port 15021, which Istio's Envoy needs", "ss -ltnp")
 
 
+IPTABLES = """#!/bin/sh
+[ $# = 0 ] || exit 9
+cat <<'END'
+*raw
+:ISTIO_OUTPUT - [0:0]
+COMMIT
+*nat
+:DOCKER - [0:0]
+:ISTIO_REDIRECT - [0:0]
+-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports 15001
+COMMIT
+END
+"""
+
+
+@pytest.mark.parametrize(("kind", "text"), [
+    ("iptables", IPTABLES), ("iptables-legacy", IPTABLES), ("ip6tables", IPTABLES)])
+def test_vm_iptables__left_without_an_agent__said(vm: VmImage, kind: str, text: str) -> None:
+    for name in ["iptables", "iptables-legacy", "iptables-nft", "ip6tables"]:
+        vm.program(f"{name}-save", text if name == kind else "#!/bin/sh\n")
+
+    said = on_vm(vm, "--no-network")
+
+    said.has("vm-iptables", "no agent runs, and chain ISTIO_REDIRECT of table nat is left",
+             f"{kind}-save | grep -v ISTIO_ | {kind}-restore")
+    assert said.ids() == {"vm-agent", "vm-iptables"}
+
+
+def test_vm_iptables__those_of_nft__said(vm: VmImage) -> None:
+    vm.program("nft", "#!/bin/sh\n[ \"$*\" = 'list ruleset' ] || exit 9\n"
+               "echo 'table ip nat {'\necho '\tchain ISTIO_INBOUND {'\n")
+
+    on_vm(vm, "--no-network").has("vm-iptables", "chain ISTIO_INBOUND of table nat",
+                                  "nft -a list ruleset")
+
+
+def test_vm_iptables__of_others__nothing_found(vm: VmImage) -> None:
+    vm.program("iptables-save", "#!/bin/sh\necho '*nat'\necho ':DOCKER - [0:0]'\n")
+
+    said = on_vm(vm, "--no-network")
+
+    assert said.ids() == {"vm-agent"}
+    assert said.looks("whether Istio's iptables rules are left")
+
+
+@pytest.mark.parametrize("program", ["echo '*nat'; echo ':ISTIO_X - [0:0]'; exit 4",
+                                     "echo '*nat'; exec sleep 600"])
+def test_vm_iptables__that_cannot_be_had__said(vm: VmImage, program: str) -> None:
+    vm.program("iptables-save", f"#!/bin/sh\n{program}\n")
+
+    said = on_vm(vm, "--no-network", patience=SILENCE)
+
+    assert said.ids() == {"vm-agent"}
+    assert said.skips("iptables rules that are left: iptables-save does not print them")
+
+
+def test_vm_iptables__with_an_agent__are_not_left(vm: VmImage) -> None:
+    vm.program("iptables-save", IPTABLES)
+
+    answer = json.loads(vm.enter("sh", "-c", LOOK).stdout)
+
+    assert {row["id"] for row in answer["findings"]} == {"vm-envoy"}
+
+
 class Envoy:
     """An admin page that says where the pods are, chunk by chunk."""
 
