@@ -155,9 +155,6 @@ bool members_have_account(const json_t *groups, const char *account)
 
 /* ---- VMs, as the daemon knows them ---- */
 
-/** So many are named: what is put into a place is cut when it is long. */
-#define NAMED_MAX 3
-
 /* With identity: token no VM is heard about its cluster. */
 static bool is_spoken_for(const json_t *vm, const struct config *config)
 {
@@ -190,24 +187,17 @@ void members_check_clusters(const json_t *vms, const char *mesh, const struct co
                             struct doctor_report *r)
 {
     const json_t *list = doc_at(vms, "vms", NULL);
-    char names[NAMED_MAX * 140] = "";
-    char more[40] = "";
-    size_t len = 0;
-    size_t n = 0;
+    struct doctor_names names = {.n = 0};
 
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *vm = json_array_get(list, i);
         const char *says = other_cluster(vm, mesh, config);
-        if (says != NULL && n++ < NAMED_MAX) {
-            len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%.63s (%.63s)",
-                                    len > 0 ? ", " : "", text_of(vm, "name", NULL), says);
+        if (says != NULL) {
+            doctor_names_add(&names, text_of(vm, "name", NULL), says);
         }
     }
-    if (n > NAMED_MAX) {
-        (void)snprintf(more, sizeof(more), " and %zu more", n - NAMED_MAX);
-    }
-    if (n > 0) {
-        doctor_find(r, DOCTOR_VM_CLUSTER_ID, mesh, names, more, NULL);
+    if (names.n > 0) {
+        doctor_find(r, DOCTOR_VM_CLUSTER_ID, mesh, names.text, names.more, NULL);
     }
     doctor_looked(r, "the cluster IDs of the VMs that the daemon knows");
 }

@@ -11,8 +11,7 @@
 
 #include "gateway/doctor/cluster_internal.h"
 
-/** So many are named in the sentence, and in the command. */
-#define NAMED_MAX 3
+/** So many are named in the command. */
 #define LABELLED_MAX 100
 
 /** istiod makes the locality of it, and takes it out of the labels. */
@@ -82,28 +81,7 @@ static json_t *entries_of(const json_t *group, const json_t *entries, const char
 
 /* ---- the finding ---- */
 
-/* Who has it not: for people "web-1 (v1), web-2 (without it)", and the names for a command. */
-struct those {
-    FILE *text;
-    FILE *names;
-    size_t n;
-};
-
-static void add_entry(struct those *t, const json_t *entry, const char *key)
-{
-    const char *has = label_of_entry(entry, key);
-
-    if (t->n < NAMED_MAX) {
-        (void)fprintf(t->text, "%s%.63s (%.63s)", t->n > 0 ? ", " : "", name_of(entry),
-                      has != NULL ? has : "without it");
-    }
-    if (t->n < LABELLED_MAX) {
-        (void)fprintf(t->names, " %s", name_of(entry));
-    }
-    t->n++;
-}
-
-static void find_label(const struct wanted *w, const char *text, const char *names,
+static void find_label(const struct wanted *w, const struct doctor_names *those, const char *all,
                        struct doctor_report *r)
 {
     char *label = NULL;
@@ -114,7 +92,8 @@ static void find_label(const struct wanted *w, const char *text, const char *nam
         free(label);
     }
     if (quoted != NULL) {
-        doctor_find(r, DOCTOR_ENTRY_LABELS, w->ns, w->group, quoted, text, names, NULL);
+        doctor_find(r, DOCTOR_ENTRY_LABELS, w->ns, w->group, quoted, those->text, those->more, all,
+                    NULL);
     }
     r->short_of_memory = r->short_of_memory || quoted == NULL;
     free(quoted);
@@ -122,31 +101,28 @@ static void find_label(const struct wanted *w, const char *text, const char *nam
 
 static void check_label(const struct wanted *w, const json_t *entries, struct doctor_report *r)
 {
-    char *text = NULL;
-    char *names = NULL;
-    size_t n_text = 0;
-    size_t n_names = 0;
-    struct those t = {.text = open_memstream(&text, &n_text),
-                      .names = open_memstream(&names, &n_names)};
-    bool ok = t.text != NULL && t.names != NULL;
+    struct doctor_names those = {.n = 0};
+    char *all = NULL; /* " web-1 web-2": of the command */
+    size_t size = 0;
+    FILE *out = open_memstream(&all, &size);
 
-    for (size_t i = 0; ok && i < json_array_size(entries); i++) {
+    for (size_t i = 0; out != NULL && i < json_array_size(entries); i++) {
         const json_t *entry = json_array_get(entries, i);
-        if (!has_label(entry, w)) {
-            add_entry(&t, entry, w->key);
+        const char *has = label_of_entry(entry, w->key);
+        if (has_label(entry, w)) {
+            continue;
+        }
+        doctor_names_add(&those, name_of(entry), has != NULL ? has : "without it");
+        if (those.n <= LABELLED_MAX) {
+            (void)fprintf(out, " %s", name_of(entry));
         }
     }
-    if (ok && t.n > NAMED_MAX) {
-        (void)fprintf(t.text, " and %zu more", t.n - NAMED_MAX);
-    }
-    ok = (t.text == NULL || fclose(t.text) == 0) && ok;
-    ok = (t.names == NULL || fclose(t.names) == 0) && ok;
-    if (ok && t.n > 0) {
-        find_label(w, text, names, r);
+    bool ok = out != NULL && fclose(out) == 0;
+    if (ok && those.n > 0) {
+        find_label(w, &those, all, r);
     }
     r->short_of_memory = r->short_of_memory || !ok;
-    free(text);
-    free(names);
+    free(all);
 }
 
 /* ---- all of them ---- */

@@ -339,6 +339,16 @@ void doctor_skipped(struct doctor_report *r, const char *fmt, ...)
     va_end(args);
 }
 
+void doctor_names_add(struct doctor_names *t, const char *name, const char *says)
+{
+    if (t->n++ < DOCTOR_NAMES_MAX) {
+        t->len += (size_t)snprintf(t->text + t->len, sizeof(t->text) - t->len, "%s%.63s (%.63s)",
+                                   t->len > 0 ? ", " : "", name, says);
+    } else {
+        (void)snprintf(t->more, sizeof(t->more), " and %zu more", t->n - DOCTOR_NAMES_MAX);
+    }
+}
+
 const char *doctor_duration(int64_t seconds, char buf[32])
 {
     static const struct {

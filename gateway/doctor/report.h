@@ -113,6 +113,20 @@ void doctor_skipped(struct doctor_report *r, const char *fmt, ...)
 /** "3 h" for people; seconds below zero count as zero. Returns buf. */
 const char *doctor_duration(int64_t seconds, char buf[32]);
 
+/** So many are named in a sentence; the others are counted. */
+#define DOCTOR_NAMES_MAX 3
+
+/** Whom a finding is about, as two places of a cause. All zero is empty. */
+struct doctor_names {
+    char text[DOCTOR_NAMES_MAX * 140]; /**< "web-1 (v1), web-2 (v2), web-3 (v1)" */
+    char more[40];                     /**< " and 4 more", or "" */
+    size_t len;                        /**< of text */
+    size_t n;                          /**< all of them */
+};
+
+/** One more. name, says: borrowed during the call; cut when they are long. */
+void doctor_names_add(struct doctor_names *t, const char *name, const char *says);
+
 /** For people: a line for each finding, its cure below it, then what was looked at. */
 void doctor_write_text(FILE *out, const struct doctor_report *r);
 
