@@ -96,6 +96,20 @@ bool members_have_account(const json_t *groups, const char *account);
 void members_check_clusters(const json_t *vms, const char *mesh, const struct config *config,
                             struct doctor_report *r);
 
+/* ---- pure: versions.c ---- */
+
+/** Which istiod the agents are held against. All borrowed. */
+struct versions_whose {
+    const char *ns;
+    const char *deployment; /**< its name */
+    const char *revision;   /**< NULL: the default one */
+};
+
+/** Agents that are connected to an istiod which does not support their version. vms: the VM list of
+ * the daemon's API. */
+void versions_check(const json_t *deployment, const struct versions_whose *who, const json_t *vms,
+                    struct doctor_report *r);
+
 /* ---- pure: istiod_check.c ---- */
 
 /** What the environment of a Deployment says. revision: NULL: the default one. */

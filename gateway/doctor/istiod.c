@@ -15,6 +15,17 @@ static bool source_matters(const struct doctor_upstream *list, size_t n)
     return false;
 }
 
+static void look_at_versions(const struct doctor_cluster *c, const json_t *deployment,
+                             const char *name, struct doctor_report *r)
+{
+    const struct versions_whose who = {
+        .ns = c->istio_namespace, .deployment = name, .revision = c->revision};
+
+    if (c->vms != NULL) {
+        versions_check(deployment, &who, c->vms, r);
+    }
+}
+
 enum rc doctor_istiod(const struct doctor_cluster *c, const struct doctor_upstream *list, size_t n,
                       struct doctor_report *r)
 {
@@ -28,6 +39,7 @@ enum rc doctor_istiod(const struct doctor_cluster *c, const struct doctor_upstre
     switch (cluster_get(c, KUBE_DEPLOYMENT, c->istio_namespace, name, r, &deployment)) {
     case CLUSTER_GOT:
         istiod_check_deployment(deployment, c->istio_namespace, name, list, n, r);
+        look_at_versions(c, deployment, name, r);
         json_decref(deployment);
         break;
     case CLUSTER_ABSENT:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rig.doctor import ISTIO, RBAC, SYSTEM, binding, entry, group
+from rig.doctor import ISTIO, ISTIOD as DEPLOYMENT, RBAC, SYSTEM, binding, entry, group
 from rig.gateway import ROOT
 from rig.kube_api import status
 from rig.kube_objects import node, node_port_service, slice_of
@@ -289,6 +289,41 @@ def test_vm_cluster_id__not_the_meshs__said_of_whom_istiod_does_not_let_in(
              f"bundle create GROUP -n NAMESPACE --kubeconfig {site.cluster().kubeconfig('admin')} "
              "--clusterID Kubernetes")
     assert said.ids() == {"vm-cluster-id"}
+
+
+def served(site: Site, *versions: str) -> None:
+    """A daemon with a VM of each version."""
+    rig = site.rig
+    gateway = rig.gateway(rig.terminate(rig.istiod(), identity="forward"))
+    site.config["admin"] = {"socket": str(gateway.socket)}
+    for i, version in enumerate(versions):
+        rig.vms("--istio-version", version, "--name-prefix", f"v{version.replace('.', '-')}",
+                "--ip-base", f"10.99.{i}.9")
+    rig.istiods[0].await_synced(len(versions))
+
+
+def test_versions__of_vms_that_istiod_does_not_support__warned(site: Site) -> None:
+    served(site, "1.29.3", "1.30.0", "1.31.4", "1.32.0")
+
+    said = site.look()
+
+    row = said.has("version-skew", "VMs run an Istio that does not go with 1.31.0, the version of "
+                   "Deployment istiod of namespace istio-system: ",
+                   "of Istio 1.31.0 on each of them", "warning")
+    assert "v1-29-3-1.vms (1.29.3)" in row["text"] and "v1-32-0-1.vms (1.32.0)" in row["text"]
+    assert "1.30.0" not in row["text"] and "1.31.4" not in row["text"]
+    assert said.ids() == {"version-skew"}
+
+
+def test_versions__of_an_istiod_that_does_not_say_it__not_compared(site: Site) -> None:
+    served(site, "1.20.0")
+    deployment = site.cluster().things[DEPLOYMENT]
+    deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "istio/pilot@sha256:0"
+
+    said = site.look()
+
+    assert said.findings == []
+    assert said.skips("versions of VMs beside that of Deployment istiod")
 
 
 def test_vm_cluster_id__no_daemon_runs__said(site: Site) -> None:
