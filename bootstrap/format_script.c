@@ -56,17 +56,41 @@ static void put_file(struct text *t, const struct bundle_file *f)
     text_put(t, DATA_END "\n");
 }
 
+/* When one of the roots in a file is valid; 0 where there is no such file. */
+static enum rc put_dates(const char *variable, const struct bundle_file *pem, struct text *t,
+                         const struct why *w)
+{
+    struct format_dates dates = {0, 0};
+
+    if (pem != NULL) {
+        TRY(format_roots(pem, &dates, w));
+    }
+    text_printf(t, "%s_from=%lld\n", variable, (long long)dates.from);
+    text_printf(t, "%s_until=%lld\n", variable, (long long)dates.until);
+    return RC_OK;
+}
+
+/* Whose VMs a renewal is for. */
+static void put_renewal(const struct format_renewal *r, struct text *t)
+{
+    text_put(t, "bundle_renews='");
+    format_plain(t, r != NULL ? r->account : "");
+    text_put(t, "'\nbundle_gateway='");
+    format_plain(t, r != NULL && r->gateway != NULL ? r->gateway : "");
+    text_put(t, "'\n");
+}
+
 /* The lines between the marks. */
-static enum rc put_bundle(const struct bundle *b, const struct format_opts *o,
-                          const struct format_dates *roots, struct text *t)
+static enum rc put_bundle(const struct bundle *b, const struct format_opts *o, struct text *t,
+                          const struct why *w)
 {
     text_put(t, "bundle_title='");
     format_plain(t, o->title);
-    text_put(t, "'\nbundle_renews='");
-    format_plain(t, o->renews != NULL ? o->renews : "");
-    text_printf(t, "'\nbundle_created=%lld\n", (long long)o->now_s);
-    text_printf(t, "bundle_roots_from=%lld\n", (long long)roots->from);
-    text_printf(t, "bundle_roots_until=%lld\n", (long long)roots->until);
+    text_put(t, "'\n");
+    put_renewal(o->renewal, t);
+    text_printf(t, "bundle_created=%lld\n", (long long)o->now_s);
+    TRY(put_dates("bundle_roots", bundle_find(b, BUNDLE_ROOT), t, w));
+    TRY(put_dates("bundle_gateway_roots", bundle_find(b, BUNDLE_GATEWAY_ROOT), t, w));
     text_printf(t, "bundle_token_until=%lld\n", (long long)token_until(b));
     text_put(t, "bundle_sums='");
     for (size_t i = 0; i < b->n; i++) {
@@ -84,15 +108,13 @@ static enum rc put_bundle(const struct bundle *b, const struct format_opts *o,
 enum rc format_script(const struct bundle *b, const struct format_opts *o, struct text *t,
                       const struct why *w)
 {
-    struct format_dates roots;
     const char *begin = strstr(install_sh, mark_begin);
     const char *end = strstr(install_sh, mark_end);
 
     CHECK(begin != NULL && end != NULL && begin < end);
-    TRY(format_roots(bundle_find(b, BUNDLE_ROOT), &roots, w));
     begin += strlen(mark_begin);
     text_add(t, install_sh, (size_t)(begin - install_sh));
-    TRY(put_bundle(b, o, &roots, t));
+    TRY(put_bundle(b, o, t, w));
     text_add(t, end, install_sh_bytes - (size_t)(end - install_sh));
     return text_result(t);
 }

@@ -30,7 +30,7 @@ const char *format_name(enum bundle_format f)
 void format_plain(struct text *t, const char *words)
 {
     for (const char *p = words; *p != '\0'; p++) {
-        bool plain = isascii(*p) && (isalnum((unsigned char)*p) || strchr(" ._/-", *p) != NULL);
+        bool plain = isascii(*p) && (isalnum((unsigned char)*p) || strchr(" ._/:-", *p) != NULL);
         text_add(t, plain ? p : "?", 1);
     }
 }
@@ -66,20 +66,24 @@ static bool is_needed(const char *name, const struct format_opts *o)
 {
     bool is_token = strcmp(name, BUNDLE_TOKEN) == 0;
 
-    if (o->renews != NULL) {
+    if (o->renewal != NULL) {
         return is_token || strcmp(name, BUNDLE_ROOT) == 0;
     }
     return !is_token && strcmp(name, BUNDLE_GATEWAY_ROOT) != 0;
 }
 
+static bool may_be_there(const char *name, const struct format_opts *o)
+{
+    return o->renewal == NULL || is_needed(name, o) || strcmp(name, BUNDLE_GATEWAY_ROOT) == 0;
+}
+
 static enum rc check_names(const struct bundle *b, const struct format_opts *o, const struct why *w)
 {
-
     for (size_t i = 0; i < b->n; i++) {
         if (!is_known(b->files[i].name)) {
             return why_set(w, "%s: not a file of a bundle", b->files[i].name);
         }
-        if (o->renews != NULL && !is_needed(b->files[i].name, o)) {
+        if (!may_be_there(b->files[i].name, o)) {
             return why_set(w, "%s: does not run out", b->files[i].name);
         }
     }
@@ -223,6 +227,9 @@ static enum rc write_dir(const struct bundle *b, const struct format_opts *o, co
     TRY(check_files(b, o, w));
     TRY(make_folder(folder, w));
     TRY(check_old_token(b, folder, w));
+    if (o->renewal != NULL) {
+        TRY(format_check_older(folder, b, o->renewal, w));
+    }
     for (size_t i = 0; i < b->n; i++) {
         const struct bundle_file *f = &b->files[i];
         int len = snprintf(paths[i], sizeof(paths[i]), "%s/%s", folder, f->name);

@@ -24,11 +24,16 @@ enum bundle_format {
     FORMAT_ANSIBLE,
 };
 
+/** Token and roots only, for VMs that have the rest. Which VMs that are; all borrowed. */
+struct format_renewal {
+    const char *account; /**< theirs, as "/ns/NAMESPACE/sa/ACCOUNT" */
+    const char *gateway; /**< what they call, as "NAME:PORT"; NULL: whatever it is */
+};
+
 struct format_opts {
-    const char *title;  /**< borrowed; for people: "web in vms". Odd characters become '?' */
-    int64_t now_s;      /**< seconds since 1970: when the bundle was made */
-    const char *renews; /**< borrowed; NULL: a whole bundle. Else token and roots only, for VMs that
-                           have the rest: whose they are, as "/ns/NAMESPACE/sa/ACCOUNT" */
+    const char *title; /**< borrowed; for people: "web in vms". Odd characters become '?' */
+    int64_t now_s;     /**< seconds since 1970: when the bundle was made */
+    const struct format_renewal *renewal; /**< borrowed; NULL: a whole bundle */
 };
 
 /** Room for every reason that is given here. */
@@ -41,7 +46,8 @@ const char *format_name(enum bundle_format f);
  * Render everything but FORMAT_DIR into t.
  *
  * b          borrowed; with mesh.yaml, cluster.env, root-cert.pem, hosts and perhaps istio-token,
- *            gateway-root.pem; to renew, with root-cert.pem and istio-token only.
+ *            gateway-root.pem; to renew, with root-cert.pem and istio-token, and perhaps
+ *            gateway-root.pem, only.
  * t          initialised; holds the token afterwards: text_fini().
  * why        gets the reason of RC_INVALID, with the file's name.
  * Returns    RC_OK; RC_INVALID: a file is missing or unknown, the token is more than one word (it
@@ -53,7 +59,8 @@ enum rc format_render(enum bundle_format f, const struct bundle *b, const struct
 
 /**
  * Render and write. FORMAT_DIR makes the folder output with mode 0700 where there is none; its
- * files are replaced one by one, each in one piece; what else is in the folder stays.
+ * files are replaced one by one, each in one piece; what else is in the folder stays. A renewal is
+ * refused where an older bundle is in the folder that it is not for.
  *
  * output     borrowed; a path, or "-" for standard output (not for FORMAT_DIR). Where a file is to
  *            be, a link or a folder is refused.

@@ -18,6 +18,16 @@ struct format_dates {
 enum rc format_roots(const struct bundle_file *pem, struct format_dates *out,
                      const struct why *w) MUST_USE;
 
+/**
+ * Is a renewal for the bundle that is in a folder? Asks of its cluster.env what the script asks of
+ * a VM; a folder without one takes every renewal.
+ *
+ * b        borrowed; the renewal's files.
+ * Returns  RC_OK; RC_INVALID and *w says why; RC_NO_MEMORY.
+ */
+enum rc format_check_older(const char *folder, const struct bundle *b,
+                           const struct format_renewal *r, const struct why *w) MUST_USE;
+
 /** The archive. */
 void format_tar(const struct bundle *b, const struct format_opts *o, struct text *t);
 

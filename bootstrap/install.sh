@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Makes this VM a member of an Istio mesh: installs what `xdsgate bundle create` has made for it,
-# on top of Istio's sidecar package. Made by `xdsgate bundle renew` it installs a new token and the
-# root certificate, on a VM that has the rest. Everything it needs is in this one file. Run it as
-# root:
+# on top of Istio's sidecar package. Made by `xdsgate bundle renew` it installs a new token and root
+# certificates, on a VM that has the rest. Everything it needs is in this one file. Run it as root:
 #
 #   sh FILE               install; a second run finds nothing to do
 #   sh FILE --dry-run     say what would be done, change nothing
@@ -25,9 +24,12 @@ umask 077
 # >>> bundle
 bundle_title='an empty bundle' # the group and its namespace
 bundle_renews=''               # whose token it renews: "/ns/NAMESPACE/sa/ACCOUNT"; or nothing
+bundle_gateway=''              # and what those VMs call the gateway: "NAME:PORT"; or nothing
 bundle_created=0               # when it was made; seconds since 1970, as the other ones
 bundle_roots_from=0            # from when on one of its root certificates is valid
 bundle_roots_until=0           # until when
+bundle_gateway_roots_from=0    # the same of the gateway's own roots; 0: it has none
+bundle_gateway_roots_until=0
 bundle_token_until=0           # when its token runs out; 0: nobody knows
 bundle_sums=''                 # "SHA256 NAME" for each file
 bundle_file() { :; }           # bundle_file NAME: its content
@@ -36,6 +38,7 @@ bundle_file() { :; }           # bundle_file NAME: its content
 state=/var/lib/xdsgate-bundle # what was there before, and the copy of the token
 istio=/etc/istio              # and where it is when that is a link: find_folders()
 run=/var/run
+gateway_root=/var/lib/istio/envoy/gateway-root.pem
 tmpfiles=/etc/tmpfiles.d/xdsgate-bundle.conf
 max_clock_error_s=300
 
@@ -150,16 +153,22 @@ check_clock() {
     if [ "$now" -lt $((bundle_created - max_clock_error_s)) ]; then
         fail "the clock of this machine is $((bundle_created - now)) s behind: set it and try again"
     fi
-    if [ "$now" -lt "$bundle_roots_from" ]; then
-        fail "the root certificate is not valid yet: is the clock right? ($(date -u))"
+    check_roots "the root certificate" "$bundle_roots_from" "$bundle_roots_until"
+    check_roots "the gateway's root" "$bundle_gateway_roots_from" "$bundle_gateway_roots_until"
+}
+
+# check_roots WHAT FROM UNTIL
+check_roots() {
+    if [ "$now" -lt "$2" ]; then
+        fail "$1 is not valid yet: is the clock right? ($(date -u))"
     fi
-    if [ "$bundle_roots_until" -gt 0 ] && [ "$now" -gt "$bundle_roots_until" ]; then
-        fail "the root certificate has expired: is the clock right? ($(date -u))" \
+    if [ "$3" -gt 0 ] && [ "$now" -gt "$3" ]; then
+        fail "$1 has expired: is the clock right? ($(date -u))" \
             "If it is, make a new bundle"
     fi
 }
 
-# A renewal is for a VM that has everything else, and for its account only.
+# A renewal is for a VM that has everything else, for its account and for its gateway only.
 check_installed() {
     env=$root/var/lib/istio/envoy/cluster.env
     [ -s "$env" ] || fail "nothing was installed on this machine yet: it needs a whole bundle" \
@@ -167,13 +176,50 @@ check_installed() {
     here=$(account_of "$env")
     [ "$here" = "$bundle_renews" ] ||
         fail "this is for ${bundle_renews#/}, but this machine is ${here#/}"
+    calls=$(value_of CA_ADDR "$env")
+    if [ -n "$bundle_gateway" ] && [ "$calls" != "$bundle_gateway" ]; then
+        [ -n "$calls" ] || calls="istiod's name"
+        fail "this is for machines that call $bundle_gateway, but this one calls $calls:" \
+            "another name takes a whole bundle (xdsgate bundle create)"
+    fi
+    check_gateway_root
+}
+
+# The gateway's root comes along only where somebody has said it: the cluster does not know it.
+check_gateway_root() {
+    case " $(value_of XDS_ROOT_CA "$env") $(value_of CA_ROOT_CA "$env") " in
+    *" $gateway_root "*)
+        if [ ! -f "$work/gateway-root.pem" ] && ! has_valid_root "$root$gateway_root"; then
+            warn "$gateway_root is missing or has expired, so this machine believes no gateway:" \
+                "xdsgate bundle renew --gateway-root FILE brings another"
+        fi
+        ;;
+    *)
+        [ ! -f "$work/gateway-root.pem" ] ||
+            fail "this machine has no root for the gateway: the first one takes a whole bundle" \
+                "(xdsgate bundle create --gateway-root)"
+        ;;
+    esac
+}
+
+# has_valid_root FILE: has one of its certificates not expired? Without openssl they all count.
+has_valid_root() {
+    [ -f "$1" ] || return 1
+    command -v openssl >/dev/null 2>&1 || return 0
+    awk -v path="$work/one-root." '/-BEGIN CERTIFICATE-/ { n++ } n { print > (path n) }' "$1"
+    for one in "$work"/one-root.*; do
+        if openssl x509 -in "$one" -noout -checkend 0 >/dev/null 2>&1; then
+            return 0
+        fi
+    done
+    return 1
 }
 
 # account_of FILE: the account in a cluster.env, as in its certificate. The file is only read.
 account_of() {
     echo "/ns/$(value_of ISTIO_NAMESPACE "$1")/sa/$(value_of SERVICE_ACCOUNT "$1")"
 }
-value_of() { sed -n "s/^$1='\{0,1\}\([A-Za-z0-9.-]*\)'\{0,1\}\$/\1/p" "$2"; }
+value_of() { sed -n "s%^$1='\{0,1\}\([A-Za-z0-9._:/-]*\)'\{0,1\}\$%\1%p" "$2"; }
 
 # A token that has run out replaces none; without any the VM could not show who it is.
 check_token() {
@@ -497,12 +543,12 @@ install_folders() {
 }
 
 install_files() {
+    # Whom the agent believes at a gateway with a root of its own. cluster.env names it, and without
+    # it the agent does not start: so it comes first.
+    if [ -f "$work/gateway-root.pem" ]; then
+        put "$work/gateway-root.pem" "$gateway_root" 0 0 644
+    fi
     if ! is_renewal; then
-        # Whom the agent believes at a gateway with a root of its own. cluster.env names it, and
-        # without it the agent does not start: so it comes first.
-        if [ -f "$work/gateway-root.pem" ]; then
-            put "$work/gateway-root.pem" /var/lib/istio/envoy/gateway-root.pem 0 0 644
-        fi
         put "$work/cluster.env" /var/lib/istio/envoy/cluster.env 0 0 644
         put "$work/mesh.yaml" "$istio/config/mesh" 0 0 644
     fi

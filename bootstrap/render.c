@@ -106,8 +106,11 @@ static enum rc check_pem(const char *what, const char *pem, const struct why *w)
     return RC_OK;
 }
 
-static enum rc check_root(const struct bundle_opts *o, const struct why *w)
+static enum rc check_roots(const struct bundle_opts *o, const struct why *w)
 {
+    if (o->gateway_root != NULL) {
+        TRY(check_pem("the gateway's root certificate", o->gateway_root, w));
+    }
     return check_pem("root certificate", o->root_cert, w);
 }
 
@@ -122,10 +125,7 @@ static enum rc check_opts(const struct bundle_opts *o, const struct why *w)
     if (o->mesh_config == NULL) {
         return why_set(w, "mesh config: there is none");
     }
-    if (o->gateway_root != NULL) {
-        TRY(check_pem("the gateway's root certificate", o->gateway_root, w));
-    }
-    return check_root(o, w);
+    return check_roots(o, w);
 }
 
 static bool is_blank(char c)
@@ -262,12 +262,15 @@ static enum rc render_renewal(const struct bundle_opts *o, const struct why *w, 
 {
     struct group g;
 
-    TRY(check_root(o, w));
+    TRY(check_roots(o, w));
     CHECK(o->token != NULL);
     TRY(group_read(o->workload_group, o->group, o->name_space, w, &g));
     enum rc rc = add_root(o, b);
     if (rc == RC_OK) {
         rc = add_token(o, &g, w, b);
+    }
+    if (rc == RC_OK) {
+        rc = add_gateway_root(o, b);
     }
     group_fini(&g);
     return rc;

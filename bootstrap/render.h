@@ -52,13 +52,27 @@ enum rc bundle_render(const struct bundle_opts *o, struct bundle *out, char *why
                       size_t why_bytes) MUST_USE;
 
 /**
- * Make only what runs out on a VM that has the rest: its token and the root certificates.
+ * Make only what runs out on a VM that has the rest: its token and the root certificates, those of
+ * the gateway if there are some.
  *
- * o    its name_space, group, workload_group, root_cert, token and now_s count; token is not NULL.
+ * o    its name_space, group, workload_group, root_cert, gateway_root, token and now_s count; token
+ *      is not NULL.
  * out, why and errors as bundle_render().
  */
 enum rc bundle_render_renewal(const struct bundle_opts *o, struct bundle *out, char *why,
                               size_t why_bytes) MUST_USE;
+
+/** Room for NAME:PORT. */
+#define BUNDLE_ADDRESS_BYTES (253 + sizeof(":65535"))
+
+/**
+ * What VMs call that are told `said`, NAME[:PORT].
+ *
+ * out  NAME:PORT.
+ * Returns  RC_OK; RC_INVALID and why is as of bundle_render().
+ */
+enum rc bundle_gateway_address(const char *said, char out[BUNDLE_ADDRESS_BYTES], char *why,
+                               size_t why_bytes) MUST_USE;
 
 /** The service account of a WorkloadGroup: "default" where it names none. Borrowed from the object,
  * or static. */

@@ -11,9 +11,6 @@
 #include "bootstrap/render_internal.h"
 #include "core/base/name.h"
 
-/* A name, a colon and a port. */
-#define ADDRESS_BYTES (253 + sizeof(":65535"))
-
 /* To this port the agent speaks without TLS (Istio: pkg/istio-agent/plugins.go). */
 #define PLAIN_PORT 15010
 
@@ -40,7 +37,7 @@ static bool read_port(const char *text, unsigned long *out)
 }
 
 /* NAME[:PORT] as NAME:PORT. */
-static enum rc read_address(const char *said, const struct why *w, char out[ADDRESS_BYTES])
+static enum rc read_address(const char *said, const struct why *w, char out[BUNDLE_ADDRESS_BYTES])
 {
     const char *colon = strchr(said, ':');
     size_t n = colon != NULL ? (size_t)(colon - said) : strlen(said);
@@ -68,8 +65,16 @@ static enum rc read_address(const char *said, const struct why *w, char out[ADDR
                        "listen on another one",
                        said, PLAIN_PORT);
     }
-    (void)snprintf(out, ADDRESS_BYTES, "%s:%lu", name, port);
+    (void)snprintf(out, BUNDLE_ADDRESS_BYTES, "%s:%lu", name, port);
     return RC_OK;
+}
+
+enum rc bundle_gateway_address(const char *said, char out[BUNDLE_ADDRESS_BYTES], char *why,
+                               size_t why_bytes)
+{
+    const struct why w = {.text = why, .bytes = why_bytes};
+
+    return read_address(said, &w, out);
 }
 
 /* What would lead the agent elsewhere, or let it say another name, does not stay. */
@@ -86,7 +91,7 @@ static enum rc set_name(const char *address, json_t *config, json_t *metadata)
 enum rc render_gateway(const struct bundle_opts *o, const struct why *w, json_t *config,
                        json_t *metadata)
 {
-    char address[ADDRESS_BYTES];
+    char address[BUNDLE_ADDRESS_BYTES];
 
     if (o->gateway_name != NULL) {
         TRY(read_address(o->gateway_name, w, address));

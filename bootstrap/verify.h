@@ -46,6 +46,7 @@ struct verify_server {
     size_t n_addresses;
     char roots[4096]; /**< the file by which it is judged; empty: there is none to use, as a finding
                          says */
+    bool own_roots;   /**< that file is BUNDLE_GATEWAY_ROOT */
 };
 
 /** Embedded; one thread. */

@@ -83,6 +83,11 @@ static void say_missing(struct verify *v, const char *variable, const struct vfi
                variable);
 }
 
+static bool is_ours(const struct verify *v, const char *name)
+{
+    return strcmp(name, v->o->folder == NULL ? BUNDLE_GATEWAY_ROOT_PATH : BUNDLE_GATEWAY_ROOT) == 0;
+}
+
 /* The roots in the file that a variable names. */
 static enum rc use_file(struct verify *v, enum vfile_id id, const char *variable, const char *path,
                         const char **out)
@@ -95,9 +100,13 @@ static enum rc use_file(struct verify *v, enum vfile_id id, const char *variable
         say_not_here(v, variable, path);
         return RC_OK;
     }
+    const struct root_owner gateway = {
+        "the gateway", is_ours(v, name) ? "xdsgate bundle renew --gateway-root FILE brings "
+                                          "another"
+                                        : "put the gateway's root there"};
     TRY(verify_load_file(v, id, name));
     if (f->there) {
-        TRY(verify_root_file(v, f, "the gateway", &usable));
+        TRY(verify_root_file(v, f, &gateway, &usable));
     } else if (!f->unknown) {
         say_missing(v, variable, f);
     }
@@ -118,6 +127,16 @@ static enum rc find(struct verify *v, enum vfile_id id, const char *variable, co
         return RC_OK;
     }
     return use_file(v, id, variable, path, out);
+}
+
+bool verify_is_gateway_root(const struct verify *v, const char *roots)
+{
+    for (enum vfile_id id = V_XDS_ROOT; id <= V_CA_ROOT; id++) {
+        if (roots == v->files[id].path) {
+            return is_ours(v, v->files[id].what);
+        }
+    }
+    return false;
 }
 
 enum rc verify_gateway_roots(struct verify *v)

@@ -87,17 +87,26 @@ void verify_hosts(struct verify *v);
 /** Roots, token, certificate. RC_NO_MEMORY. */
 enum rc verify_secrets(struct verify *v) MUST_USE;
 
+/** Whose roots a file has. Borrowed. */
+struct root_owner {
+    const char *name; /* who has a new one when they end, as "the mesh" */
+    const char *anew; /* what to do about a file of no use */
+};
+
 /**
  * Whether a file that is there has roots, and how long they are good.
  *
- * whose    who has a new one when they end, as "the mesh".
  * *usable  they can be judged by.
  * Returns  RC_OK; RC_NO_MEMORY.
  */
-enum rc verify_root_file(struct verify *v, const struct vfile *f, const char *whose,
+enum rc verify_root_file(struct verify *v, const struct vfile *f, const struct root_owner *owner,
                          bool *usable) MUST_USE;
 
 /* ---- verify_gateway.c: a gateway with roots of its own ---- */
 
 /** v->xds_roots and v->ca_roots; after verify_secrets(). RC_NO_MEMORY. */
 enum rc verify_gateway_roots(struct verify *v) MUST_USE;
+
+/** Is that path of roots, v->xds_roots or v->ca_roots, where the bundle's own root for the gateway
+ * is? */
+bool verify_is_gateway_root(const struct verify *v, const char *roots);

@@ -171,6 +171,7 @@ static void add_server(struct verify *v, const char *address, enum vfile_id sour
         return;
     }
     (void)snprintf(s.roots, sizeof(s.roots), "%s", roots != NULL ? roots : "");
+    s.own_roots = verify_is_gateway_root(v, roots);
     for (size_t i = 0; i < r->n_servers; i++) {
         const struct verify_server *other = &r->servers[i];
         if (strcmp(other->host, s.host) == 0 && strcmp(other->port, s.port) == 0 &&

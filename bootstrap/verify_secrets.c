@@ -72,22 +72,23 @@ static enum rc read_dates(const struct cert_file *f, int64_t now, struct dates *
 }
 
 static enum rc check_root_dates(struct verify *v, const char *what, const struct cert_file *f,
-                                const char *whose)
+                                const struct root_owner *owner)
 {
     const int64_t now = v->o->now_s;
     struct dates d;
     char buf[WHY_TIME_BYTES];
-    char cure[80];
+    char cure[160];
 
     TRY(read_dates(f, now, &d));
     if (d.to < now) {
-        verify_add(v->r, VERIFY_BAD, what, "make the bundle anew, if this machine's clock is right",
-                   "expired %s ago", why_time(now - d.to, buf));
+        (void)snprintf(cure, sizeof(cure), "%s, if this machine's clock is right", owner->anew);
+        verify_add(v->r, VERIFY_BAD, what, cure, "expired %s ago", why_time(now - d.to, buf));
     } else if (d.from > now) {
         verify_add(v->r, VERIFY_BAD, what, CLOCK, "is not valid before %s from now",
                    why_time(d.from - now, buf));
     } else if (d.first_to - now < ROOT_WARN_S) {
-        (void)snprintf(cure, sizeof(cure), "make a new bundle when %s has its new root", whose);
+        (void)snprintf(cure, sizeof(cure), "%s, when %s has its new root", owner->anew,
+                       owner->name);
         verify_add(v->r, VERIFY_WARN, what, cure, "one of its certificates expires in %s",
                    why_time(d.first_to - now, buf));
     }
@@ -95,27 +96,28 @@ static enum rc check_root_dates(struct verify *v, const char *what, const struct
 }
 
 static enum rc check_roots(struct verify *v, const struct vfile *file, const struct cert_file *f,
-                           const char *whose, bool *usable)
+                           const struct root_owner *owner, bool *usable)
 {
     if (cert_file_key(f) != CERT_FILE_NO_KEY) {
         verify_add(v->r, VERIFY_BAD, file->what, "remove the key, and have a new one made",
                    "has a private key in it, which no VM may have");
     }
     if (cert_file_count(f) == 0) {
-        verify_add(v->r, VERIFY_BAD, file->what, "make the bundle anew", "has no certificate");
+        verify_add(v->r, VERIFY_BAD, file->what, owner->anew, "has no certificate");
         return RC_OK;
     }
     *usable = true;
-    return check_root_dates(v, file->what, f, whose);
+    return check_root_dates(v, file->what, f, owner);
 }
 
-enum rc verify_root_file(struct verify *v, const struct vfile *f, const char *whose, bool *usable)
+enum rc verify_root_file(struct verify *v, const struct vfile *f, const struct root_owner *owner,
+                         bool *usable)
 {
     struct cert_file *roots = NULL;
 
     *usable = false;
-    TRY(read_pem(v, f, "make the bundle anew", &roots));
-    enum rc rc = roots != NULL ? check_roots(v, f, roots, whose, usable) : RC_OK;
+    TRY(read_pem(v, f, owner->anew, &roots));
+    enum rc rc = roots != NULL ? check_roots(v, f, roots, owner, usable) : RC_OK;
     cert_file_free(&roots);
     return rc;
 }
@@ -350,16 +352,17 @@ static enum rc check_agent_certificate(struct verify *v, const struct cert_file 
 
 enum rc verify_secrets(struct verify *v)
 {
+    static const struct root_owner mesh = {"the mesh", "make the bundle anew"};
     struct vfile *file = &v->files[V_ROOT];
     struct cert_file *roots = NULL;
     bool usable = false;
     enum rc rc = RC_OK;
 
     if (file->there) {
-        rc = read_pem(v, file, "make the bundle anew", &roots);
+        rc = read_pem(v, file, mesh.anew, &roots);
     }
     if (rc == RC_OK && roots != NULL) {
-        rc = check_roots(v, file, roots, "the mesh", &usable);
+        rc = check_roots(v, file, roots, &mesh, &usable);
     }
     v->roots = usable ? file->path : NULL;
     if (rc == RC_OK) {

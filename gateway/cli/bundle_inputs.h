@@ -64,6 +64,16 @@ struct bundle_where {
         BUNDLE_WHERE_ROW(type, where, "token", 0, "FILE", token,                            \
                          "a token for the group's service account")
 
+/** What the gateway has of its own. gateway_name is a text of `type` itself. */
+#define BUNDLE_GATEWAY_ROWS(type, where, gateway_name, name_help)              \
+    {.name = "gateway-name",                                                   \
+     .value = "NAME[:PORT]",                                                   \
+     .kind = OPTION_TEXT,                                                      \
+     .offset = offsetof(type, gateway_name),                                   \
+     .help = (name_help)},                                                     \
+        BUNDLE_WHERE_ROW(type, where, "gateway-root", 0, "FILE", gateway_root, \
+                         "whom VMs believe there, instead of the mesh's root-cert.pem")
+
 /** All owned; NULL: none. */
 struct bundle_inputs {
     char *name_space;       /**< where the group is; NULL: the object says it */

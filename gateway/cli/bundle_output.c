@@ -11,12 +11,13 @@ const struct option_word bundle_output_formats[] = {
     {"ansible", FORMAT_ANSIBLE}, {NULL, 0}};
 
 int bundle_output_write(const struct command_line *line, const struct bundle_output *o,
-                        const struct bundle *b, const struct bundle_inputs *in, const char *renews)
+                        const struct bundle *b, const struct bundle_inputs *in,
+                        const struct format_renewal *renewal)
 {
     char why[FORMAT_WHY_BYTES] = "";
     char title[600];
     enum bundle_format f = (enum bundle_format)o->format;
-    const struct format_opts opts = {.title = title, .now_s = clock_wall(), .renews = renews};
+    const struct format_opts opts = {.title = title, .now_s = clock_wall(), .renewal = renewal};
 
     (void)snprintf(title, sizeof(title), "%s in %s", in->group_name, in->group_ns);
     enum rc rc = format_write(f, b, &opts, o->path, why, sizeof(why));
@@ -25,7 +26,7 @@ int bundle_output_write(const struct command_line *line, const struct bundle_out
     }
     if (strcmp(o->path, "-") != 0) {
         (void)fprintf(line->out, "%s: %s%s for VMs of %s%s\n", o->path, format_name(f),
-                      renews != NULL ? " with a new token" : "", title,
+                      renewal != NULL ? " with a new token" : "", title,
                       bundle_find(b, BUNDLE_TOKEN) != NULL
                           ? "; it holds a token: keep it secret until it is used"
                           : "");

@@ -37,8 +37,9 @@ extern const struct option_word bundle_output_formats[];
  * Write a bundle and say so.
  *
  * b, in    borrowed; the bundle, and what it was made from.
- * renews   as in struct format_opts; NULL: a whole bundle.
+ * renewal  as in struct format_opts; NULL: a whole bundle.
  * Returns EXIT_CODE_OK; EXIT_CODE_NO after a complaint.
  */
 int bundle_output_write(const struct command_line *line, const struct bundle_output *o,
-                        const struct bundle *b, const struct bundle_inputs *in, const char *renews);
+                        const struct bundle *b, const struct bundle_inputs *in,
+                        const struct format_renewal *renewal);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 
+#include "bootstrap/bundle.h"
 #include "core/base/clock.h"
 #include "gateway/probe/probe.h"
 
@@ -20,6 +21,7 @@ struct target {
     struct root_set *roots;
     const char *address;
     double timeout;
+    bool installed;  /* what is looked at is of this machine, else a folder */
     char where[128]; /* "ADDRESS:PORT (NAME)" */
 };
 
@@ -88,6 +90,20 @@ static enum rc try_large(const struct target *t, struct probe_opts o)
     return RC_OK;
 }
 
+/* A gateway may show a certificate by none of the roots that the bundle has for it alone. */
+static void say_failure(const struct target *t, const struct probe_result *p)
+{
+    if (!p->unknown_root || !t->server->own_roots) {
+        verify_add(t->r, VERIFY_BAD, "network", cure_of(p), "%s: %s", t->where, p->why);
+        return;
+    }
+    verify_add(t->r, VERIFY_BAD, "network",
+               "xdsgate bundle renew --gateway-root FILE brings the gateway's root; xdsgate cert "
+               "show on the gateway says by whom its certificate is",
+               "%s: %s: %s has not the root of its certificate", t->where, p->why,
+               t->installed ? BUNDLE_GATEWAY_ROOT_PATH : BUNDLE_GATEWAY_ROOT);
+}
+
 static enum rc try_target(const struct target *t)
 {
     struct addr peer;
@@ -102,7 +118,7 @@ static enum rc try_target(const struct target *t)
     TRY(probe_run(&o, &p));
     check_dates(t, &p);
     if (p.end != PROBE_OK) {
-        verify_add(t->r, VERIFY_BAD, "network", cure_of(&p), "%s: %s", t->where, p.why);
+        say_failure(t, &p);
         return RC_OK;
     }
     verify_add(t->r, VERIFY_GOOD, "network", "",
@@ -162,11 +178,15 @@ static void resolve(struct verify_report *r, struct verify_server *s, bool insta
 }
 
 static enum rc try_addresses(struct verify_report *r, const struct verify_server *s,
-                             struct root_set *roots, double timeout)
+                             struct root_set *roots, bool installed, double timeout)
 {
     for (size_t i = 0; i < s->n_addresses; i++) {
-        struct target t = {
-            .r = r, .server = s, .roots = roots, .address = s->addresses[i], .timeout = timeout};
+        struct target t = {.r = r,
+                           .server = s,
+                           .roots = roots,
+                           .address = s->addresses[i],
+                           .timeout = timeout,
+                           .installed = installed};
         bool v6 = strchr(t.address, ':') != NULL;
         (void)snprintf(t.where, sizeof(t.where), v6 ? "[%s]:%s (%.60s)" : "%s:%s (%.60s)",
                        t.address, s->port, s->host);
@@ -191,7 +211,7 @@ static enum rc try_server(struct verify_report *r, struct verify_server *s, bool
     }
     TRY(rc);
     resolve(r, s, installed);
-    rc = try_addresses(r, s, roots, timeout);
+    rc = try_addresses(r, s, roots, installed, timeout);
     root_set_unref(&roots);
     return rc;
 }

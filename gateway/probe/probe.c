@@ -177,6 +177,22 @@ static bool is_certificate_alert(int reason)
            reason == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE;
 }
 
+/* Is it the roots that the peer's certificate lacks, and not its dates or its name? */
+static bool is_unknown_root(long verdict)
+{
+    switch (verdict) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE: /* a root of the same name and another key */
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Why the handshake failed. error: of SSL_get_error(). */
 static void explain(struct attempt *a, int error)
 {
@@ -184,6 +200,7 @@ static void explain(struct attempt *a, int error)
     unsigned long queued = ERR_peek_last_error();
     const char *text = ERR_reason_error_string(queued);
 
+    a->r->unknown_root = is_unknown_root(SSL_get_verify_result(a->ssl));
     if (reason[0] != '\0') {
         end_with(a, PROBE_NOT_BELIEVED, "%s", reason);
     } else if (SSL_get_verify_result(a->ssl) != X509_V_OK) {

@@ -84,6 +84,52 @@ def test_with_cluster__no_right_to_make_tokens__said(cluster: Cluster) -> None:
     assert not (cluster.folder / "out").exists()
 
 
+def test_with_cluster__gateways_root__comes_along(cluster: Cluster) -> None:
+    (cluster.folder / "gw.pem").write_text("of the gateway\n" + ROOT_CERT)
+
+    of_cluster(cluster, "--gateway-name", "gw.example.com", "--gateway-root",
+               cluster.folder / "gw.pem", "--format", "script")
+
+    text = (cluster.folder / "out").read_text()
+    assert "\nbundle_gateway='gw.example.com:15012'\n" in text
+    assert "    gateway-root.pem) cat <<" in text
+    assert "    cluster.env) cat <<" not in text
+
+
+def test_with_cluster__folder_of_a_bundle__its_gateways_root_is_replaced(cluster: Cluster) -> None:
+    for name in ["one", "two"]:
+        (cluster.folder / name).write_text(f"{name}\n" + ROOT_CERT)
+    flags = ["--gateway-name", "gw.example.com", "--gateway-root"]
+    cluster.create(*flags, cluster.folder / "one")
+    out = cluster.folder / "out"
+    before = {path.name: path.stat().st_ino for path in out.iterdir()}
+
+    of_cluster(cluster, *flags, cluster.folder / "two")
+
+    assert (out / "gateway-root.pem").read_text() == "two\n" + ROOT_CERT
+    after = {path.name: path.stat().st_ino for path in out.iterdir()}
+    assert {name for name in after if before.get(name) != after[name]} == {
+        "istio-token", "root-cert.pem", "gateway-root.pem"}
+
+
+def test_with_cluster__folder_of_another_bundle__refused_and_kept(cluster: Cluster) -> None:
+    cluster.create()
+    out = cluster.folder / "out"
+    before = {path.name: path.read_text() for path in out.iterdir()}
+    (cluster.folder / "gw.pem").write_text(ROOT_CERT)
+
+    assert f"{out}/cluster.env: VMs call istiod's name, not gw.example.com:15012" in of_cluster(
+        cluster, "--gateway-name", "gw.example.com", code=1)
+    assert f"{out}/cluster.env: VMs have no root for the gateway" in of_cluster(
+        cluster, "--gateway-root", cluster.folder / "gw.pem", code=1)
+    (out / "cluster.env").write_text("ISTIO_NAMESPACE=vms\nSERVICE_ACCOUNT=db\n")
+    assert f"{out}/cluster.env: is for ns/vms/sa/db, but this is for ns/vms/sa/orders" in \
+        of_cluster(cluster, code=1)
+
+    before["cluster.env"] = (out / "cluster.env").read_text()
+    assert {path.name: path.read_text() for path in out.iterdir()} == before
+
+
 def test_from_files__nobody_is_asked(tmp_path: Path) -> None:
     (tmp_path / "group.yaml").write_text("metadata: {name: vm, namespace: vms}\nspec: {}\n")
     (tmp_path / "root.pem").write_text(ROOT_CERT)
@@ -118,6 +164,7 @@ def test_from_files__token_of_no_use__refused(tmp_path: Path, seconds: int, acco
     (["-o", "x"], "which WorkloadGroup?"),
     (["vm"], "--output PATH is missing"),
     (["vm", "-o", "x", "--gateway", "192.0.2.1"], "gateway"),
+    (["vm", "-o", "x", "--gateway-name", "192.0.2.1"], "gateway's name 192.0.2.1: that is an addr"),
     (["vm", "-o", "x", "--tokenDuration", "60"], "600 to"),
 ])
 def test_wrong_usage__said(arguments: list[str], sentence: str) -> None:

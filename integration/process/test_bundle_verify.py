@@ -191,7 +191,39 @@ def test_network__gateway_shows_the_meshs_certificate__not_believed(
     """It is not the root that this VM judges by."""
     serve_as_gateway(serve, mesh)
 
-    assert "unable to get local issuer certificate" in verify(gateway_bundle, code=1)
+    assert verify(gateway_bundle, code=1).splitlines() == [
+        f"bad      network: {ADDRESS}:{PORT} ({GATEWAY_NAME}): certificate: unable to get local "
+        "issuer certificate: gateway-root.pem has not the root of its certificate",
+        "         -> xdsgate bundle renew --gateway-root FILE brings the gateway's root; xdsgate cert "
+        "show on the gateway says by whom its certificate is",
+        "not good"]
+
+
+def test_network__gateway_has_a_new_authority__renewal_brings_its_root(
+        gateway_bundle: Path, private: Mesh, network: None, serve: Callable[..., None],
+        tmp_path: Path) -> None:
+    """One of the same name, whose signature tells. A name that is wrong is no matter of roots."""
+    (tmp_path / "new").mkdir()
+    new = Mesh(tmp_path / "new", tmp_path / "new/root.pem", tmp_path / "new/root.key")
+    openssl("req", "-x509", *NEW_KEY, "-subj", "/O=gateway", "-days", "90", "-keyout", new.key,
+            "-out", new.root, "-addext", "keyUsage=critical,keyCertSign")
+    serve_as_gateway(serve, new)
+    assert "gateway-root.pem has not the root of its certificate" in verify(gateway_bundle, code=1)
+    (tmp_path / "group.yaml").write_text(
+        "metadata: {name: web, namespace: vms}\nspec: {template: {serviceAccount: web}}\n")
+
+    subprocess.run([BINARY, "bundle", "renew", "-f", tmp_path / "group.yaml", "--rootCert",
+                    gateway_bundle / "root-cert.pem", "--token", gateway_bundle / "istio-token",
+                    "--gateway-name", f"{GATEWAY_NAME}:{PORT}", "--gateway-root", new.root, "-o",
+                    gateway_bundle], check=True, capture_output=True)
+    assert verify(gateway_bundle).splitlines()[1:] == ["good"]
+
+    (gateway_bundle / "mesh.yaml").write_text(
+        f"defaultConfig: {{discoveryAddress: 'other.example.com:{PORT}'}}\n")
+    (gateway_bundle / "hosts").write_text(f"{ADDRESS} other.example.com {GATEWAY_NAME}\n")
+    said = verify(gateway_bundle, code=1)
+    assert "(other.example.com): certificate: hostname mismatch\n" in said.lower()
+    assert "--gateway-root" not in said
 
 
 def test_network__gateways_root_is_missing__named_and_nobody_called(
@@ -278,6 +310,13 @@ def test_installed__gateway_with_a_root_of_its_own__good(
     said = verify_vm(vm, code=1)
 
     assert f"bad      {GATEWAY_ROOT_AT}: has neither" in said
+    assert "-> xdsgate bundle renew --gateway-root FILE brings another" in said
+    (vm.root / GATEWAY_ROOT_AT.lstrip("/")).write_bytes(
+        (gateway_bundle / "root-cert.pem").read_bytes())
+
+    said = verify_vm(vm, code=1)
+
+    assert f"{GATEWAY_ROOT_AT} has not the root of its certificate" in said
 
 
 @pytest.mark.parametrize("case", ["single_network", "quoting", "dual_stack", "revision"])

@@ -258,8 +258,8 @@ static void test_script__dates__of_the_roots_and_the_token(void **state)
 
 /* ---- a renewal ---- */
 
-static const struct format_opts renewal = {
-    .title = "web in vms", .now_s = NOW, .renews = "/ns/vms/sa/web'"};
+static const struct format_renewal of_web = {.account = "/ns/vms/sa/web"};
+static const struct format_opts renewal = {.title = "web in vms", .now_s = NOW, .renewal = &of_web};
 
 /* Token and roots, but for `name`, which has this content, or is missing when that is NULL. */
 static struct bundle make_renewal(void **state, const char *name, const char *content)
@@ -288,11 +288,22 @@ static void expect_renewal_refused(struct bundle b, const char *said)
     assert_string_equal(why, said);
 }
 
+static void add_gateway_root(struct bundle *b)
+{
+    const struct bundle_file *root = bundle_find(b, BUNDLE_ROOT);
+
+    assert_int_equal(bundle_add(b, BUNDLE_GATEWAY_ROOT, root->data, root->n, 0644), RC_OK);
+}
+
 static void test_renewal__script__says_whose_and_has_two_files(void **state)
 {
-    char *text = render_good(FORMAT_SCRIPT, make_renewal(state, NULL, NULL), &renewal);
+    const struct format_renewal odd = {"/ns/vms/sa/web'", "gw.example.com:15012"};
+    const struct format_opts o = {.title = "web in vms", .now_s = NOW, .renewal = &odd};
+    char *text = render_good(FORMAT_SCRIPT, make_renewal(state, NULL, NULL), &o);
 
     assert_non_null(strstr(text, "\nbundle_renews='/ns/vms/sa/web?'\n"));
+    assert_non_null(strstr(text, "\nbundle_gateway='gw.example.com:15012'\n"));
+    assert_non_null(strstr(text, "\nbundle_gateway_roots_from=0\nbundle_gateway_roots_until=0\n"));
     assert_non_null(strstr(text, " istio-token"));
     assert_null(strstr(text, " mesh.yaml) cat"));
     free(text);
@@ -302,7 +313,20 @@ static void test_renewal__whole_bundle__says_so(void **state)
 {
     char *text = render_good(FORMAT_SCRIPT, make_bundle(state, NULL, NULL), &opts);
 
-    assert_non_null(strstr(text, "\nbundle_renews=''\n"));
+    assert_non_null(strstr(text, "\nbundle_renews=''\nbundle_gateway=''\n"));
+    free(text);
+}
+
+static void test_renewal__root_of_the_gateway__may_be_there_with_its_dates(void **state)
+{
+    struct bundle b = make_renewal(state, NULL, NULL);
+    add_gateway_root(&b);
+
+    char *text = render_good(FORMAT_SCRIPT, b, &renewal);
+
+    assert_non_null(strstr(text, " gateway-root.pem) cat"));
+    assert_null(strstr(text, "\nbundle_gateway_roots_from=0\n"));
+    assert_null(strstr(text, "\nbundle_gateway_roots_until=0\n"));
     free(text);
 }
 
@@ -315,7 +339,9 @@ static void test_renewal__too_little_or_too_much__refused_by_name(void **state)
     expect_renewal_refused(make_renewal(state, BUNDLE_ENV, ENV), "cluster.env: does not run out");
     struct bundle b = make_renewal(state, NULL, NULL);
     assert_int_equal(bundle_add(&b, BUNDLE_GATEWAY_ROOT, "x", 1, 0644), RC_OK);
-    expect_renewal_refused(b, "gateway-root.pem: does not run out");
+    expect_renewal_refused(
+        b, "gateway-root.pem has neither a PEM certificate nor a readable private key "
+           "in it");
     expect_renewal_refused(make_renewal(state, BUNDLE_TOKEN, "two words"),
                            "istio-token: not one word; was it pasted over several lines?");
 }
@@ -377,6 +403,59 @@ static void test_dir__without_a_token_into_a_folder_with_one__refused(void **sta
     assert_int_equal(rmdir(folder), 0); /* nothing was written */
 }
 
+#define OF_WEB "ISTIO_NAMESPACE='vms'\nSERVICE_ACCOUNT=web\n"
+#define OF_GATEWAY OF_WEB "CA_ADDR='gw.example.com:15012'\n"
+#define WITH_ROOT OF_GATEWAY "CA_ROOT_CA='" BUNDLE_GATEWAY_ROOT_PATH "'\n"
+
+/* Into a folder whose cluster.env is this; NULL: it has none. The reason, "" for none. */
+static void renew_folder(void **state, const char *env, const char *gateway, const char *said)
+{
+    const struct format_renewal r = {"/ns/vms/sa/web", gateway};
+    const struct format_opts o = {.title = "web in vms", .now_s = NOW, .renewal = &r};
+    static const char *const names[] = {BUNDLE_ROOT, BUNDLE_TOKEN, BUNDLE_GATEWAY_ROOT, BUNDLE_ENV};
+    char folder[PATH_BYTES];
+    char path[PATH_BYTES + 32];
+    char why[FORMAT_WHY_BYTES] = "";
+    struct bundle b = make_renewal(state, NULL, NULL);
+    add_gateway_root(&b);
+    snprintf(folder, sizeof(folder), "%s/out", fixture(state)->dir);
+    snprintf(path, sizeof(path), "%s/" BUNDLE_ENV, folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    if (env != NULL) {
+        pki_write_text(path, env);
+    }
+
+    enum rc rc = format_write(FORMAT_DIR, &b, &o, folder, why, sizeof(why));
+
+    bundle_fini(&b);
+    assert_int_equal(rc, said[0] == '\0' ? RC_OK : RC_INVALID);
+    if (said[0] != '\0') {
+        assert_non_null(strstr(why, said));
+        assert_non_null(strstr(why, path));
+    }
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        bool is_there = unlink(path) == 0;
+        assert_true(is_there == (i == 3 ? env != NULL : said[0] == '\0'));
+    }
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void test_renewal__folder_of_an_older_bundle__only_where_it_fits(void **state)
+{
+    renew_folder(state, NULL, "gw.example.com:15012", "");
+    renew_folder(state, WITH_ROOT, "gw.example.com:15012", "");
+    renew_folder(state, WITH_ROOT, NULL, "");
+    renew_folder(state, OF_WEB "XDS_ROOT_CA=" BUNDLE_GATEWAY_ROOT_PATH "\n", NULL, "");
+    renew_folder(state, "ISTIO_NAMESPACE=vms\nSERVICE_ACCOUNT=db\n", NULL,
+                 ": is for ns/vms/sa/db, but this is for ns/vms/sa/web; write elsewhere");
+    renew_folder(state, WITH_ROOT, "gw.example.com:15013",
+                 ": VMs call gw.example.com:15012, not gw.example.com:15013: another name takes");
+    renew_folder(state, OF_WEB, "gw.example.com:15012", ": VMs call istiod's name, not");
+    renew_folder(state, OF_GATEWAY, NULL, ": VMs have no root for the gateway: the first one");
+    renew_folder(state, "$(x)\n", NULL, ": line 1: is no KEY=VALUE");
+}
+
 static void test_write__no_folder_for_it__error_names_the_path(void **state)
 {
     char why[FORMAT_WHY_BYTES] = "";
@@ -405,6 +484,8 @@ int main(void)
         cmocka_unit_test(test_script__dates__of_the_roots_and_the_token),
         cmocka_unit_test(test_renewal__script__says_whose_and_has_two_files),
         cmocka_unit_test(test_renewal__whole_bundle__says_so),
+        cmocka_unit_test(test_renewal__root_of_the_gateway__may_be_there_with_its_dates),
+        cmocka_unit_test(test_renewal__folder_of_an_older_bundle__only_where_it_fits),
         cmocka_unit_test(test_renewal__too_little_or_too_much__refused_by_name),
         cmocka_unit_test(test_dir__written_twice__files_are_replaced_and_others_stay),
         cmocka_unit_test(test_dir__without_a_token_into_a_folder_with_one__refused),

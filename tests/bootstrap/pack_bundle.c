@@ -2,10 +2,10 @@
 /*
  * A folder with the files of a bundle, written in one of the formats; for the process tests.
  *
- *   pack_bundle FORMAT DIR OUTPUT NOW [RENEWS]
+ *   pack_bundle FORMAT DIR OUTPUT NOW [ACCOUNT [GATEWAY]]
  *
- * NOW: seconds since 1970. RENEWS: only the token and the roots, for this account. Exit 1 and the
- * reason on stderr.
+ * NOW: seconds since 1970. ACCOUNT: only the token and the roots, for this account; GATEWAY: and
+ * for VMs that call this, NAME:PORT. Exit 1 and the reason on stderr.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -51,18 +51,19 @@ int main(int argc, char **argv)
     char why[FORMAT_WHY_BYTES];
 
     bundle_init(&b);
-    if (argc < 5 || argc > 6 || format_of(argv[1], &f) != 0) {
+    if (argc < 5 || argc > 7 || format_of(argv[1], &f) != 0) {
         return 2;
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        bool runs_out = i == 2 || i == 3;
+        bool runs_out = i == 2 || i == 3 || i == 5;
         if ((argc == 5 || runs_out) && read_file(argv[2], names[i], &b) != 0) {
             return 2;
         }
     }
+    const struct format_renewal renewal = {argv[5], argc == 7 ? argv[6] : NULL};
     struct format_opts o = {.title = "web in vms",
                             .now_s = strtoll(argv[4], NULL, 10),
-                            .renews = argc == 6 ? argv[5] : NULL};
+                            .renewal = argc > 5 ? &renewal : NULL};
     enum rc rc = format_write(f, &b, &o, argv[3], why, sizeof(why));
     if (rc != RC_OK) {
         (void)fprintf(stderr, "%s\n", why);

@@ -77,10 +77,13 @@ static enum rc run_renewal(void *arg)
     bundle_init(&b);
     enum rc rc = doc_parse_yaml(group, sizeof(group) - 1, &err, &g);
     if (rc == RC_OK) {
-        struct bundle_opts o = {
-            .workload_group = g, .root_cert = ROOT_PEM, .token = TOKEN, .now_s = 1000};
+        struct bundle_opts o = {.workload_group = g,
+                                .root_cert = ROOT_PEM,
+                                .gateway_root = ROOT_PEM,
+                                .token = TOKEN,
+                                .now_s = 1000};
         rc = bundle_render_renewal(&o, &b, why, sizeof(why));
-        assert_int_equal(b.n, rc == RC_OK ? 2 : 0);
+        assert_int_equal(b.n, rc == RC_OK ? 3 : 0);
         assert_string_equal(why, "");
     }
     json_decref(g);

@@ -473,6 +473,40 @@ static void test_renewal__only_what_runs_out__in_the_bundle(void **state)
     free_opts(&o);
 }
 
+static void test_renewal__root_of_the_gateway__comes_along(void **state)
+{
+    struct bundle_opts o = opts_of(GROUP, MESH);
+    char why[300] = "x";
+    struct bundle b;
+    (void)state;
+    o.gateway_root = "of the gateway\n" ROOT_PEM;
+    bundle_init(&b);
+
+    assert_int_equal(bundle_render_renewal(&o, &b, why, sizeof(why)), RC_OK);
+
+    assert_int_equal(b.n, 3);
+    assert_string_equal(bundle_find(&b, BUNDLE_GATEWAY_ROOT)->data, o.gateway_root);
+    assert_int_equal(bundle_find(&b, BUNDLE_GATEWAY_ROOT)->mode, 0644);
+    bundle_fini(&b);
+    free_opts(&o);
+}
+
+static void test_gateway_address__with_or_without_a_port__has_one(void **state)
+{
+    char address[BUNDLE_ADDRESS_BYTES];
+    char why[300] = "";
+    (void)state;
+
+    assert_int_equal(bundle_gateway_address("gw.example.com", address, why, sizeof(why)), RC_OK);
+    assert_string_equal(address, "gw.example.com:15012");
+    assert_int_equal(bundle_gateway_address("gw:31012", address, why, sizeof(why)), RC_OK);
+    assert_string_equal(address, "gw:31012");
+    assert_string_equal(why, "");
+    assert_int_equal(bundle_gateway_address("gw:0", address, why, sizeof(why)), RC_INVALID);
+    assert_non_null(strstr(why, "gateway's name gw:0: write a DNS name"));
+    assert_string_equal(address, "gw:31012");
+}
+
 static void refuse_renewal(const struct bundle_opts *o, const char *what)
 {
     char why[300] = "";
@@ -537,6 +571,9 @@ static void test_renewal__bad_input__refused_by_name(void **state)
     o.root_cert = "no certificate";
     refuse_renewal(&o, "root certificate: it holds no PEM certificate");
     o.root_cert = ROOT_PEM;
+    o.gateway_root = "no certificate";
+    refuse_renewal(&o, "the gateway's root certificate: it holds no PEM certificate");
+    o.gateway_root = NULL;
     o.token = "the.secret\n.token";
     refuse_renewal(&o, "token: it must be one word");
     o.token = "the.secret.token";
@@ -602,6 +639,8 @@ int main(void)
         cmocka_unit_test(test_render__no_metadata_but_annotation__merged),
         cmocka_unit_test(test_render__unknown_fields__passed_on),
         cmocka_unit_test(test_renewal__only_what_runs_out__in_the_bundle),
+        cmocka_unit_test(test_renewal__root_of_the_gateway__comes_along),
+        cmocka_unit_test(test_gateway_address__with_or_without_a_port__has_one),
         cmocka_unit_test(test_renewal__bad_input__refused_by_name),
         cmocka_unit_test(test_service_account__of_any_object__never_null),
         cmocka_unit_test(test_bundle__ninth_file__full),

@@ -30,6 +30,7 @@ static void test_verify__gateway_root__judges_both_servers(void **state)
     assert_int_equal(report.n, 0);
     assert_int_equal(report.n_servers, 1);
     assert_string_equal(report.servers[0].roots, at(state, GATEWAY_ROOT_AT));
+    assert_true(report.servers[0].own_roots);
 
     put(state, ROOT_AT, "nothing\n", 0644);
     look(state);
@@ -46,6 +47,8 @@ static void test_verify__gateway_root_of_one__the_other_by_the_mesh(void **state
     assert_int_equal(report.n_servers, 2);
     assert_string_equal(report.servers[0].roots, at(state, ROOT_AT));
     assert_string_equal(report.servers[1].roots, at(state, GATEWAY_ROOT_AT));
+    assert_false(report.servers[0].own_roots);
+    assert_true(report.servers[1].own_roots);
 
     put(state, SIDECAR_AT, "PILOT_ADDRESS=10.0.0.9:15013\nCA_ROOT_CA=" GATEWAY_ROOT_AT "\n", 0644);
     look(state);
@@ -77,11 +80,39 @@ static void test_verify__gateway_root_missing_or_broken__named_and_nobody_judged
     pki_free(&old);
     look(state);
     expect_only(VERIFY_BAD, GATEWAY_ROOT_AT, "expired ");
+    assert_string_equal(report.findings[0].cure,
+                        "xdsgate bundle renew --gateway-root FILE brings another, if this "
+                        "machine's clock is right");
+
+    struct pki_cert soon = pki_make(
+        NULL, &(struct pki_spec){.name = "root", .ca = true, .from_s = -7200, .to_s = 86400});
+    pki_write_cert(at(state, GATEWAY_ROOT_AT), &soon);
+    pki_free(&soon);
+    look(state);
+    expect_only(VERIFY_WARN, GATEWAY_ROOT_AT, "one of its certificates expires in ");
+    assert_string_equal(report.findings[0].cure,
+                        "xdsgate bundle renew --gateway-root FILE brings another, when the gateway "
+                        "has its new root");
 
     put_gateway_root(state, GATEWAY_ROOT_AT);
     assert_int_equal(chmod(at(state, GATEWAY_ROOT_AT), 0666), 0);
     look(state);
     expect_only(VERIFY_BAD, GATEWAY_ROOT_AT, "others may write it (mode 0666)");
+}
+
+/* A file of somebody's own: no command replaces it. */
+static void test_verify__roots_elsewhere__cure_names_the_file(void **state)
+{
+    put(state, ENV_AT, ENV "XDS_ROOT_CA=/etc/x.pem\nCA_ROOT_CA=/etc/x.pem\n", 0644);
+    put(state, "/etc/x.pem", "nothing\n", 0644);
+    look(state);
+    expect_only(VERIFY_BAD, "/etc/x.pem", "has neither");
+    assert_string_equal(report.findings[0].cure, "put the gateway's root there");
+
+    put_gateway_root(state, "/etc/x.pem");
+    look(state);
+    assert_int_equal(report.n, 0);
+    assert_false(report.servers[0].own_roots);
 }
 
 /* Go reads one of several files; every distribution has one of them. */
@@ -134,6 +165,7 @@ int main(void)
         TEST(test_verify__gateway_root__judges_both_servers),
         TEST(test_verify__gateway_root_of_one__the_other_by_the_mesh),
         TEST(test_verify__gateway_root_missing_or_broken__named_and_nobody_judged),
+        TEST(test_verify__roots_elsewhere__cure_names_the_file),
         TEST(test_verify__roots_of_the_system__not_those_of_the_mesh),
         TEST(test_verify__gateway_root_that_cannot_be_seen__said),
         TEST(test_verify__gateway_root_in_a_folder__by_its_name_there),

@@ -115,6 +115,127 @@ def test_renewal__another_machine__refused(bundle: Bundle, vm: VmImage, shell: S
     assert why in refused(done, vm, before)
 
 
+# ---- a gateway with a root of its own ----
+
+GATEWAY = "gw.example.com:15012"
+GATEWAY_ROOT = "var/lib/istio/envoy/gateway-root.pem"
+GATEWAY_ENV = ("ISTIO_NAMESPACE='vms'\nSERVICE_ACCOUNT='web'\n"
+               f"CA_ADDR='{GATEWAY}'\nXDS_ROOT_CA='/{GATEWAY_ROOT}'\nCA_ROOT_CA='/{GATEWAY_ROOT}'\n")
+
+
+def private_root(folder: Path, name: str, days: int = 9) -> str:
+    csr, key, root = (folder / f"{name}.{kind}" for kind in ["csr", "key", "pem"])
+    openssl("req", "-new", *NEW_KEY, "-subj", f"/O={name}", "-keyout", key, "-out", csr)
+    openssl("x509", "-req", "-in", csr, "-signkey", key, "-days", str(days), "-out", root)
+    return root.read_text()
+
+
+@pytest.fixture
+def with_gateway_root(bundle: Bundle, vm: VmImage, shell: Shell, tmp_path: Path) -> Bundle:
+    """Installed, and the gateway has another authority now."""
+    bundle.write("cluster.env", GATEWAY_ENV)
+    bundle.write("gateway-root.pem", private_root(tmp_path, "gateway"))
+    shell.run(bundle.form("script"), "--root", vm.root)
+    bundle.write("gateway-root.pem", private_root(tmp_path, "other"))
+    return bundle
+
+
+def test_renewal__gateway_has_another_root__replaced_once(with_gateway_root: Bundle, vm: VmImage,
+                                                          shell: Shell) -> None:
+    before = vm.snapshot()
+    script = with_gateway_root.renewal(gateway=GATEWAY)
+
+    dry = shell.run(script, "--root", vm.root, "--dry-run")
+    assert f"would write /{GATEWAY_ROOT}" in dry.stdout
+    assert vm.snapshot() == before
+    done = shell.run(script, "--root", vm.root)
+
+    assert last_line(done) == "changed"
+    assert [line for line in done.stdout.splitlines() if line.startswith("write ")] == [
+        f"write /{GATEWAY_ROOT}"]
+    entry = vm.entry(GATEWAY_ROOT)
+    assert (entry.content.decode(), entry.owner, entry.mode) == (
+        with_gateway_root.text("gateway-root.pem"), (0, 0), 0o644)
+    assert (vm.root / STATE / "restart").exists()
+    assert last_line(shell.run(script, "--root", vm.root)) == "unchanged"
+
+
+def test_renewal__gateways_root_and_undo__as_before_the_first_bundle(
+        bundle: Bundle, vm: VmImage, dash: Shell, tmp_path: Path) -> None:
+    before = vm.snapshot()
+    bundle.write("cluster.env", GATEWAY_ENV)
+    bundle.write("gateway-root.pem", private_root(tmp_path, "gateway"))
+    dash.run(bundle.form("script"), "--root", vm.root)
+    bundle.write("gateway-root.pem", private_root(tmp_path, "other"))
+    script = bundle.renewal()
+    dash.run(script, "--root", vm.root)
+
+    dash.run(script, "--root", vm.root, "--undo")
+
+    assert vm.snapshot() == before
+
+
+@pytest.mark.parametrize(("gateway", "why"), [
+    ("new.example.com:15012", "this is for machines that call new.example.com:15012, but this one "
+     f"calls {GATEWAY}: another name takes a whole bundle"),
+    ("gw.example.com:31012", f"but this one calls {GATEWAY}: "),
+])
+def test_renewal__another_gateway__refused(with_gateway_root: Bundle, vm: VmImage, shell: Shell,
+                                           gateway: str, why: str) -> None:
+    before = vm.snapshot()
+
+    done = shell.run(with_gateway_root.renewal(gateway=gateway), "--root", vm.root, code=1)
+
+    assert why in refused(done, vm, before)
+
+
+def test_renewal__gateways_root_for_a_vm_that_has_none__refused(bundle: Bundle, vm: VmImage,
+                                                                shell: Shell) -> None:
+    """Nobody would look at it."""
+    shell.run(bundle.form("script"), "--root", vm.root)
+    bundle.write("gateway-root.pem", bundle.text("root-cert.pem"))
+    before = vm.snapshot()
+
+    done = shell.run(bundle.renewal(), "--root", vm.root, code=1)
+
+    assert "this machine has no root for the gateway: the first one takes a whole bundle" in \
+        refused(done, vm, before)
+    (bundle.files / "gateway-root.pem").unlink()
+    done = shell.run(bundle.renewal(gateway=GATEWAY), "--root", vm.root, code=1)
+    assert "but this one calls istiod's name: " in refused(done, vm, before)
+
+
+def test_renewal__gateways_root_has_expired__refused(with_gateway_root: Bundle, vm: VmImage,
+                                                     shell: Shell, tmp_path: Path) -> None:
+    with_gateway_root.write("gateway-root.pem", private_root(tmp_path, "old", -1))
+    before = vm.snapshot()
+
+    done = shell.run(with_gateway_root.renewal(), "--root", vm.root, code=1)
+
+    assert "the gateway's root has expired: is the clock right?" in refused(done, vm, before)
+
+
+@pytest.mark.parametrize(("installed", "warned"), [
+    (["good"], False), (["old"], True), (["old", "good"], False), ([], True),
+])
+def test_renewal__without_the_gateways_root__says_when_that_is_needed(
+        with_gateway_root: Bundle, vm: VmImage, shell: Shell, tmp_path: Path, installed: list[str],
+        warned: bool) -> None:
+    roots = [private_root(tmp_path, name, -1 if name == "old" else 9) for name in installed]
+    (vm.root / GATEWAY_ROOT).write_text("".join(roots))
+    if not installed:
+        (vm.root / GATEWAY_ROOT).unlink()
+    (with_gateway_root.files / "gateway-root.pem").unlink()
+
+    done = shell.run(with_gateway_root.renewal(), "--root", vm.root)
+
+    assert (f"warning: /{GATEWAY_ROOT} is missing or has expired" in
+            done.stderr.replace(str(vm.root), "")) is warned
+    assert ("bundle renew --gateway-root FILE brings another" in done.stderr) is warned
+
+
+# ---- a renewal that comes late ----
+
 @pytest.mark.parametrize("days", [None, 1, -1])
 def test_renewal__its_token_has_run_out__refused(
         bundle: Bundle, vm: VmImage, shell: Shell, mesh_root: tuple[Path, Path],

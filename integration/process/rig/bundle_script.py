@@ -41,11 +41,12 @@ class Bundle:
         subprocess.run([PACK, name, self.files, output, str(int(self.now))], check=True)
         return output
 
-    def renewal(self, account: str = "/ns/vms/sa/web") -> Path:
-        """What `bundle renew` makes: a script with the token and the root certificate only."""
+    def renewal(self, account: str = "/ns/vms/sa/web", gateway: str = "") -> Path:
+        """What `bundle renew` makes: a script with the token and the roots only; for VMs that call
+        this gateway, NAME:PORT."""
         output = self.folder / "renewal.sh"
-        subprocess.run([PACK, "script", self.files, output, str(int(self.now)), account],
-                       check=True)
+        subprocess.run([PACK, "script", self.files, output, str(int(self.now)), account,
+                        *([gateway] if gateway else [])], check=True)
         return output
 
     def refused(self, name: str, output: str | Path) -> str:
