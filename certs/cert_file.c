@@ -19,26 +19,42 @@
 struct cert_file {
     uint32_t magic;
     STACK_OF(X509) * certs; /* owned; may be empty */
-    EVP_PKEY *key;          /* owned; NULL: none, or encrypted */
-    bool encrypted;
+    EVP_PKEY *key;          /* owned; NULL: none that can be read */
+    enum cert_file_key kind;
 };
 
 /* ---- reading ---- */
 
-/* A file may have no key. One that is damaged is none. */
+/* What OpenSSL does not read may be a key all the same, as of SSH. */
+static enum cert_file_key kind_of_unread(const struct cert_bytes *pem, const struct cert_error *err)
+{
+    static const char mark[] = "PRIVATE KEY-----";
+
+    if (strcmp(err->text, CERT_ENCRYPTED) == 0) {
+        return CERT_FILE_ENCRYPTED_KEY;
+    }
+    return memmem(pem->data, pem->n, mark, sizeof(mark) - 1) != NULL ? CERT_FILE_UNREADABLE_KEY
+                                                                     : CERT_FILE_NO_KEY;
+}
+
+/* A file may have no key. */
 static enum rc read_key(struct cert_file *f, const struct cert_bytes *pem, struct cert_error *err)
 {
     enum rc rc = cert_parse_key(pem, NULL, &f->key, err);
 
-    f->encrypted = rc == RC_INVALID && strcmp(err->text, CERT_ENCRYPTED) == 0;
-    return rc == RC_INVALID ? RC_OK : rc;
+    if (rc == RC_INVALID) {
+        f->kind = kind_of_unread(pem, err);
+        return RC_OK;
+    }
+    f->kind = CERT_FILE_KEY;
+    return rc;
 }
 
 static enum rc read_all(struct cert_file *f, const struct cert_bytes *pem, struct cert_error *err)
 {
     TRY(cert_parse_some(pem, &f->certs, err));
     TRY(read_key(f, pem, err));
-    if (sk_X509_num(f->certs) == 0 && f->key == NULL && !f->encrypted) {
+    if (sk_X509_num(f->certs) == 0 && f->key == NULL && f->kind != CERT_FILE_ENCRYPTED_KEY) {
         return cert_fail(err, "has neither a PEM certificate nor a readable private key in it");
     }
     return RC_OK;
@@ -98,10 +114,7 @@ size_t cert_file_count(const struct cert_file *f)
 enum cert_file_key cert_file_key(const struct cert_file *f)
 {
     CHECK_MAGIC(f, CERT_FILE_MAGIC);
-    if (f->encrypted) {
-        return CERT_FILE_ENCRYPTED_KEY;
-    }
-    return f->key != NULL ? CERT_FILE_KEY : CERT_FILE_NO_KEY;
+    return f->kind;
 }
 
 static X509 *at(const struct cert_file *f, size_t i)

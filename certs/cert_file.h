@@ -36,7 +36,12 @@ void cert_file_free(struct cert_file **f);
 /** How many certificates it has. */
 size_t cert_file_count(const struct cert_file *f);
 
-enum cert_file_key { CERT_FILE_NO_KEY, CERT_FILE_KEY, CERT_FILE_ENCRYPTED_KEY };
+enum cert_file_key {
+    CERT_FILE_NO_KEY,
+    CERT_FILE_KEY,
+    CERT_FILE_ENCRYPTED_KEY,
+    CERT_FILE_UNREADABLE_KEY, /**< of a kind that is not known here, or damaged */
+};
 
 /** Has it a private key? */
 enum cert_file_key cert_file_key(const struct cert_file *f);

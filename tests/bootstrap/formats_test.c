@@ -172,6 +172,13 @@ static void test_formats__roots__are_certificates_and_no_key(void **state)
     expect_refused(make_bundle(state, BUNDLE_ROOT, "nothing"), "root-cert.pem has neither");
     expect_refused(make_bundle(state, BUNDLE_ROOT, ""), "root-cert.pem");
     expect_refused(make_bundle(state, BUNDLE_ROOT, text), "root-cert.pem has a private key");
+
+    struct cert_bytes root = ca_fixture_pem_of(f, &f->root);
+    snprintf(text, sizeof(text),
+             "%.*s-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+             (int)root.n, (const char *)root.data);
+    cert_bytes_fini(&root);
+    expect_refused(make_bundle(state, BUNDLE_ROOT, text), "root-cert.pem has a private key");
 }
 
 static void test_formats__root_of_the_gateway__may_be_there_and_is_certificates(void **state)

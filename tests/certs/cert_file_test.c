@@ -176,6 +176,27 @@ static void test_cert_file__malformed_names__are_an_error(void **state)
     pki_free(&c);
 }
 
+/* No VM may get a key, in whatever form it is. */
+static void test_cert_file__key_that_cannot_be_read__is_one_all_the_same(void **state)
+{
+    static const char *const keys[] = {
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=\n"
+        "-----END OPENSSH PRIVATE KEY-----\n",
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+    };
+    struct ca_fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+        size_t n = strlen(keys[i]);
+        struct cert_bytes key = {OPENSSL_memdup(keys[i], n), n};
+        struct cert_file *file = parse(join(ca_fixture_pem_of(f, &f->root), key));
+        assert_int_equal(cert_file_count(file), 1);
+        assert_int_equal(cert_file_key(file), CERT_FILE_UNREADABLE_KEY);
+        assert_false(cert_file_fits(file, file, 0));
+        cert_file_free(&file);
+    }
+}
+
 static void test_cert_file__kinds_of_files__are_told_apart(void **state)
 {
     struct ca_fixture *f = *state;
@@ -320,6 +341,7 @@ int main(void)
         FILE_TEST(test_cert_file__control_characters__are_escaped),
         FILE_TEST(test_cert_file__very_long_names__are_cut),
         FILE_TEST(test_cert_file__malformed_names__are_an_error),
+        FILE_TEST(test_cert_file__key_that_cannot_be_read__is_one_all_the_same),
         FILE_TEST(test_cert_file__kinds_of_files__are_told_apart),
         FILE_TEST(test_cert_file__roots__vouch_for_their_own_whatever_the_date),
         FILE_TEST(test_cert_file__joined__has_each_certificate_once),
