@@ -85,23 +85,32 @@ static const char *check_dns(const char *text)
     return why;
 }
 
-static bool is_address(const char *text)
+/* An address has several notations; *out gets the usual one, which certificates are shown with. */
+static bool read_address(const char *text, struct cert_name *out)
 {
-    struct in6_addr address;
+    static const int families[] = {AF_INET, AF_INET6};
+    unsigned char address[16];
 
-    return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        if (inet_pton(families[i], text, address) == 1) {
+            *out = (struct cert_name){.kind = CERT_NAME_IP};
+            return inet_ntop(families[i], address, out->text, sizeof(out->text)) != NULL;
+        }
+    }
+    return false;
 }
 
 enum rc cert_name_read(const char *text, struct cert_name *out, const char **why)
 {
-    bool is_ip = is_address(text);
-    const char *wrong = is_ip ? NULL : check_dns(text);
-
+    if (read_address(text, out)) {
+        return RC_OK;
+    }
+    const char *wrong = check_dns(text);
     if (wrong != NULL) {
         *why = wrong;
         return RC_INVALID;
     }
-    *out = (struct cert_name){.kind = is_ip ? CERT_NAME_IP : CERT_NAME_DNS};
+    *out = (struct cert_name){.kind = CERT_NAME_DNS};
     for (size_t i = 0; text[i] != '\0'; i++) { /* at most NAME_MAX_BYTES, as was checked */
         bool upper = text[i] >= 'A' && text[i] <= 'Z';
         out->text[i] = (char)(upper ? text[i] - 'A' + 'a' : text[i]);

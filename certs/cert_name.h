@@ -11,7 +11,7 @@ enum cert_name_kind { CERT_NAME_DNS, CERT_NAME_IP };
 
 struct cert_name {
     enum cert_name_kind kind;
-    char text[CERT_NAME_BYTES]; /**< in lower case */
+    char text[CERT_NAME_BYTES]; /**< in lower case; an address in its usual notation */
 };
 
 /**

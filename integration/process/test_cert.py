@@ -187,6 +187,15 @@ def test_renew__same_names_new_key_and_no_root_is_lost(tmp_path: Path) -> None:
     assert cert("issue", *of(new), "--output", tmp_path / "none", "--renew", code=1).stderr
 
 
+def test_renew__address_in_another_notation__is_the_same_name(tmp_path: Path) -> None:
+    ca = make_root(tmp_path, "root")
+    name = ["--names-only", "--name", "2001:0DB8:0::1"]
+
+    cert("issue", *of(ca), "--output", tmp_path / "out", *name, "--name", "2001:db8::1")
+    assert names_of(tmp_path / "out/tls.crt").strip() == "IP Address:2001:DB8:0:0:0:0:0:1"
+    cert("issue", *of(ca), "--output", tmp_path / "out", "--renew", *name)
+
+
 @pytest.mark.parametrize(("arguments", "code", "text"), [
     (["--output", "out"], 2, "one of --ca-cert"),
     (["--output", "out", "--ca-cert", "root.pem"], 2, "go together"),

@@ -29,6 +29,7 @@ static void test_cert_name__good_names__are_taken_in_lower_case(void **state)
         {"10.0.0.1", CERT_NAME_IP, "10.0.0.1"},
         {"fd00::1", CERT_NAME_IP, "fd00::1"},
         {"FD00::A", CERT_NAME_IP, "fd00::a"},
+        {"2001:0DB8:0::0:1", CERT_NAME_IP, "2001:db8::1"},
         {"::ffff:10.0.0.1", CERT_NAME_IP, "::ffff:10.0.0.1"},
     };
 
