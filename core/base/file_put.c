@@ -44,6 +44,13 @@ static enum rc look_at_folder(const char *path, struct stat *st)
     return rc;
 }
 
+bool file_put_replaces(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0;
+}
+
 enum rc file_put_may(const char *path)
 {
     char *folder = NULL;

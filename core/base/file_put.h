@@ -36,6 +36,10 @@ struct file_put {
  */
 enum rc file_put_all(const struct file_put *files, size_t n, size_t *failed) MUST_USE;
 
+/** Is something at this place that a file would replace? A link is, wherever it leads: what it
+ * names may be on a medium that is not there just now. */
+bool file_put_replaces(const char *path);
+
 /** Does the folder of this path take a file of ours? Makes none. RC_OK; RC_NO_MEMORY; RC_SYSTEM
  * with errno set. */
 enum rc file_put_may(const char *path) MUST_USE;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/base/file_put.h"
 
@@ -200,8 +199,8 @@ static int write_own(const struct command_line *line, const struct cert_authorit
 static int open_own(const struct command_line *line, const char *dir,
                     const struct cert_authority_opts *s, struct ca **out)
 {
-    bool has_certificate = access(s->ca_cert, F_OK) == 0;
-    bool has_key = access(s->ca_key, F_OK) == 0;
+    bool has_certificate = file_put_replaces(s->ca_cert);
+    bool has_key = file_put_replaces(s->ca_key);
 
     if (has_certificate != has_key) {
         return say(line, has_key ? s->ca_cert : s->ca_key, RC_INVALID,

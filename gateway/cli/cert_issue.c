@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "certs/cert_file.h"
 #include "certs/cert_name.h"
@@ -197,7 +196,7 @@ static int look_at_place(struct job *j)
         return look_at_old(j);
     }
     for (size_t i = 0; i < 3 && !j->o->force; i++) {
-        if (access(paths[i], F_OK) == 0) {
+        if (file_put_replaces(paths[i])) {
             (void)fprintf(j->line->err,
                           "xdsgate cert issue: %s is there already: use --renew for a new "
                           "certificate of the same names, or --force to replace what is there\n",
@@ -249,7 +248,7 @@ static int join_roots(const struct job *j, struct ca_issued *issued, size_t *add
     struct cert_error err;
 
     *added = 1;
-    if (!j->o->renew || access(j->roots, F_OK) != 0) {
+    if (!j->o->renew || !file_put_replaces(j->roots)) {
         return EXIT_CODE_OK;
     }
     enum rc rc = cert_file_load(j->roots, &old, &err);

@@ -156,6 +156,30 @@ def test_own_authority__made_once_and_used_again(tmp_path: Path) -> None:
                                 code=1).stderr
 
 
+def test_own_authority__is_elsewhere_and_not_there_now__none_is_made(tmp_path: Path) -> None:
+    """On a medium that is not mounted: who has VMs that believe it wants no other one."""
+    ca = tmp_path / "ca"
+    ca.mkdir()
+    for name in ["ca-cert.pem", "ca-key.pem"]:
+        (ca / name).symlink_to(tmp_path / "medium" / name)
+
+    said = cert("issue", "--self-signed-ca", ca, "--output", tmp_path / "out", code=1).stderr
+
+    assert f"{ca}/ca-cert.pem cannot be opened: No such file or directory" in said
+    assert (ca / "ca-key.pem").is_symlink() and not (tmp_path / "out").exists()
+
+
+def test_output__link_to_nowhere__is_there_already(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "tls.key").symlink_to(tmp_path / "medium/tls.key")
+
+    said = cert("issue", *of(make_root(tmp_path, "root")), "--output", out, code=1).stderr
+
+    assert f"{out}/tls.key is there already" in said
+    assert [path.name for path in out.iterdir()] == ["tls.key"]
+
+
 def test_renew__same_names_new_key_and_no_root_is_lost(tmp_path: Path) -> None:
     old, new = make_root(tmp_path, "old"), make_root(tmp_path, "new")
     out = tmp_path / "out"

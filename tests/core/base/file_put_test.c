@@ -201,6 +201,19 @@ static void test_file_put__link_at_the_place__its_target_is_untouched(void **sta
     assert_true(S_ISREG(st.st_mode));
 }
 
+static void test_file_put__would_replace__what_is_there_and_links_to_nowhere(void **state)
+{
+    const struct fixture *f = *state;
+
+    assert_false(file_put_replaces(f->a));
+    assert_int_equal(symlink("/nowhere/at/all", f->a), 0);
+    assert_true(file_put_replaces(f->a));
+    assert_int_equal(unlink(f->a), 0);
+    put(f, "one", "two");
+    assert_true(file_put_replaces(f->a));
+    assert_false(file_put_replaces("/nowhere/at/all"));
+}
+
 static void test_file_put__one_cannot_be_written__none_is_changed(void **state)
 {
     const struct fixture *f = *state;
@@ -244,6 +257,7 @@ int main(void)
         PUT_TEST(test_file_put__anybody_may_have_made_the_older_file__refused),
         PUT_TEST(test_file_put__group_cannot_be_kept__nobody_elses_group_reads_it),
         PUT_TEST(test_file_put__link_at_the_place__its_target_is_untouched),
+        PUT_TEST(test_file_put__would_replace__what_is_there_and_links_to_nowhere),
         PUT_TEST(test_file_put__one_cannot_be_written__none_is_changed),
         PUT_TEST(test_file_put__folder_at_the_place__is_an_error_that_leaves_nothing),
     };
