@@ -206,6 +206,11 @@ static int open_own(const struct command_line *line, const char *dir,
         return say(line, has_key ? s->ca_cert : s->ca_key, RC_INVALID,
                    "is missing: without it the authority beside it cannot be used");
     }
+    if (!has_certificate && s->makes_none) {
+        return say(line, s->ca_cert, RC_INVALID,
+                   "is missing: --renew makes no new authority, which no VM would believe yet; "
+                   "where one is wanted, leave --renew out and give another --output");
+    }
     if (!has_certificate && mkdir(dir, 0700) != 0 && errno != EEXIST) {
         (void)fprintf(line->err, "xdsgate cert issue: %s cannot be made: %s\n", dir,
                       strerror(errno));
@@ -215,8 +220,10 @@ static int open_own(const struct command_line *line, const char *dir,
     return code == EXIT_CODE_OK ? open_files(line, s, out) : code;
 }
 
-static int open_folder(const struct command_line *line, const char *dir, struct ca **out)
+static int open_folder(const struct command_line *line, const struct cert_authority_opts *o,
+                       struct ca **out)
 {
+    const char *dir = o->self_signed_ca;
     char *certificate = NULL;
     char *key = NULL;
     int code = EXIT_CODE_NO;
@@ -225,8 +232,10 @@ static int open_folder(const struct command_line *line, const char *dir, struct 
         asprintf(&key, "%s/ca-key.pem", dir) < 0) {
         code = say(line, "", RC_NO_MEMORY, "");
     } else {
-        const struct cert_authority_opts s = {
-            .ca_cert = certificate, .ca_key = key, .self_signed_ca = dir};
+        const struct cert_authority_opts s = {.ca_cert = certificate,
+                                              .ca_key = key,
+                                              .self_signed_ca = dir,
+                                              .makes_none = o->makes_none};
         code = open_own(line, dir, &s, out);
     }
     free(certificate);
@@ -238,7 +247,7 @@ int cert_authority_open(const struct command_line *line, const struct cert_autho
                         struct ca **out)
 {
     if (o->self_signed_ca != NULL) {
-        return open_folder(line, o->self_signed_ca, out);
+        return open_folder(line, o, out);
     }
     if (o->ca_secret != NULL || o->from_cluster) {
         return cert_secret_open(line, o, out);

@@ -14,6 +14,7 @@ struct cert_authority_opts {
     const char *root_cert;
     const char *passphrase_file;
     const char *self_signed_ca;  /**< a folder; made when it has no authority */
+    bool makes_none;             /**< but not now: one has to be there */
     const char *ca_secret;       /**< a file, or "-": a Secret of Kubernetes */
     const char *from_istiod;     /**< "HOST:PORT": it signs, and no authority is at hand */
     const char *source;          /**< the address that it trusts */

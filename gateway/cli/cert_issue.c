@@ -393,9 +393,10 @@ static int run_job(struct job *j)
 
 static int issue(const struct command_line *line)
 {
-    struct job j = {.line = line, .o = line->opts};
-    const struct issue_opts *o = line->opts;
+    struct issue_opts *o = line->opts;
+    struct job j = {.line = line, .o = o};
 
+    o->authority.makes_none = o->renew;
     if (!cert_authority_check(line, &o->authority)) {
         return EXIT_CODE_USAGE;
     }

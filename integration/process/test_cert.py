@@ -169,6 +169,21 @@ def test_own_authority__is_elsewhere_and_not_there_now__none_is_made(tmp_path: P
     assert (ca / "ca-key.pem").is_symlink() and not (tmp_path / "out").exists()
 
 
+def test_own_authority__renewal__makes_none(tmp_path: Path) -> None:
+    """Another one would be a gateway that no VM believes."""
+    ca, out = tmp_path / "ca", tmp_path / "out"
+    cert("issue", "--self-signed-ca", ca, "--output", out)
+    before = {path.name: path.read_text() for path in out.iterdir()}
+
+    said = cert("issue", "--self-signed-ca", tmp_path / "typo", "--output", out, "--renew",
+                code=1).stderr
+
+    assert f"{tmp_path}/typo/ca-cert.pem is missing: --renew makes no new authority" in said
+    assert not (tmp_path / "typo").exists()
+    assert {path.name: path.read_text() for path in out.iterdir()} == before
+    cert("issue", "--self-signed-ca", ca, "--output", out, "--renew")
+
+
 def test_output__link_to_nowhere__is_there_already(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
