@@ -103,8 +103,13 @@ static int read_optional_text(const struct command_line *line, const char *path,
                               char **out)
 {
     size_t n = 0;
+    int code = path == NULL ? EXIT_CODE_OK : read_text(line, path, max, out, &n);
 
-    return path == NULL ? EXIT_CODE_OK : read_text(line, path, max, out, &n);
+    if (code == EXIT_CODE_OK && path != NULL && strlen(*out) != n) {
+        return bundle_complain(line, EXIT_CODE_USAGE,
+                               "%s: has a zero byte in it: write it as UTF-8", path);
+    }
+    return code;
 }
 
 static int read_files(const struct command_line *line, const struct bundle_where *w,

@@ -282,6 +282,18 @@ def test_from_files__key_in_the_gateways_root__refused(files: Files, server_key:
     assert not (files.folder / "out").exists()
 
 
+@pytest.mark.parametrize("option", ["--rootCert", "--gateway-root", "--token"])
+def test_from_files__zero_byte_in_a_text__refused(files: Files, option: str) -> None:
+    """What is behind it would be left out without a word; UTF-16 has one in every letter."""
+    (files.folder / "odd").write_bytes(ROOT_CERT.encode() + b"\0" + ROOT_CERT.encode())
+
+    said = files.create(*([] if option == "--token" else ["--no-token"]), option,
+                        files.folder / "odd", code=2)
+
+    assert f"{files.folder}/odd: has a zero byte in it: write it as UTF-8" in said
+    assert not (files.folder / "out").exists()
+
+
 def test_from_files__tar_to_standard_output__only_that(files: Files) -> None:
     command = [BINARY, "bundle", "create", "-f", "group.yaml", "--meshConfig", "istio.yaml",
                "--clusterID", "c", "--rootCert", "root.pem", "--no-token", "-g", "192.0.2.1",
