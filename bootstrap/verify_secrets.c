@@ -52,21 +52,17 @@ struct dates {
     int64_t first_to; /* the first that ends and has not ended yet; INT64_MAX: there is none */
 };
 
+/* RC_INVALID: of one of them they cannot be read. */
 static enum rc read_dates(const struct cert_file *f, int64_t now, struct dates *d)
 {
     *d = (struct dates){INT64_MAX, 0, INT64_MAX};
     for (size_t i = 0; i < cert_file_count(f); i++) {
         struct cert_info info;
-        enum rc rc = cert_file_info(f, i, &info);
-        if (rc == RC_NO_MEMORY) {
-            return rc;
-        }
-        if (rc == RC_OK) {
-            d->from = info.from < d->from ? info.from : d->from;
-            d->to = info.to > d->to ? info.to : d->to;
-            d->first_to = info.to >= now && info.to < d->first_to ? info.to : d->first_to;
-            cert_info_fini(&info);
-        }
+        TRY(cert_file_info(f, i, &info));
+        d->from = info.from < d->from ? info.from : d->from;
+        d->to = info.to > d->to ? info.to : d->to;
+        d->first_to = info.to >= now && info.to < d->first_to ? info.to : d->first_to;
+        cert_info_fini(&info);
     }
     return RC_OK;
 }
@@ -79,7 +75,12 @@ static enum rc check_root_dates(struct verify *v, const char *what, const struct
     char buf[WHY_TIME_BYTES];
     char cure[160];
 
-    TRY(read_dates(f, now, &d));
+    enum rc rc = read_dates(f, now, &d);
+    if (rc == RC_INVALID) {
+        verify_add(v->r, VERIFY_BAD, what, owner->anew, "has a malformed certificate");
+        return RC_OK;
+    }
+    TRY(rc);
     if (d.to < now) {
         (void)snprintf(cure, sizeof(cure), "%s, if this machine's clock is right", owner->anew);
         verify_add(v->r, VERIFY_BAD, what, cure, "expired %s ago", why_time(now - d.to, buf));

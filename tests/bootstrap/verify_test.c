@@ -310,6 +310,25 @@ static void test_verify__servers__port_of_its_own_and_what_sidecar_env_says(void
     expect_only(VERIFY_WARN, SIDECAR_AT, "what it sets is not looked at: line 1");
 }
 
+static void test_verify__roots__malformed__said_and_no_date_of_it(void **state)
+{
+    struct pki_cert root = pki_make_root("odd");
+    ASN1_OCTET_STRING *junk = ASN1_OCTET_STRING_new();
+    ASN1_OCTET_STRING_set(junk, (const unsigned char *)"\x30\x05\x01", 3);
+    X509_EXTENSION *names = X509_EXTENSION_create_by_NID(NULL, NID_subject_alt_name, 0, junk);
+    assert_int_equal(X509_add_ext(root.x, names, -1), 1);
+    pki_write_cert(at(state, ROOT_AT), &root);
+
+    look(state);
+
+    assert_true(has(ROOT_AT, "has a malformed certificate"));
+    assert_false(has(ROOT_AT, "expired "));
+    assert_int_equal(verify_worst(&report), VERIFY_BAD);
+    X509_EXTENSION_free(names);
+    ASN1_OCTET_STRING_free(junk);
+    pki_free(&root);
+}
+
 static void test_verify__certificate__expired_of_another_account_or_with_a_wrong_key(void **state)
 {
     put_certificate(state, "web", -7200, -3600);
@@ -443,6 +462,7 @@ int main(void)
         TEST(test_verify__settings_malformed__line_is_named),
         TEST(test_verify__settings_empty__said),
         TEST(test_verify__roots__expired_soon_expired_not_valid_yet),
+        TEST(test_verify__roots__malformed__said_and_no_date_of_it),
         TEST(test_verify__roots_are_none_or_have_a_key__bad),
         TEST(test_verify__token_has_run_out__bad_only_without_a_certificate),
         TEST(test_verify__no_token__fine_with_a_certificate),
