@@ -131,8 +131,13 @@ static enum rc take_passphrase(const struct cert_bytes *b, char *buf, size_t siz
     while (n < b->n && b->data[n] != '\n' && b->data[n] != '\r' && b->data[n] != '\0') {
         n++;
     }
-    if (n == 0 || n >= size) {
+    if (n == 0) {
         snprintf(err->text, sizeof(err->text), "has no passphrase in its first line");
+        return RC_INVALID;
+    }
+    if (n >= size) {
+        snprintf(err->text, sizeof(err->text), "has a first line of more than %zu characters",
+                 size - 1);
         return RC_INVALID;
     }
     memcpy(buf, b->data, n);

@@ -226,6 +226,15 @@ def test_renew__same_names_new_key_and_no_root_is_lost(tmp_path: Path) -> None:
     assert cert("issue", *of(new), "--output", tmp_path / "none", "--renew", code=1).stderr
 
 
+def test_passphrase__longer_than_is_read__said(tmp_path: Path) -> None:
+    (tmp_path / "long").write_text("x" * 1024 + "\n")
+
+    said = cert("issue", *of(make_root(tmp_path, "root")), "--output", tmp_path / "out",
+                "--passphrase-file", tmp_path / "long", code=1).stderr
+
+    assert f"{tmp_path}/long has a first line of more than 1023 characters" in said
+
+
 def test_renew__address_in_another_notation__is_the_same_name(tmp_path: Path) -> None:
     ca = make_root(tmp_path, "root")
     name = ["--names-only", "--name", "2001:0DB8:0::1"]
