@@ -5,7 +5,6 @@
  * SHA-256, and the dates that the script compares with the VM's clock, so that it needs no openssl
  * there.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -13,6 +12,7 @@
 #include "bootstrap/formats_internal.h"
 #include "certs/jwt.h"
 #include "core/base/check.h"
+#include "core/base/hex.h"
 
 static const char mark_begin[] = "# >>> bundle\n";
 static const char mark_end[] = "# <<< bundle\n";
@@ -23,15 +23,13 @@ static const char mark_end[] = "# <<< bundle\n";
 static enum rc put_sum(struct text *t, const struct bundle_file *f)
 {
     unsigned char sum[EVP_MAX_MD_SIZE];
+    char hex[HEX_BYTES(EVP_MAX_MD_SIZE)];
     unsigned n = 0;
 
     if (EVP_Digest(f->data, f->n, sum, &n, EVP_sha256(), NULL) != 1) {
         return RC_NO_MEMORY;
     }
-    for (unsigned i = 0; i < n; i++) {
-        text_printf(t, "%02x", sum[i]);
-    }
-    text_printf(t, " %s", f->name);
+    text_printf(t, "%s %s", hex_write(hex, sum, n), f->name);
     return RC_OK;
 }
 

@@ -2,7 +2,6 @@
 #include "certs/cert_facts.h"
 
 #include <limits.h>
-#include <stdio.h>
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -10,17 +9,15 @@
 #include <openssl/x509.h>
 
 #include "certs/cert_internal.h"
+#include "core/base/hex.h"
 
 static void write_serial(const ASN1_INTEGER *number, char out[CERT_SERIAL_BYTES])
 {
     const ASN1_STRING *s = number;
     const unsigned char *bytes = ASN1_STRING_get0_data(s);
-    int n = ASN1_STRING_length(s);
+    size_t n = (size_t)ASN1_STRING_length(s);
 
-    out[0] = '\0';
-    for (int i = 0; i < n && 2 * i + 2 < CERT_SERIAL_BYTES; i++) {
-        snprintf(out + (ptrdiff_t)2 * i, 3, "%02x", bytes[i]);
-    }
+    (void)hex_write(out, bytes, n < HEX_FITS(CERT_SERIAL_BYTES) ? n : HEX_FITS(CERT_SERIAL_BYTES));
 }
 
 static enum rc digest_key(X509 *x, uint8_t out[CERT_KEY_BYTES])

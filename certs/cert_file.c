@@ -13,6 +13,7 @@
 
 #include "certs/cert_internal.h"
 #include "core/base/check.h"
+#include "core/base/hex.h"
 
 #define CERT_FILE_MAGIC 0xb58fb224U
 
@@ -174,12 +175,10 @@ static enum rc write_subject(const X509_NAME *name, char buf[CERT_SUBJECT_BYTES]
     return RC_OK;
 }
 
+/* Cut at size. */
 static void write_hex(char *buf, size_t size, const unsigned char *p, size_t n)
 {
-    buf[0] = '\0';
-    for (size_t i = 0; i < n && 2 * i + 3 <= size; i++) {
-        snprintf(buf + 2 * i, 3, "%02x", p[i]);
-    }
+    (void)hex_write(buf, p, n < HEX_FITS(size) ? n : HEX_FITS(size));
 }
 
 static void write_address(char *buf, size_t size, const ASN1_OCTET_STRING *ip)

@@ -10,6 +10,7 @@
 
 #include "certs/cert_internal.h"
 #include "core/base/check.h"
+#include "core/base/hex.h"
 
 #define ROOT_LIST_MAGIC 0x2007115au
 
@@ -189,16 +190,12 @@ static void write_subject(const X509 *cert, struct root_gap *out)
 
 static void write_print(const X509 *cert, struct root_gap *out)
 {
-    static const char digits[] = "0123456789abcdef";
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int n = 0;
 
+    _Static_assert(ROOT_PRINT_BYTES == HEX_BYTES(32), "SHA-256 has 32 bytes");
     (void)X509_digest(cert, EVP_sha256(), digest, &n);
-    for (unsigned int i = 0; i < n && 2 * i + 2 < ROOT_PRINT_BYTES; i++) {
-        out->sha256[2 * i] = digits[digest[i] >> 4];
-        out->sha256[2 * i + 1] = digits[digest[i] & 15];
-        out->sha256[2 * i + 2] = '\0';
-    }
+    (void)hex_write(out->sha256, digest, n);
 }
 
 void cert_ctx_missing(const SSL_CTX *ctx, const struct root_list *l, struct root_gap *out)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/hex.h"
+
 /** Characters of the file's own text that an error line repeats. */
 #define QUOTE_MAX_CHARS 60
 
@@ -99,7 +101,6 @@ bool report_any(const struct report *r)
 
 const char *report_quote(char *buf, const char *text, size_t n)
 {
-    static const char hex[] = "0123456789abcdef";
     size_t o = 0;
     buf[o++] = '"';
     for (size_t i = 0; i < n && i < QUOTE_MAX_CHARS; i++) {
@@ -110,8 +111,8 @@ const char *report_quote(char *buf, const char *text, size_t n)
         }
         buf[o++] = '\\';
         buf[o++] = 'x';
-        buf[o++] = hex[c >> 4];
-        buf[o++] = hex[c & 15];
+        (void)hex_write(&buf[o], &c, 1);
+        o += 2;
     }
     buf[o++] = '"';
     buf[o] = '\0';

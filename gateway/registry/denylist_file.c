@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/hex.h"
 #include "core/doc/doc.h"
 #include "gateway/registry/denylist_internal.h"
 #include "gateway/registry/vm_id.h"
@@ -183,10 +184,8 @@ static json_t *write_keys(const struct denial *v)
     json_t *list = json_array();
 
     for (size_t i = 0; list != NULL && i < v->n_keys; i++) {
-        char hex[2 * DENYLIST_KEY_BYTES + 1];
-        for (size_t k = 0; k < DENYLIST_KEY_BYTES; k++) {
-            (void)snprintf(hex + 2 * k, 3, "%02x", v->keys[i * DENYLIST_KEY_BYTES + k]);
-        }
+        char hex[HEX_BYTES(DENYLIST_KEY_BYTES)];
+        (void)hex_write(hex, &v->keys[i * DENYLIST_KEY_BYTES], DENYLIST_KEY_BYTES);
         if (!doc_append(list, json_string(hex))) {
             json_decref(list);
             list = NULL;

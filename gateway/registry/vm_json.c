@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/hex.h"
 #include "gateway/registry/json_value.h"
 #include "gateway/registry/vm_id.h"
 
@@ -226,18 +227,16 @@ static json_t *addresses_of(const struct vm_view *v)
 
 static json_t *certificate_of(const struct vm_view *v)
 {
-    char hex[2 * REGISTRY_KEY_BYTES + 1];
+    char hex[HEX_BYTES(REGISTRY_KEY_BYTES)];
 
     if (!v->certificate.known) {
         return json_null();
     }
-    for (size_t i = 0; i < REGISTRY_KEY_BYTES; i++) {
-        (void)snprintf(hex + 2 * i, 3, "%02x", v->certificate.key[i]);
-    }
     json_t *o = json_object();
-    bool ok = doc_set(o, "serial", text(v->certificate.serial)) &&
-              doc_set(o, "expires", time_s(v->certificate.expiry_s)) &&
-              doc_set(o, "key", json_string(hex));
+    bool ok =
+        doc_set(o, "serial", text(v->certificate.serial)) &&
+        doc_set(o, "expires", time_s(v->certificate.expiry_s)) &&
+        doc_set(o, "key", json_string(hex_write(hex, v->certificate.key, REGISTRY_KEY_BYTES)));
     return only_whole(o, ok);
 }
 
