@@ -219,7 +219,12 @@ has_valid_root() {
 account_of() {
     echo "/ns/$(value_of ISTIO_NAMESPACE "$1")/sa/$(value_of SERVICE_ACCOUNT "$1")"
 }
-value_of() { sed -n "s%^$1='\{0,1\}\([A-Za-z0-9._:/-]*\)'\{0,1\}\$%\1%p" "$2"; }
+
+# value_of NAME FILE: of what is set twice the last, as to a shell; nothing where that is not plain.
+value_of() {
+    sed -n "s/^$1=//p" "$2" | sed -n '$p' |
+        sed -n "s%^\([\"']\{0,1\}\)\([A-Za-z0-9._:/-]*\)\1\$%\2%p"
+}
 
 # A token that has run out replaces none; without any the VM could not show who it is.
 check_token() {

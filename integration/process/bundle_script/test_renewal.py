@@ -83,11 +83,16 @@ def test_renewal__mesh_has_another_root__replaced(bundle: Bundle, vm: VmImage, d
     assert vm.text("etc/certs/root-cert.pem") == bundle.text("root-cert.pem")
 
 
-def test_renewal__installed_by_hand__renewed_and_survives_a_reboot(bundle: Bundle, vm: VmImage,
-                                                                   shell: Shell) -> None:
-    """As istioctl's page says it, with the quotes that istioctl writes."""
-    (vm.root / "var/lib/istio/envoy/cluster.env").write_text(
-        "CANONICAL_SERVICE='web'\nISTIO_NAMESPACE='vms'\nSERVICE_ACCOUNT='web'\n")
+@pytest.mark.parametrize("env", [
+    "CANONICAL_SERVICE='web'\nISTIO_NAMESPACE='vms'\nSERVICE_ACCOUNT='web'\n",
+    'ISTIO_NAMESPACE="vms"\nSERVICE_ACCOUNT=web\n',
+    "ISTIO_NAMESPACE='other'\nSERVICE_ACCOUNT='web'\nISTIO_NAMESPACE='vms'\n",
+])
+def test_renewal__installed_by_hand__renewed_and_survives_a_reboot(
+        bundle: Bundle, vm: VmImage, shell: Shell, env: str) -> None:
+    """As istioctl's page says it, with the quotes that istioctl writes, or edited. Of what is set
+    twice, a shell has the last."""
+    (vm.root / "var/lib/istio/envoy/cluster.env").write_text(env)
 
     shell.run(bundle.renewal(), "--root", vm.root)
     vm.reboot()
