@@ -201,6 +201,10 @@ static enum rc make_folder(const char *path, const struct why *w)
     if (st.st_uid != geteuid()) {
         return why_set(w, "%s: belongs to somebody else, who could change what is in it", path);
     }
+    if ((st.st_mode & S_IWOTH) != 0 && (st.st_mode & S_ISVTX) == 0) {
+        return why_set(w, "%s: anybody may write to it, and change what is in it: chmod o-w it",
+                       path);
+    }
     return RC_OK;
 }
 

@@ -390,6 +390,32 @@ static void test_dir__written_twice__files_are_replaced_and_others_stay(void **s
     assert_int_equal(rmdir(folder), 0); /* nothing else is left in it */
 }
 
+/* cluster.env is run by root on the VM. */
+static void test_dir__anybody_may_write_to_it__refused_unless_sticky(void **state)
+{
+    char folder[PATH_BYTES];
+    char why[FORMAT_WHY_BYTES] = "";
+    struct bundle b = make_bundle(state, NULL, NULL);
+    snprintf(folder, sizeof(folder), "%s/out", fixture(state)->dir);
+    assert_int_equal(mkdir(folder, 0700), 0);
+
+    assert_int_equal(chmod(folder, 0777), 0);
+    assert_int_equal(format_write(FORMAT_DIR, &b, &opts, folder, why, sizeof(why)), RC_INVALID);
+    assert_non_null(strstr(why, "/out: anybody may write to it, and change what is in it: chmod"));
+    assert_int_equal(rmdir(folder), 0); /* nothing was written */
+
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(chmod(folder, 01777), 0);
+    assert_int_equal(format_write(FORMAT_DIR, &b, &opts, folder, why, sizeof(why)), RC_OK);
+    for (size_t i = 0; i < b.n; i++) {
+        char path[PATH_BYTES + 32];
+        snprintf(path, sizeof(path), "%s/%s", folder, b.files[i].name);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(folder), 0);
+    bundle_fini(&b);
+}
+
 static void test_dir__without_a_token_into_a_folder_with_one__refused(void **state)
 {
     char folder[PATH_BYTES];
@@ -495,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_renewal__folder_of_an_older_bundle__only_where_it_fits),
         cmocka_unit_test(test_renewal__too_little_or_too_much__refused_by_name),
         cmocka_unit_test(test_dir__written_twice__files_are_replaced_and_others_stay),
+        cmocka_unit_test(test_dir__anybody_may_write_to_it__refused_unless_sticky),
         cmocka_unit_test(test_dir__without_a_token_into_a_folder_with_one__refused),
         cmocka_unit_test(test_write__no_folder_for_it__error_names_the_path),
     };
