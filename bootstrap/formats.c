@@ -67,14 +67,15 @@ static bool is_needed(const char *name, const struct format_opts *o)
     bool is_token = strcmp(name, BUNDLE_TOKEN) == 0;
 
     if (o->renewal != NULL) {
-        return is_token || strcmp(name, BUNDLE_ROOT) == 0;
+        return strcmp(name, BUNDLE_ROOT) == 0;
     }
     return !is_token && strcmp(name, BUNDLE_GATEWAY_ROOT) != 0;
 }
 
 static bool may_be_there(const char *name, const struct format_opts *o)
 {
-    return o->renewal == NULL || is_needed(name, o) || strcmp(name, BUNDLE_GATEWAY_ROOT) == 0;
+    return o->renewal == NULL || is_needed(name, o) || strcmp(name, BUNDLE_TOKEN) == 0 ||
+           strcmp(name, BUNDLE_GATEWAY_ROOT) == 0;
 }
 
 static enum rc check_names(const struct bundle *b, const struct format_opts *o, const struct why *w)
@@ -230,10 +231,8 @@ static enum rc write_dir(const struct bundle *b, const struct format_opts *o, co
 
     TRY(check_files(b, o, w));
     TRY(make_folder(folder, w));
-    TRY(check_old_token(b, folder, w));
-    if (o->renewal != NULL) {
-        TRY(format_check_older(folder, b, o->renewal, w));
-    }
+    TRY(o->renewal != NULL ? format_check_older(folder, b, o->renewal, w)
+                           : check_old_token(b, folder, w));
     for (size_t i = 0; i < b->n; i++) {
         const struct bundle_file *f = &b->files[i];
         int len = snprintf(paths[i], sizeof(paths[i]), "%s/%s", folder, f->name);

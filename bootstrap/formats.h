@@ -24,7 +24,7 @@ enum bundle_format {
     FORMAT_ANSIBLE,
 };
 
-/** Token and roots only, for VMs that have the rest. Which VMs that are; all borrowed. */
+/** Roots, and perhaps a token, for VMs that have the rest. Which VMs that are; all borrowed. */
 struct format_renewal {
     const char *account; /**< theirs, as "/ns/NAMESPACE/sa/ACCOUNT" */
     const char *gateway; /**< what they call, as "NAME:PORT"; NULL: whatever it is */
@@ -46,7 +46,7 @@ const char *format_name(enum bundle_format f);
  * Render everything but FORMAT_DIR into t.
  *
  * b          borrowed; with mesh.yaml, cluster.env, root-cert.pem, hosts and perhaps istio-token,
- *            gateway-root.pem; to renew, with root-cert.pem and istio-token, and perhaps
+ *            gateway-root.pem; to renew, with root-cert.pem, and perhaps istio-token and
  *            gateway-root.pem, only.
  * t          initialised; holds the token afterwards: text_fini().
  * why        gets the reason of RC_INVALID, with the file's name.

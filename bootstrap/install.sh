@@ -255,7 +255,7 @@ unpack() {
 $bundle_sums
 SUMS
     if is_renewal; then
-        needed='root-cert.pem istio-token'
+        needed='root-cert.pem'
     else
         needed='mesh.yaml cluster.env root-cert.pem hosts'
     fi
@@ -964,7 +964,9 @@ install_bundle() {
         "$bundle_title${root:+ under $root}."
     install_folders
     install_files
-    install_tmpfiles
+    if [ "$token" = yes ] || ! is_renewal; then
+        install_tmpfiles
+    fi
     set_old_certificate_aside
     if ! is_renewal; then
         install_hosts

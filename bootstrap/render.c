@@ -263,10 +263,9 @@ static enum rc render_renewal(const struct bundle_opts *o, const struct why *w, 
     struct group g;
 
     TRY(check_roots(o, w));
-    CHECK(o->token != NULL);
     TRY(group_read(o->workload_group, o->group, o->name_space, w, &g));
     enum rc rc = add_root(o, b);
-    if (rc == RC_OK) {
+    if (rc == RC_OK && o->token != NULL) {
         rc = add_token(o, &g, w, b);
     }
     if (rc == RC_OK) {

@@ -55,8 +55,7 @@ enum rc bundle_render(const struct bundle_opts *o, struct bundle *out, char *why
  * Make only what runs out on a VM that has the rest: its token and the root certificates, those of
  * the gateway if there are some.
  *
- * o    its name_space, group, workload_group, root_cert, gateway_root, token and now_s count; token
- *      is not NULL.
+ * o    its name_space, group, workload_group, root_cert, gateway_root, token and now_s count.
  * out, why and errors as bundle_render().
  */
 enum rc bundle_render_renewal(const struct bundle_opts *o, struct bundle *out, char *why,

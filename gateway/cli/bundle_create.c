@@ -126,7 +126,7 @@ static const struct option_row rows[] = {
     FLAG_ROW("autoregister", autoregister, "the VM makes its own WorkloadEntry"),
     FLAG_ROW("capture-dns", dns_capture, "the agent answers DNS; --capture-dns=false: it does not"),
     BUNDLE_TOKEN_TIME_ROW(struct create_opts, where),
-    FLAG_ROW("no-token", where.no_token, "without a token, for a VM that has its certificate"),
+    BUNDLE_NO_TOKEN_ROW(struct create_opts, where),
     BUNDLE_CLUSTER_ROWS(struct create_opts, where),
     TEXT_ROW("meshConfig", 0, "FILE", where.mesh, "the mesh config, or the ConfigMap istio"),
     TEXT_ROW("injectorValues", 0, "FILE", where.values,

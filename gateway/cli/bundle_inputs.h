@@ -52,6 +52,12 @@ struct bundle_where {
         .min = KUBE_TOKEN_MIN_S, .max = (double)KUBE_TOKEN_MAX_S                           \
     }
 
+#define BUNDLE_NO_TOKEN_ROW(type, where)                                                   \
+    {                                                                                      \
+        .name = "no-token", .kind = OPTION_FLAG, .offset = offsetof(type, where.no_token), \
+        .help = "without a token, for a VM that has its certificate"                       \
+    }
+
 /** Which cluster. */
 #define BUNDLE_CLUSTER_ROWS(type, where)                                 \
     BUNDLE_WHERE_ROW(type, where, "kubeconfig", 'c', "FILE", kubeconfig, \

@@ -18,6 +18,8 @@ int bundle_output_write(const struct command_line *line, const struct bundle_out
     char title[600];
     enum bundle_format f = (enum bundle_format)o->format;
     const struct format_opts opts = {.title = title, .now_s = clock_wall(), .renewal = renewal};
+    bool has_token = bundle_find(b, BUNDLE_TOKEN) != NULL;
+    const char *what = has_token ? " with a new token" : " with new roots";
 
     (void)snprintf(title, sizeof(title), "%s in %s", in->group_name, in->group_ns);
     enum rc rc = format_write(f, b, &opts, o->path, why, sizeof(why));
@@ -26,10 +28,8 @@ int bundle_output_write(const struct command_line *line, const struct bundle_out
     }
     if (strcmp(o->path, "-") != 0) {
         (void)fprintf(line->out, "%s: %s%s for VMs of %s%s\n", o->path, format_name(f),
-                      renewal != NULL ? " with a new token" : "", title,
-                      bundle_find(b, BUNDLE_TOKEN) != NULL
-                          ? "; it holds a token: keep it secret until it is used"
-                          : "");
+                      renewal != NULL ? what : "", title,
+                      has_token ? "; it holds a token: keep it secret until it is used" : "");
     }
     return EXIT_CODE_OK;
 }

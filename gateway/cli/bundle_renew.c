@@ -81,6 +81,7 @@ static const struct option_row rows[] = {
     BUNDLE_GROUP_ROWS(struct renew_opts, where),
     BUNDLE_OUTPUT_ROWS(struct renew_opts, output),
     BUNDLE_TOKEN_TIME_ROW(struct renew_opts, where),
+    BUNDLE_NO_TOKEN_ROW(struct renew_opts, where),
     BUNDLE_CLUSTER_ROWS(struct renew_opts, where),
     BUNDLE_TRUST_ROWS(struct renew_opts, where),
     BUNDLE_GATEWAY_ROWS(struct renew_opts, where, gateway_name,
@@ -97,9 +98,10 @@ const struct command command_bundle_renew = {
     .opts_bytes = sizeof(struct renew_opts),
     .init = set_defaults,
     .run = renew,
-    .more = "\nA VM whose certificate and token have run out needs a new token; its root "
-            "certificate\ncomes along, because the mesh's may have changed, and with "
-            "--gateway-root the gateway's own.\nNothing else is made: with --format dir, into the "
-            "folder of an older bundle, only these files\nchange there. Exit codes as of bundle "
-            "create.\n",
+    .more =
+        "\nA VM whose certificate and token have run out needs a new token; its root "
+        "certificate\ncomes along, because the mesh's may have changed, and with "
+        "--gateway-root the gateway's own.\nA VM that has its certificate needs the roots only: "
+        "--no-token. Nothing else is made: with\n--format dir, into the folder of an older "
+        "bundle, only these files change there. Exit codes\nas of bundle create.\n",
 };

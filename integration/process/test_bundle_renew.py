@@ -112,6 +112,20 @@ def test_with_cluster__folder_of_a_bundle__its_gateways_root_is_replaced(cluster
         "istio-token", "root-cert.pem", "gateway-root.pem"}
 
 
+def test_with_cluster__no_token__none_is_asked_for_and_the_old_one_stays(cluster: Cluster) -> None:
+    cluster.create()
+    out = cluster.folder / "out"
+    before = {path.name: path.stat().st_ino for path in out.iterdir()}
+    cluster.api.asked.clear()
+
+    said = of_cluster(cluster, "--no-token")
+
+    assert POST not in cluster.api.asked
+    assert said == f"{out}: dir with new roots for VMs of vm in vms\n"
+    after = {path.name: path.stat().st_ino for path in out.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"root-cert.pem"}
+
+
 def test_with_cluster__folder_of_another_bundle__refused_and_kept(cluster: Cluster) -> None:
     cluster.create()
     out = cluster.folder / "out"

@@ -324,6 +324,16 @@ static void test_renewal__whole_bundle__says_so(void **state)
     free(text);
 }
 
+/* For VMs that have a certificate. */
+static void test_renewal__no_token__roots_only(void **state)
+{
+    char *text = render_good(FORMAT_SCRIPT, make_renewal(state, BUNDLE_TOKEN, NULL), &renewal);
+
+    assert_null(strstr(text, " istio-token) cat"));
+    assert_non_null(strstr(text, " root-cert.pem) cat"));
+    free(text);
+}
+
 static void test_renewal__root_of_the_gateway__may_be_there_with_its_dates(void **state)
 {
     struct bundle b = make_renewal(state, NULL, NULL);
@@ -339,8 +349,6 @@ static void test_renewal__root_of_the_gateway__may_be_there_with_its_dates(void 
 
 static void test_renewal__too_little_or_too_much__refused_by_name(void **state)
 {
-    expect_renewal_refused(make_renewal(state, BUNDLE_TOKEN, NULL),
-                           "istio-token: missing in the bundle");
     expect_renewal_refused(make_renewal(state, BUNDLE_ROOT, NULL),
                            "root-cert.pem: missing in the bundle");
     expect_renewal_refused(make_renewal(state, BUNDLE_ENV, ENV), "cluster.env: does not run out");
@@ -517,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_script__dates__of_the_roots_and_the_token),
         cmocka_unit_test(test_renewal__script__says_whose_and_has_two_files),
         cmocka_unit_test(test_renewal__whole_bundle__says_so),
+        cmocka_unit_test(test_renewal__no_token__roots_only),
         cmocka_unit_test(test_renewal__root_of_the_gateway__may_be_there_with_its_dates),
         cmocka_unit_test(test_renewal__folder_of_an_older_bundle__only_where_it_fits),
         cmocka_unit_test(test_renewal__too_little_or_too_much__refused_by_name),

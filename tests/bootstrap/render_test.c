@@ -488,6 +488,12 @@ static void test_renewal__root_of_the_gateway__comes_along(void **state)
     assert_string_equal(bundle_find(&b, BUNDLE_GATEWAY_ROOT)->data, o.gateway_root);
     assert_int_equal(bundle_find(&b, BUNDLE_GATEWAY_ROOT)->mode, 0644);
     bundle_fini(&b);
+    o.token = NULL;
+    bundle_init(&b);
+    assert_int_equal(bundle_render_renewal(&o, &b, why, sizeof(why)), RC_OK);
+    assert_int_equal(b.n, 2);
+    assert_null(bundle_find(&b, BUNDLE_TOKEN));
+    bundle_fini(&b);
     free_opts(&o);
 }
 

@@ -165,6 +165,22 @@ def test_renewal__gateway_has_another_root__replaced_once(with_gateway_root: Bun
     assert last_line(shell.run(script, "--root", vm.root)) == "unchanged"
 
 
+def test_renewal__no_token__only_the_root_is_replaced(with_gateway_root: Bundle, vm: VmImage,
+                                                      shell: Shell) -> None:
+    """Of a VM that has a certificate: nothing secret has to be kept for it."""
+    (vm.root / "etc/tmpfiles.d/xdsgate-bundle.conf").unlink()
+    (with_gateway_root.files / "istio-token").unlink()
+    script = with_gateway_root.renewal()
+    before = vm.snapshot()
+
+    shell.run(script, "--root", vm.root)
+
+    changed = {path for path, entry in vm.snapshot().items() if before.get(path) != entry
+               and not path.startswith(STATE)}
+    assert changed == {GATEWAY_ROOT}
+    assert last_line(shell.run(script, "--root", vm.root)) == "unchanged"
+
+
 def test_renewal__gateways_root_and_undo__as_before_the_first_bundle(
         bundle: Bundle, vm: VmImage, dash: Shell, tmp_path: Path) -> None:
     before = vm.snapshot()
