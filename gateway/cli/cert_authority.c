@@ -2,9 +2,12 @@
 #include "gateway/cli/cert_authority.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/file_put.h"
 
@@ -201,8 +204,18 @@ static int write_own(const struct command_line *line, const struct cert_authorit
     return EXIT_CODE_OK;
 }
 
-static int open_own(const struct command_line *line, const char *dir,
-                    const struct cert_authority_opts *s, struct ca **out)
+/* Of two runs at once the second one finds the authority that the first one has made. Not every
+ * file system has locks. Returns what to close; -1: nothing is locked. */
+static int lock_folder(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    return fd;
+}
+
+static int find_own(const struct command_line *line, const struct cert_authority_opts *s)
 {
     bool has_certificate = file_put_replaces(s->ca_cert);
     bool has_key = file_put_replaces(s->ca_key);
@@ -211,17 +224,30 @@ static int open_own(const struct command_line *line, const char *dir,
         return say(line, has_key ? s->ca_cert : s->ca_key, RC_INVALID,
                    "is missing: without it the authority beside it cannot be used");
     }
-    if (!has_certificate && s->makes_none) {
+    if (has_certificate) {
+        return EXIT_CODE_OK;
+    }
+    if (s->makes_none) {
         return say(line, s->ca_cert, RC_INVALID,
                    "is missing: --renew makes no new authority, which no VM would believe yet; "
                    "where one is wanted, leave --renew out and give another --output");
     }
-    if (!has_certificate && mkdir(dir, 0700) != 0 && errno != EEXIST) {
+    return write_own(line, s);
+}
+
+static int open_own(const struct command_line *line, const char *dir,
+                    const struct cert_authority_opts *s, struct ca **out)
+{
+    if (!s->makes_none && mkdir(dir, 0700) != 0 && errno != EEXIST) {
         (void)fprintf(line->err, "xdsgate cert issue: %s cannot be made: %s\n", dir,
                       strerror(errno));
         return EXIT_CODE_NO;
     }
-    int code = has_certificate ? EXIT_CODE_OK : write_own(line, s);
+    int lock = lock_folder(dir);
+    int code = find_own(line, s);
+    if (lock >= 0) {
+        (void)close(lock);
+    }
     return code == EXIT_CODE_OK ? open_files(line, s, out) : code;
 }
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
+import re
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from rig.gateway import BINARY
 from rig.kube_api import KubeApi, secret
 from rig.pki import NEW_KEY, SERVER_NAME, Pair, openssl
 from rig.sandbox import GATEWAY_IP
+from rig.wait import until
 
 CA = "keyUsage=critical,keyCertSign,cRLSign"
 
@@ -167,6 +170,26 @@ def test_own_authority__is_elsewhere_and_not_there_now__none_is_made(tmp_path: P
 
     assert f"{ca}/ca-cert.pem cannot be opened: No such file or directory" in said
     assert (ca / "ca-key.pem").is_symlink() and not (tmp_path / "out").exists()
+
+
+def test_own_authority__two_runs_at_once__one_authority(tmp_path: Path) -> None:
+    """For two gateways: each would make one, and the certificate of one of them is by nobody then."""
+    ca, outs = tmp_path / "ca", [tmp_path / "one", tmp_path / "two"]
+    ca.mkdir()
+    lock = os.open(ca, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # both are to be at the same point
+
+    runs = [subprocess.Popen([BINARY, "cert", "issue", "--self-signed-ca", ca, "--output", out])
+            for out in outs]
+    try:
+        until(lambda: all(re.search(rf"-> FLOCK .* {run.pid} ", Path("/proc/locks").read_text())
+                          for run in runs), "both runs wait for each other")
+    finally:
+        os.close(lock)
+
+    assert [run.wait(20) for run in runs] == [0, 0]
+    assert outs[0].joinpath("root-cert.pem").read_text() == outs[1].joinpath(
+        "root-cert.pem").read_text() == (ca / "ca-cert.pem").read_text()
 
 
 def test_own_authority__renewal__makes_none(tmp_path: Path) -> None:
