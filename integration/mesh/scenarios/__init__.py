@@ -79,6 +79,8 @@ EVERYTHING = (
     Scenario("rebooted with an expired token", firstvm.token_expired, columns=(TOKEN,)),
     Scenario("off for too long: bundle renew", firstvm.renewed, columns=(TOKEN,)),
     Scenario("joins by the gateway's own name and CA", gateway_name.joins, columns=(TOKEN,)),
+    Scenario("follows the gateway to another CA", gateway_name.takes_another_root,
+             columns=(TOKEN,)),
     Scenario("README.md: the first VM", readme.first_vm, columns=(PASSTHROUGH,)),
     Scenario("a request into another network", networks.request, columns=(PASSTHROUGH,),
              on_kind=False),
