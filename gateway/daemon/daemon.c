@@ -340,12 +340,12 @@ static void reload(struct daemon *d, const char *why)
     if (rc == RC_OK) {
         rc = put_in_force(d, c);
     }
-    status_count_reload(&d->status, rc == RC_OK);
     if (rc == RC_OK) {
         follow_reload(d, before->config);
     } else {
         log_event(LOG_ERROR, "the old configuration stays in force", LOG_S("reason", rc_text(rc)));
     }
+    status_count_reload(&d->status, rc == RC_OK); /* who sees it sees all that was reloaded */
     generation_unref(&before);
     (void)notify_tell("READY=1");
 }

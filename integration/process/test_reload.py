@@ -92,6 +92,20 @@ def test_many_reloads__stream_and_upstream_connection_stay(rig: Rig) -> None:
     assert {r["peer"] for r in istiod.await_synced(2)} == {peer}  # the pool was kept
 
 
+def test_reload__counted__all_of_it_is_in_force(rig: Rig) -> None:
+    upstream = rig.upstream()
+    config = rig.passthrough(upstream.endpoint)
+    gateway = rig.gateway(config)
+
+    for generation in range(2, 8):
+        port = free_port()
+        gateway.reload({**config, "metrics": {"bind": f"127.0.0.1:{port}"}})
+
+        rig.connect(port=port)  # is served
+        assert [line for line in gateway.log() if line["msg"] == "configuration in force"
+                and line["generation"] == generation], generation
+
+
 @pytest.mark.parametrize("mistake", ["unknown key", "not YAML", "file is gone", "bad value"])
 def test_bad_file__old_configuration_stays_and_it_says_so(rig: Rig, mistake: str) -> None:
     istiod = rig.istiod()
