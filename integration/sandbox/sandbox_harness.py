@@ -10,9 +10,13 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Callable, Sequence, TypeVar
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "process"))
+from rig.process import free_port  # noqa: E402, F401
 
 T = TypeVar("T")
 
@@ -24,14 +28,7 @@ class SandboxError(Exception):
     """Something of the sandbox did not do what it should, in words for a user."""
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free now."""
-    with socket.socket() as s:
-        s.bind((host, 0))
-        return int(s.getsockname()[1])
-
-
-def wait_for(what: str, probe: Callable[[], T], seconds: float = 20.0) -> T:
+def wait_for(what: str, probe: Callable[[], T], seconds: float = 60.0) -> T:
     """Call probe until it returns something true, or raise with what it returned last."""
     deadline = time.monotonic() + seconds
     while True:
@@ -68,7 +65,7 @@ class Program:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def stop(self, seconds: float = 10.0) -> int:
+    def stop(self, seconds: float = 60.0) -> int:
         """SIGTERM, then SIGKILL after the deadline. Returns the exit code."""
         if self.running():
             self.process.terminate()
@@ -101,7 +98,7 @@ class Controlled(Program):
     def ctl(self, *command: object) -> dict[str, Any]:
         """Send one command, return its answer; SandboxError when it says no."""
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(30)
+            s.settimeout(60)
             s.connect(str(self.socket_path))
             s.sendall((" ".join(str(c) for c in command) + "\n").encode())
             with s.makefile() as f:

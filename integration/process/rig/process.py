@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from .wait import LONG_S, until
 
 
 FREE_PORTS = range(22000, 32000)  # below those which the kernel gives to connections
+RESERVED_AT = "127.255.255.254"  # where nobody listens
+
+reserved: deque[socket.socket] = deque(maxlen=100)  # far more ports than one test has
 
 
 class Process:
@@ -130,13 +134,26 @@ def can_connect(path: Path) -> bool:
 
 
 def free_port() -> int:
-    """Below the range from which the kernel takes ports for connections, so it stays free."""
+    """Below the range from which the kernel takes ports for connections, and given to nobody else
+    who asks, in this process or in another one, until it has been used."""
     while True:
         port = random.choice(FREE_PORTS)
+        if s := reserve(port):
+            reserved.append(s)
+            return port
+
+
+def reserve(port: int) -> socket.socket | None:
+    """Holds the port against others who reserve it, not against who is to listen there; None if it
+    is not free. tests/gateway/admin/http.c does the same."""
+    holder = socket.socket()
+    try:
+        holder.bind((RESERVED_AT, port))  # alone: without SO_REUSEADDR
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            return port
+            s.bind(("0.0.0.0", port))
+    except OSError:
+        holder.close()
+        return None
+    return holder

@@ -18,11 +18,14 @@
 
 #include <cmocka.h>
 
-#define DEADLINE_S 10
+#define DEADLINE_S 60
 
 /* Below those which the kernel gives to connections, so that a free one stays free. */
 #define PORTS_FIRST 22000
 #define PORTS_N 10000
+
+/* Where nobody listens; free_port() of integration/process/rig/process.py does the same. */
+#define RESERVED_AT "127.255.255.254"
 
 static int new_socket(int family)
 {
@@ -125,23 +128,48 @@ void http_await_end(int fd)
     }
 }
 
+static void allow_reuse(int fd)
+{
+    const int on = 1;
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+}
+
+static bool bind_to(int fd, const char *ip, uint16_t port)
+{
+    struct sockaddr_in sin = ip_address(ip, port);
+
+    return bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0;
+}
+
+/* Hold the port, until this process ends, against others who reserve it; not against who is to
+ * listen there. */
+static bool reserve(uint16_t port)
+{
+    int holder = new_socket(AF_INET);
+    int fd = new_socket(AF_INET);
+
+    bool held = bind_to(holder, RESERVED_AT, port); /* alone: without SO_REUSEADDR */
+    allow_reuse(holder);
+    allow_reuse(fd);
+    bool is_free = held && bind_to(fd, "0.0.0.0", port);
+    close(fd);
+    if (!is_free) {
+        close(holder);
+    }
+    return is_free;
+}
+
 uint16_t http_free_port(void)
 {
     static unsigned offset;
-    const int on = 1;
+    uint16_t port;
 
-    for (;;) {
-        if (offset == 0) { /* other tests look for ports at the same time */
-            assert_int_equal(getrandom(&offset, sizeof(offset), 0), sizeof(offset));
-        }
-        uint16_t port = (uint16_t)(PORTS_FIRST + ++offset % PORTS_N);
-        struct sockaddr_in sin = ip_address("0.0.0.0", port);
-        int fd = new_socket(AF_INET);
-        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
-        bool bound = bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0;
-        close(fd);
-        if (bound) {
-            return port;
-        }
+    if (offset == 0) { /* other tests look for ports at the same time */
+        assert_int_equal(getrandom(&offset, sizeof(offset), 0), sizeof(offset));
     }
+    do {
+        port = (uint16_t)(PORTS_FIRST + ++offset % PORTS_N);
+    } while (!reserve(port));
+    return port;
 }

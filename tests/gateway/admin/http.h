@@ -23,5 +23,5 @@ void http_receive(int fd, int no_body, struct http_answer *out);
 /** Wait until the peer has closed, discarding what it sends. At most 10 s. */
 void http_await_end(int fd);
 
-/** A TCP port that is free, and another one each time. */
+/** A TCP port that is free, and of this process until it ends; another one each time. */
 uint16_t http_free_port(void);
