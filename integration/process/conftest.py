@@ -184,7 +184,7 @@ def rig(tmp_path: Path, authority: Path) -> Iterator[Rig]:
 def notify(tmp_path: Path) -> Iterator[Notify]:
     notify = Notify(tmp_path / "notify.sock")
     yield notify
-    notify.socket.close()
+    notify.stop()
 
 
 @pytest.fixture
