@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class Site:
         self.token = (self.istiod.dir / "token").read_text().strip()
         self.good = rig.vms("--no-csr", "--node-bytes", 2000)
         self.istiod.await_synced(1)
+        self.good_streams = self.good.status()[0]["streams_opened"]  # until it was in
 
     def attacker(self, *settings: tuple[int, int], token: bool = True) -> Http2:
         attacker = Http2(self.rig.port, self.token if token else None)
@@ -45,7 +47,7 @@ class Site:
 
     def assert_others_unharmed(self) -> None:
         row = self.good.status()[0]
-        assert row["streams_opened"] == 1 and row["connected"]
+        assert row["streams_opened"] == self.good_streams and row["connected"]
         pushed = row["types"]["CDS"]["received"]
         self.istiod.ask("push")
         until(lambda: self.good.status()[0]["types"]["CDS"]["received"] > pushed, "a push")
@@ -79,8 +81,9 @@ def test_new_streams_per_second__more_get_8(rig: Rig) -> None:
     site = Site(rig, new_streams_per_second=1, ads_streams_per_vm=100)
     vm = site.attacker()
 
-    for stream in range(1, 16, 2):
-        vm.request(stream)
+    with vm.at_once():
+        for stream in range(1, 16, 2):
+            vm.request(stream)
 
     assert vm.read_until_ended(15)["grpc-status"] == "8"
     site.await_counted("new_streams_per_second")
@@ -164,13 +167,19 @@ def test_zero_window_forever__stream_ends_after_stall_timeout(rig: Rig) -> None:
     site.assert_others_unharmed()
 
 
+def end_of_all(s: socket.socket) -> None:
+    """Read until it is ended, in whatever way."""
+    with contextlib.suppress(ConnectionError):
+        while s.recv(65536):
+            pass
+
+
 def test_handshake_timeout__tls_without_http2__ended(rig: Rig) -> None:
     site = Site(rig, handshake_timeout="300ms")
-    silent = Http2(rig.port)
+    silent = until(lambda: Http2(rig.port), "a TLS handshake that was in time")
     rig.sockets.append(silent.tls)
 
-    while silent.tls.recv(65536):  # and no answer to its SETTINGS
-        pass
+    end_of_all(silent.tls)  # no answer to its SETTINGS
 
     site.await_counted("handshake_timeout")
     site.assert_others_unharmed()
@@ -183,9 +192,10 @@ def test_unauthenticated_streams__limited_over_all_connections(rig: Rig) -> None
 
     for _ in range(4):
         vm = site.attacker()
-        for stream in [1, 3, 5]:
-            vm.request(stream, CSR)
-            vm.send_data(stream, message(b""), end=True)
+        with vm.at_once():
+            for stream in [1, 3, 5]:
+                vm.request(stream, CSR)
+                vm.send_data(stream, message(b""), end=True)
         statuses += [vm.read_until_ended(stream).get("grpc-status") for stream in [1, 3, 5]]
 
     assert "14" in statuses
@@ -230,12 +240,7 @@ def test_flood_of_frames__connection_ends(rig: Rig, kind: str) -> None:
     while sent < 40 and not vm.closed:
         floods()[kind](vm)
         sent += 1
-        vm.tls.settimeout(0.05)
-        try:
-            vm.read_frame()
-        except TimeoutError:
-            pass
-    vm.tls.settimeout(20)
+        vm.look(0.05)
 
     assert vm.read_until_closed() in (None, ENHANCE_YOUR_CALM, PROTOCOL_ERROR)
     site.gateway.await_at_least('xdsgate_limit_reached_total{limit="frame_flood"}', 1)
@@ -359,7 +364,7 @@ def test_alpn_without_h2__handshake_fails(rig: Rig, offer: list[str]) -> None:
     with connect(rig.port) as s, pytest.raises(ssl.SSLError):
         context.wrap_socket(s, server_hostname="istiod.istio-system.svc")
 
-    site.gateway.await_metric('xdsgate_handshakes_total{result="failed"}', 1)
+    site.gateway.await_at_least('xdsgate_handshakes_total{result="failed"}', 1)
 
 
 def test_garbage_instead_of_http2__ended(rig: Rig) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import ssl
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .pki import SERVER_NAME
@@ -98,6 +99,7 @@ class Http2:
         self.tls = context.wrap_socket(connect(port, source), server_hostname=SERVER_NAME)
         self.tls.settimeout(LONG_S)
         self.buffer = b""
+        self.held: list[bytes] | None = None  # what is to be sent at once
         self.inflater = Inflater()
         self.headers: dict[int, dict[str, str]] = {}  # by stream: headers and trailers
         self.data: dict[int, bytes] = {}
@@ -113,10 +115,22 @@ class Http2:
 
     def send_raw(self, data: bytes) -> None:
         """It may be gone already: what it did about us is read afterwards."""
+        if self.held is not None:
+            self.held.append(data)
+            return
         try:
             self.tls.sendall(data)
         except OSError:
             pass
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is sent here leaves as one piece, so that no time passes within it."""
+        self.held = []
+        yield
+        data, self.held = b"".join(self.held), None
+        assert len(data) <= 16384  # one TLS record
+        self.send_raw(data)
 
     def begin(self, *settings: tuple[int, int]) -> "Http2":
         payload = b"".join(struct.pack(">HI", *row) for row in settings)
@@ -162,7 +176,18 @@ class Http2:
             self.read_frame()
         return self.goaway
 
-    def _take(self, n: int) -> bytes | None:
+    def look(self, wait_s: float) -> None:
+        """One frame, if it comes within this time."""
+        self.tls.settimeout(wait_s)
+        try:
+            self.read_frame()
+        except TimeoutError:
+            pass
+        finally:
+            self.tls.settimeout(LONG_S)
+
+    def _has(self, n: int) -> bool:
+        """Reads until there are so many bytes. What has come stays when the time is over."""
         while len(self.buffer) < n:
             try:
                 part = self.tls.recv(65536)
@@ -170,16 +195,14 @@ class Http2:
                 part = b""
             if not part:
                 self.closed = True
-                return None
+                return False
             self.buffer += part
-        out, self.buffer = self.buffer[:n], self.buffer[n:]
-        return out
+        return True
 
     def read_frame(self) -> None:
-        head = self._take(9)
-        payload = self._take(int.from_bytes(head[:3], "big")) if head else None
-        if payload is None:
+        if not self._has(9) or not self._has(end := 9 + int.from_bytes(self.buffer[:3], "big")):
             return
+        head, payload, self.buffer = self.buffer[:9], self.buffer[9:end], self.buffer[end:]
         kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
         if kind == HEADERS:
             self.headers.setdefault(stream, {}).update(self.inflater.fields(payload))
