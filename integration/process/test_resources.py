@@ -76,7 +76,7 @@ def test_files__vms_use_up_theirs__admin_and_upstream_have_some(rig: Rig) -> Non
 
     gateway.await_log("not accepting for a moment", reason=NO_FILES)
     until(lambda: istiod.vms(), "a stream at istiod")
-    assert gateway.metric("xdsgate_streams") == 1
+    gateway.await_metric("xdsgate_streams", 1)
     assert not gateway.has_logged("cannot connect to upstream endpoint")
 
 
@@ -139,7 +139,7 @@ def test_ports__none_towards_istiod__stream_waits(rig: Rig) -> None:
         vms = rig.vms("--no-csr")
         gateway.await_log("cannot connect to upstream endpoint", endpoint=istiod.endpoint,
                           reason=NO_PORT)
-        assert gateway.get("/healthz/ready")[0] == 503
+        until(lambda: gateway.get("/healthz/ready")[0] == 503, "not ready")
         for s in taken:
             s.close()
 

@@ -34,6 +34,8 @@ def few_ports(first: int, last: int) -> Iterator[None]:
         try:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
             Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(f"{first} {last}")
+            # A connection that has ended holds no port: it would be free again after a while.
+            Path("/proc/sys/net/ipv4/tcp_max_tw_buckets").write_text("0")
             yield
         finally:
             _must(libc.setns(home.fileno(), CLONE_NEWNET))
