@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +27,9 @@ from programs import Answer, Program  # noqa: E402
 from rig.http2 import WINDOW_UPDATE, Http2, message  # noqa: E402
 from rig.wait import until, until_equal  # noqa: E402
 
-CPUS = "0-1"
+CPUS = ",".join(map(str, sorted(os.sched_getaffinity(0))))
 BIG = 4 << 20  # more than a window and what sockets hold by then
-GOT_ALL_S = 30
+GOT_ALL_S = 60
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -202,7 +203,7 @@ def test_open__several__each_from_its_own_address_with_one_stream(lab: Lab):
     answer = lab.open(252, 20)
 
     assert 0 < answer["p50_ms"] <= answer["p99_ms"] <= answer["max_ms"]
-    assert answer["max_ms"] <= answer["seconds"] * 1000
+    assert answer["max_ms"] <= answer["seconds"] * 1000 + 0.001
     assert remote_addresses(lab.port) == {
         *(f"127.16.0.{i}" for i in range(1, 251)), "127.16.1.1", "127.16.1.2"}
     lab.await_backend(connections=252, streams=252, opened=252, closed=0, max_streams_seen=1)
@@ -264,7 +265,7 @@ def test_reconnect__some__are_cut_and_come_back(lab: Lab):
     answer = lab.vms.say("reconnect 5 2")
 
     assert (answer["up"], answer["failed"]) == (5, 0)
-    assert answer["max_ms"] <= answer["seconds"] * 1000
+    assert answer["max_ms"] <= answer["seconds"] * 1000 + 0.001
     lab.await_backend(connections=8, streams=8, opened=13, closed=5,
                       ends={"connection reset by the peer": 5})
     lab.await_vms(vms=8, up=8, lost=0)
@@ -332,7 +333,7 @@ def test_ping__at_a_rate__no_more_than_that(lab: Lab):
 
     answer = lab.vms.say("ping 5 1 200 100")
 
-    assert 0 < answer["messages"] <= 101 and answer["unanswered"] == 0
+    assert 0 < answer["messages"] <= 100 * answer["seconds"] + 1 and answer["unanswered"] == 0
 
 
 def test_ping__large_message__comes_back_in_full(lab: Lab):
@@ -572,13 +573,15 @@ def reset_many(h2: Http2, n: int) -> None:
 def test_backend__many_resets__end_the_connection_by_default(lab: Lab, limit: str):
     lab.start_backend("--max-resets", limit)
     h2 = lab.http2()
+    began = time.monotonic()
 
     reset_many(h2, 3000)
 
     if limit == "default":
         h2.read_until_closed()
         lab.await_backend(connections=0)
-        assert 1000 <= lab.backend.say("status")["resets_received"] < 1200
+        passed = 33 * (time.monotonic() - began)  # so many more: nghttp2 forgives 33 a second
+        assert 1000 <= lab.backend.say("status")["resets_received"] < 1200 + passed
     else:
         lab.await_backend(connections=1, resets_received=3000)
 
