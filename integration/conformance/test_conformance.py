@@ -37,7 +37,7 @@ def test_h2spec__strict_over_tls__nothing_fails(tools: Path, listener: int, fold
     xml = folder / "h2spec.xml"
 
     done = ran(tools / "h2spec", "--strict", "--tls", "--insecure", "--host", "127.0.0.1",
-               "--port", str(listener), "--junit-report", xml, cwd=folder)
+               "--port", str(listener), "--timeout", "20", "--junit-report", xml, cwd=folder)
 
     cases = ElementTree.parse(xml).getroot().findall(".//testcase")
     failed = [f"{case.get('package')} {case.get('classname')}: {problem.text}" for case in cases
