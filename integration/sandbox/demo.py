@@ -67,7 +67,7 @@ class Interrupted(Exception):
 def http_get(url: str) -> tuple[int, str]:
     """Status and body; status 0 when nobody answers."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as r:
+        with urllib.request.urlopen(url, timeout=30) as r:
             return r.status, r.read().decode(errors="replace")
     except urllib.error.HTTPError as e:
         return e.code, e.read().decode(errors="replace")

@@ -37,7 +37,8 @@ def test_once_shows_every_vm_and_says_0(built: Path, variant: list[str]) -> None
     done = run_demo(built, "--once", "--vms", "3", *variant)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = [s.split() for s in done.stdout.splitlines() if s.startswith("vm-")]
+    table = done.stdout.partition("\n$ ")[0]  # before the first command that is shown
+    rows = [s.split() for s in table.splitlines() if s.startswith("vm-")]
     assert rows == [[f"vm-{n}.vms", "cluster.local/ns/vms/sa/vm", "xfcc", f"web-10.99.0.{n}", "True",
                      "SYNCED", "SYNCED", "SYNCED", "SYNCED"] for n in (1, 2, 3)]
     assert "/healthz/ready" in done.stdout
