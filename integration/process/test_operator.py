@@ -22,7 +22,7 @@ from rig.wait import until
 @pytest.fixture
 def site(rig: Rig) -> Site:
     site = Site(rig, 1)
-    site.await_state("vm-1.vms", "connected")
+    site.await_listed(1)
     return site
 
 
@@ -232,9 +232,7 @@ def test_list__rule_that_reports__shown_beside_the_vm(rig: Rig) -> None:
 
 
 def test_describe__registered_anew__nothing_of_it_is_advice(site: Site) -> None:
-    site.run("vm", "reregister", "vm-1", "--hold", "1s")
-    until(lambda: (site.list()["vm-1.vms"]["refused"] or {}).get("rule") == "held", "it is held")
-    site.await_state("vm-1.vms", "connected")
+    site.reregister("vm-1.vms")
     until(lambda: "Nothing stands out" in site.run("vm", "describe", "vm-1"), "it is well")
 
 

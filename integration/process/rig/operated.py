@@ -47,3 +47,32 @@ class Site:
         return until(lambda: next((vm for n, vm in self.list().items()
                                    if n == name and vm["state"] == state), None),
                      f"{name} is {state}")
+
+    def await_listed(self, n: int) -> None:
+        """So many VMs are well at istiod and in the daemon's list."""
+        self.istiod.await_synced(n)
+
+        def look() -> bool:
+            vms = self.list().values()
+            return len(vms) == n and all(
+                vm["state"] == "connected" and vm["health"] == "healthy" and
+                set(vm["types"].values()) == {"SYNCED"} for vm in vms)
+
+        until(look, f"{n} VMs are listed as well")
+
+    def reregister(self, name: str) -> dict:
+        """Until it has come back and was refused, and then was let in: how it is then. A machine
+        that has no time for that gets a longer hold."""
+        for hold in (1, 2, 4, 8, 16, 32):
+            before = self.await_state(name, "connected")["connected_since"]
+            self.run("vm", "reregister", name, "--hold", f"{hold}s")
+            held = until(lambda: self._held_or_back(name, before), f"{name} comes back")
+            if held == "held":
+                return self.await_state(name, "connected")
+        raise AssertionError(f"{name} was never refused by the rule `held`")
+
+    def _held_or_back(self, name: str, before: str) -> str | None:
+        vm = self.list()[name]
+        if (vm["refused"] or {}).get("rule") == "held":
+            return "held"
+        return "back" if vm["state"] == "connected" and vm["connected_since"] > before else None
