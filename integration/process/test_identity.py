@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -134,17 +135,21 @@ def test_forward__certificate_without_token__16_with_the_reason(rig: Rig) -> Non
     assert istiod.counter("streams") == 0
 
 
-NOW = int(time.time())
-TOKENS = {
-    "garbage": "garbage",
-    "two parts": "YQ.YQ",
-    "not base64": "!!.!!.!!",
-    "not JSON": "YQ.YQ.YQ",
-    "expired": jwt({"aud": ["istio-ca"], "exp": NOW - 60, "sub": "system:serviceaccount:vms:vm"}),
-    "another audience": jwt({"aud": ["vault"], "exp": NOW + 600}),
-    "no audience": jwt({"exp": NOW + 600}),
-    "no end": jwt({"aud": "istio-ca"}),
-    "huge": jwt({"aud": ["istio-ca"], "exp": NOW + 600, "x": "y" * 9000}),
+def in_seconds(seconds: int) -> int:
+    return int(time.time()) + seconds
+
+
+TOKENS: dict[str, Callable[[], str]] = {
+    "garbage": lambda: "garbage",
+    "two parts": lambda: "YQ.YQ",
+    "not base64": lambda: "!!.!!.!!",
+    "not JSON": lambda: "YQ.YQ.YQ",
+    "expired": lambda: jwt({"aud": ["istio-ca"], "exp": in_seconds(-120),
+                            "sub": "system:serviceaccount:vms:vm"}),
+    "another audience": lambda: jwt({"aud": ["vault"], "exp": in_seconds(600)}),
+    "no audience": lambda: jwt({"exp": in_seconds(600)}),
+    "no end": lambda: jwt({"aud": "istio-ca"}),
+    "huge": lambda: jwt({"aud": ["istio-ca"], "exp": in_seconds(600), "x": "y" * 9000}),
 }
 
 
@@ -153,21 +158,22 @@ def test_token_not_worth_a_question__16_without_reaching_istiod(rig: Rig, kind: 
     istiod = rig.istiod()
     gateway = rig.gateway(rig.terminate(istiod))
     token = rig.folder / "token"
-    token.write_text(TOKENS[kind])
+    text = TOKENS[kind]()
+    token.write_text(text)
 
     vms = rig.vms("--no-csr", token=token)
 
     assert vms.await_last_end()["code"] == 16
     assert istiod.counter("streams") == 0
     gateway.await_at_least("xdsgate_tokens_refused_total", 1)
-    assert TOKENS[kind][:40] not in gateway.process.text()
+    assert text[:40] not in gateway.process.text()
 
 
 def test_token_that_only_looks_right__istiod_decides(rig: Rig) -> None:
     istiod = rig.istiod()
     gateway = rig.gateway(rig.terminate(istiod))
     token = rig.folder / "token"
-    token.write_text(jwt({"aud": ["istio-ca"], "exp": NOW + 600,
+    token.write_text(jwt({"aud": ["istio-ca"], "exp": in_seconds(600),
                           "sub": "system:serviceaccount:vms:vm"}))
 
     vms = rig.vms("--no-csr", token=token)
