@@ -31,7 +31,8 @@ struct denylist {
     bool dirty;                /* what is in force is not in the file */
     pthread_mutex_t file_lock; /* for what follows; and only its holder adds to set or takes off */
     char *path;                /* owned; NULL: none */
-    uint64_t stamp;            /* of the file as it was read or written last, also in vain */
+    uint64_t stamp;            /* of the file as it was read or written last */
+    uint64_t told;             /* of the file of which was said that it cannot be read */
     bool unwritable;           /* the last try to write failed */
 };
 
@@ -424,11 +425,12 @@ static bool look(struct denylist *d)
     char why[DENYLIST_WHY_BYTES] = "";
     bool was_unwritable = d->unwritable;
     bool changed = false;
+    uint64_t stamp = d->path != NULL ? file_stamp_add(FILE_STAMP_NONE, d->path) : d->told;
 
     enum rc rc = refresh(d, &changed, why);
-    if (rc == RC_INVALID) {
+    if (rc == RC_INVALID && stamp != d->told) {
         log_event(LOG_ERROR, "deny list cannot be read", LOG_S("detail", why));
-        d->stamp = file_stamp_add(FILE_STAMP_NONE, d->path);
+        d->told = stamp;
     }
     pthread_mutex_lock(&d->lock);
     bool dirty = d->dirty;

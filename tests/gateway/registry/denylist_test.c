@@ -465,6 +465,7 @@ static void test_denylist_look__file_is_broken__what_was_in_force_stays(void **s
     assert_false(denylist_look(f->list));
 
     assert_true(denylist_has_key(f->list, key_a));
+    assert_int_equal(add(f->list, 0xcd, "vm2.vms", WEB, key_b, why), RC_INVALID); /* as it is */
     write_file(f, "again", 5);
     assert_int_equal(add(f->list, 0xcd, "vm2.vms", WEB, key_b, why), RC_INVALID);
     assert_non_null(strstr(why, "this is not JSON"));
