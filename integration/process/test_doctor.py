@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rig.doctor import CAUSES, SILENCE, SYSTEM, Said, doctor, said_by
+from rig.doctor import CAUSES, PATIENCE, SYSTEM, Said, doctor, said_by, with_silence
 from rig.gateway import BINARY, ROOT
 from rig.pki import SERVER_NAME, issue
 from rig.site import EDGE, ISTIOD, OTHER, PORT, TRUSTED, Site
@@ -58,8 +58,8 @@ def test_doctor__for_people__nothing_found(site: Site) -> None:
     site.istiod(f"{TRUSTED}/32")
     site.file.write_text(yaml.safe_dump(site.config))
 
-    done = subprocess.run([BINARY, "doctor", "--config", site.file], text=True, check=False,
-                          capture_output=True)
+    done = subprocess.run([BINARY, "doctor", "--config", site.file, "--timeout", PATIENCE],
+                          text=True, check=False, capture_output=True)
 
     assert done.returncode == 0
     assert done.stdout.endswith("\nnothing found\n")
@@ -302,8 +302,11 @@ def test_upstream__not_ready_or_overloaded__warned(site: Site, status: int) -> N
 def test_upstream__says_nothing__warned(site: Site) -> None:
     site.fake(None)
 
-    site.doctor(patience=SILENCE).has(
-        "upstream-silent", "does TLS and does not answer then: no answer in time", level="warning")
+    said = with_silence(lambda patience: site.doctor(patience=patience),
+                        lambda said: "upstream-silent" in said.ids())
+
+    said.has("upstream-silent", "does TLS and does not answer then: no answer in time",
+             level="warning")
 
 
 def test_upstream__one_of_many__is_looked_at(site: Site) -> None:
@@ -465,7 +468,8 @@ def test_xfcc__family_without_a_source__is_not_connected_to_as_the_daemon_does_n
     said = said_by(subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c",
          'mount --bind "$0" /etc/hosts && exec "$@"', hosts, BINARY, "doctor", "-o", "json",
-         "--config", site.file], text=True, capture_output=True, timeout=60, check=False))
+         "--config", site.file, "--timeout", PATIENCE], text=True, capture_output=True, timeout=60,
+        check=False))
 
     assert said.findings == []
     for name in ("istiod", "raw"):

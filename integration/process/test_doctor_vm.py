@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.doctor import PATIENCE, SILENCE, Said, said_by
+from rig.doctor import PATIENCE, SILENCE, Said, said_by, with_silence
 from rig.gateway import BINARY
 from rig.jwt import vm_token
 from rig.pki import SERVER_NAME, issue
@@ -208,7 +208,10 @@ def test_vm_mtu__large_packets_are_lost__said(vm: VmImage, mesh: Mesh, network: 
     pair = mesh.pair()
     serve(lambda connection: loses_large_packets(connection, pair))
 
-    on_vm(vm, patience=SILENCE).has("vm-mtu", "large packets to", "ip link set dev")
+    said = with_silence(lambda patience: on_vm(vm, patience=patience),
+                        lambda said: "vm-mtu" in said.ids())
+
+    said.has("vm-mtu", "large packets to", "ip link set dev")
 
 
 def test_vm_clock__token_is_from_tomorrow__said(vm: VmImage) -> None:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from .gateway import BINARY, ROOT
@@ -16,6 +18,8 @@ from .kube_objects import matches
 
 PATIENCE = "20s"  # who answers on a busy machine, does so sooner
 SILENCE = "2s"  # where somebody is not to answer, and only there
+
+T = TypeVar("T")
 
 CAUSES = set(re.findall(r'CAUSE\(\w+, "([a-z-]+)", (?:BAD|WARN),',
                         (ROOT / "gateway/doctor/causes.def").read_text()))
@@ -65,6 +69,15 @@ def doctor(*options: object, patience: str = PATIENCE, env: dict[str, str] | Non
     return said_by(subprocess.run([BINARY, "doctor", "-o", "json", "--timeout", patience,
                                    *map(str, options)], text=True, capture_output=True, timeout=120,
                                   check=False, env=env))
+
+
+def with_silence(ask: Callable[[str], T], is_it: Callable[[T], bool]) -> T:
+    """What is said with so much patience that who is to answer did, as far as he was to."""
+    for patience in (SILENCE, "4s", "8s", "16s", "32s"):
+        said = ask(patience)
+        if is_it(said):
+            break
+    return said
 
 
 ISTIO = "/apis/networking.istio.io/v1/namespaces/vms"
