@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from conftest import Rig
-from rig.upstream import end_of
+from rig.upstream import Upstream, end_of
 from rig.wait import until
 
 
@@ -18,6 +18,11 @@ def is_refused(rig: Rig) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def slowly(rig: Rig, upstream: Upstream) -> dict:
+    """Drained one a second, or in most of `drain_timeout`, so that there is time for a look."""
+    return rig.passthrough(upstream.endpoint, max_new_streams_per_second=1)
 
 
 @pytest.mark.parametrize("variant", ["--delta", "--sotw"])
@@ -30,7 +35,7 @@ def test_drain__every_vm_gets_14_and_exit_is_0(rig: Rig, variant: str, number) -
 
     gateway.process.signal(number)
 
-    assert gateway.process.await_end(20) == 0
+    assert gateway.process.await_end() == 0
     until(lambda: all(vm["last_end"] for vm in vms.status()), "each VM's stream has ended")
     assert {vm["last_end"]["code"] for vm in vms.status()} == {14}
     until(lambda: istiod.vms() == [], "no stream is left upstream")
@@ -41,7 +46,7 @@ def test_drain__every_vm_gets_14_and_exit_is_0(rig: Rig, variant: str, number) -
 
 def test_drain__passthrough_is_ended_and_no_new_vm_comes_in(rig: Rig) -> None:
     upstream = rig.upstream()
-    gateway = rig.gateway({**rig.passthrough(upstream.endpoint), "drain_timeout": "10s"})
+    gateway = rig.gateway({**slowly(rig, upstream), "drain_timeout": "10s"})
     relayed = [rig.say_hello(None) for _ in range(60)]
     half = rig.connect()
     half.sendall(b"\x16\x03\x01")
@@ -68,14 +73,14 @@ def test_drain_timeout_over__the_rest_ends_at_once(rig: Rig) -> None:
 
     gateway.process.signal(signal.SIGTERM)
 
-    assert gateway.process.await_end(10) == 0
+    assert gateway.process.await_end() == 0
     for s in relayed:
         end_of(s)
 
 
 def test_second_sigint__ends_at_once(rig: Rig) -> None:
     upstream = rig.upstream()
-    gateway = rig.gateway({**rig.passthrough(upstream.endpoint), "drain_timeout": "3600s"})
+    gateway = rig.gateway({**slowly(rig, upstream), "drain_timeout": "3600s"})
     relayed = [rig.say_hello(None) for _ in range(150)]
     gateway.await_metric("xdsgate_passthrough_connections", 150)
 
@@ -83,7 +88,7 @@ def test_second_sigint__ends_at_once(rig: Rig) -> None:
     gateway.await_log("stopping", because="SIGINT")
     gateway.process.signal(signal.SIGINT)
 
-    assert gateway.process.await_end(10) == 0
+    assert gateway.process.await_end() == 0
     assert gateway.has_logged("ending at once")
     for s in relayed:
         end_of(s)
@@ -91,7 +96,7 @@ def test_second_sigint__ends_at_once(rig: Rig) -> None:
 
 def test_sigterm_twice__still_graceful(rig: Rig) -> None:
     upstream = rig.upstream()
-    gateway = rig.gateway({**rig.passthrough(upstream.endpoint), "drain_timeout": "20s"})
+    gateway = rig.gateway({**slowly(rig, upstream), "drain_timeout": "10s"})
     for _ in range(30):
         rig.say_hello(None)
     gateway.await_metric("xdsgate_passthrough_connections", 30)
