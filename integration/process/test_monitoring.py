@@ -16,7 +16,7 @@ import yaml
 from conftest import Rig
 from rig.gateway import Gateway
 from rig.process import Process, free_port
-from rig.wait import until
+from rig.wait import LONG_S, until, until_equal
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy/prometheus/xdsgate-rules.yaml"
@@ -43,7 +43,7 @@ class Prometheus:
 
     def ask(self, path: str, **arguments: str) -> dict:
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=LONG_S) as answer:
             return json.load(answer)
 
     def query(self, expression: str) -> list:
@@ -54,14 +54,15 @@ class Prometheus:
     def await_scrape(self, target: str) -> None:
         def look() -> bool:
             assert self.process.running(), self.process.text()[-2000:]
-            try:
-                targets = self.ask("targets")["data"]["activeTargets"]
-            except OSError:
-                return False
-            errors = [t["lastError"] for t in targets if t["lastError"]]
-            assert not errors, errors
+            targets = self.ask("targets")["data"]["activeTargets"]
+            seen[0] = [t["lastError"] for t in targets]
             return any(t["health"] == "up" for t in targets if target in t["scrapeUrl"])
-        until(look, f"Prometheus has scraped {target}")
+
+        seen: list[object] = [None]
+        try:
+            until(look, f"Prometheus has scraped {target}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; errors: {seen[0]}") from None
 
 
 def of_rules() -> list[str]:
@@ -145,7 +146,9 @@ def test_prometheus__scrapes_and_answers_every_question(rig: Rig, served: Gatewa
         prometheus.await_scrape(target)
         for expression in expressions():
             prometheus.query(expression)
-        assert prometheus.query('xdsgate_vms{state="connected"}')[0]["value"][1] == "1"
+        until_equal(lambda: [row["value"][1] for row in  # none while a scrape has failed
+                             prometheus.query('xdsgate_vms{state="connected"}')], ["1"],
+                    "connected VMs")
         rules = [rule for group in prometheus.ask("rules")["data"]["groups"]
                  for rule in group["rules"]]
         assert not [rule for rule in rules if rule.get("lastError")]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -326,7 +327,10 @@ def test_kubernetes__taken_out_of_the_file__its_metrics_go(rig: Rig, site: Site)
 def sockets(pid: int) -> set[str]:
     """The inodes of a process's sockets, but for those that listen."""
     net = Path(f"/proc/{pid}/net")
-    links = [os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    links = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links.append(os.readlink(fd))
     tcp = [line.split() for name in ("tcp", "tcp6")
            for line in (net / name).read_text().splitlines()[1:]]
     unix = [line.split() for line in (net / "unix").read_text().splitlines()[1:]]
@@ -343,6 +347,6 @@ def test_token__handover__no_connection_is_inherited(site: Site) -> None:
 
     assert gateway.hand_over().await_end() == 0
 
-    until(lambda: vms.status()[0]["streams_opened"] == 2, "the VM is back")
+    until(lambda: vms.status()[0]["streams_opened"] >= 2, "the VM is back")
     assert before
     assert not sockets(gateway.process.pid) & before
