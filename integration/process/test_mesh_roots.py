@@ -240,7 +240,7 @@ def test_handover__nobody_says_what_is_published__the_old_process_goes_on(mesh: 
     gateway.process.signal(signal.SIGUSR2)
 
     until(lambda: [line for line in gateway.log() if "as its roots is not known" in str(line)],
-          "it is said", 30)
+          "it is said")
     assert gateway.process.running()
     gateway.await_metric("xdsgate_streams", 2)
 

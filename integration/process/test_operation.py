@@ -21,7 +21,7 @@ from conftest import Rig
 from rig.gateway import BINARY, Gateway
 from rig.notify import Notify
 from rig.process import Process, free_port, ordinary_user
-from rig.wait import until
+from rig.wait import LONG_S, until
 
 HEAD = re.compile(r"# (HELP|TYPE) ([a-z_]+) (.+)")
 LABEL = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
@@ -39,7 +39,7 @@ def test_sd_notify__ready_reloading_ready_stopping(rig: Rig, notify: Notify) -> 
     assert notify.messages[notify.positions("READY")[0]]["READY"] == "1"
 
     gateway.reload()
-    until(lambda: len(notify.positions("READY")) == 2, "READY=1 again")
+    until(lambda: len(notify.positions("READY")) >= 2, "READY=1 again")
     reloading = notify.positions("RELOADING")
     assert notify.positions("READY")[0] < reloading[0] < notify.positions("READY")[1]
     stamp = int(notify.messages[reloading[0]]["MONOTONIC_USEC"])
@@ -47,7 +47,7 @@ def test_sd_notify__ready_reloading_ready_stopping(rig: Rig, notify: Notify) -> 
 
     gateway.file.write_text("nonsense")
     gateway.reload(ok=False)  # also a failed reload ends with READY=1, or systemd would wait
-    until(lambda: len(notify.positions("READY")) == 3, "READY=1 a third time")
+    until(lambda: len(notify.positions("READY")) >= 3, "READY=1 a third time")
 
     assert gateway.stop() == 0
     assert len(notify.positions("STOPPING")) == 1
@@ -174,7 +174,7 @@ def test_metrics__strictly_well_formed(rig: Rig) -> None:
 
 
 def ask(port: int, path: str, host: str = "localhost", method: str = "GET") -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONG_S)
     try:
         connection.request(method, path, headers={"Host": host})
         answer = connection.getresponse()
@@ -227,7 +227,7 @@ def test_ready__only_with_a_usable_istiod(rig: Rig) -> None:
 
 def run_to_its_end(gateway: Gateway) -> subprocess.CompletedProcess:
     return subprocess.run([BINARY, "run", "--config", gateway.file], capture_output=True, text=True,
-                          timeout=20)
+                          timeout=LONG_S)
 
 
 def another(rig: Rig, config: dict) -> Gateway:
@@ -254,7 +254,7 @@ def test_log_file_without_a_folder__no_start_and_where(rig: Rig) -> None:
                             "log": {"file": str(rig.folder / "none/log")}})
     for command in ("check", "run"):
         done = subprocess.run([BINARY, command, "--config", gateway.file], capture_output=True,
-                              text=True, timeout=20)
+                              text=True, timeout=LONG_S)
         assert done.returncode == 2
         assert done.stderr.startswith(f"{gateway.file}:") and "`file` of `log`: " in done.stderr
         assert "cannot be written: No such file or directory" in done.stderr

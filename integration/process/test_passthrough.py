@@ -16,6 +16,7 @@ from rig.client_hello import client_hello
 from rig.gateway import Gateway
 from rig.process import free_port
 from rig.upstream import Upstream, connect, end_of, receive, reset
+from rig.wait import LONG_S, until
 
 HELLO = client_hello("istiod.istio-system.svc")
 BIG = 24 * 1024 * 1024
@@ -61,7 +62,7 @@ def test_big_transfers_both_ways_at_once__byte_exact(rig: Rig) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(LONG_S)
 
     assert at_istiod == [hashlib.sha256(up).hexdigest()]
     assert at_vm == [hashlib.sha256(down).hexdigest()]
@@ -134,12 +135,12 @@ def test_reader_stands_still__the_sender_is_stopped_and_nothing_is_lost(rig: Rig
             sent += vm.send(block[sent % len(block):])
 
     assert gateway.metric("process_resident_memory_bytes") < before + (8 << 20)
-    vm.settimeout(20)
+    vm.settimeout(LONG_S)
     digest: list[str] = []
     reader = threading.Thread(target=hash_to_the_end, args=(istiod, digest), daemon=True)
     reader.start()
     vm.shutdown(socket.SHUT_WR)
-    reader.join(30)
+    reader.join(LONG_S)
     whole = (block * (sent // len(block) + 1))[:sent]
     assert digest == [hashlib.sha256(whole).hexdigest()]
 
@@ -157,12 +158,12 @@ def test_one_endpoint_down__the_other_takes_all(rig: Rig) -> None:
     upstream, closed = rig.upstream(), free_port()
     gateway = rig.gateway(rig.passthrough(f"127.0.0.1:{closed}", upstream.endpoint))
 
-    for _ in range(6):
+    for _ in range(40):
         open_pair(rig, upstream)
 
-    gateway.await_metric("xdsgate_passthrough_connections", 6)
+    gateway.await_metric("xdsgate_passthrough_connections", 40)
     failed = gateway.metric('xdsgate_upstream_connects_total{result="failed"}')
-    assert 1 <= failed <= 3  # left alone with backoff, not tried for each connection
+    assert 1 <= failed <= 8  # left alone with backoff, not tried for each connection
 
 
 def test_endpoint_comes_back__used_again(rig: Rig) -> None:
@@ -172,17 +173,12 @@ def test_endpoint_comes_back__used_again(rig: Rig) -> None:
     gateway.await_at_least('xdsgate_upstream_connects_total{result="failed"}', 1)
 
     back = rig.upstream(port)
-    back.listener.settimeout(0.2)
 
     def arrives_there() -> bool:
         rig.say_hello(None)
-        try:
-            back.accept()
-        except TimeoutError:
-            return False
-        return True
+        return back.is_reached()
 
-    assert any(arrives_there() for _ in range(50))
+    until(arrives_there, "a connection to the one that is back")
 
 
 def test_all_endpoints_down__vm_is_closed_and_it_says_so(rig: Rig) -> None:
@@ -191,9 +187,9 @@ def test_all_endpoints_down__vm_is_closed_and_it_says_so(rig: Rig) -> None:
     end_of(rig.say_hello(None))
 
     gateway.await_at_least('xdsgate_upstream_connects_total{result="failed"}', 1)
+    gateway.await_metric('xdsgate_upstream_usable{upstream="istiod"}', 0)
     status, reasons = gateway.get("/healthz/ready")
     assert status == 503 and "upstream istiod" in reasons
-    gateway.await_metric('xdsgate_upstream_usable{upstream="istiod"}', 0)
 
 
 def test_least_connections__spread_evenly(rig: Rig) -> None:

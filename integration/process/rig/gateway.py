@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from .process import Adopted, Process, adopt_orphans, pids_with
-from .wait import until, until_equal
+from .wait import LONG_S, until, until_equal
 
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
@@ -27,12 +27,12 @@ IDLE = ['xdsgate_connections{side="down"}', "xdsgate_streams", "xdsgate_streams_
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=LONG_S)
         self.path = str(path)
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
+        self.sock.settimeout(LONG_S)
         self.sock.connect(self.path)
 
 
@@ -53,10 +53,12 @@ class Gateway:
 
     def start(self) -> "Gateway":
         self.write(self.config)
-        self.process = Process("xdsgate", [self.program, "run", "--config", self.file],
-                               self.folder / "xdsgate.log", self.env)
+        log = self.folder / "xdsgate.log"
+        before = log.read_text().count("\n") if log.exists() else 0
+        self.process = Process("xdsgate", [self.program, "run", "--config", self.file], log,
+                               self.env)
         self.process.await_control(self.socket)
-        self.await_log("xdsgate is running")
+        self.await_log("xdsgate is running", behind=before)
         self.started = True
         return self
 
@@ -120,11 +122,14 @@ class Gateway:
     # ---- pages ----
 
     def get(self, path: str) -> tuple[int, str]:
+        """OSError also for half an answer: the server may move to another address."""
         connection = UnixConnection(self.socket)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"{path}: {error!r}") from error
         finally:
             connection.close()
 
@@ -138,10 +143,11 @@ class Gateway:
         return self.metrics()[name]
 
     def await_metric(self, name: str, value: float) -> None:
-        until_equal(lambda: self.metric(name), value, name)
+        """Also until it is there at all, as below."""
+        until_equal(lambda: self.metrics().get(name), value, name)
 
     def await_at_least(self, name: str, value: float) -> None:
-        until(lambda: self.metric(name) >= value, f"{name} is {value:g} or more")
+        until(lambda: self.metrics().get(name, -1) >= value, f"{name} is {value:g} or more")
 
     def await_ready(self) -> None:
         until(lambda: self.get("/healthz/ready")[0] == 200, "ready")
@@ -158,20 +164,23 @@ class Gateway:
 
     def log(self) -> list[dict]:
         """Every line, which must be JSON."""
-        lines = self.process.text().split("\n")
-        assert lines[-1] == "" or self.process.running(), f"half a line: {lines[-1]}"
-        return [json.loads(line) for line in lines[:-1]]
+        running = self.process.running()  # before the look: then half a line may be there
+        text = self.process.text()
+        assert running or text.endswith("\n") or text == "", f"half a line: {text[-2000:]}"
+        return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def has_logged(self, message: str) -> bool:
         return any(line["msg"] == message for line in self.log())
 
-    def await_log(self, message: str, **fields: object) -> dict:
-        """The first line with this message and these fields."""
+    def await_log(self, message: str, *, behind: int = 0, **fields: object) -> dict:
+        """The first line with this message and these fields, behind so many lines."""
         def find() -> dict | None:
-            self.process.must_run()
-            for line in self.log():
+            running = self.process.running()  # before the look: its last words count
+            for line in self.log()[behind:]:
                 if line["msg"] == message and fields.items() <= line.items():
                     return line
+            if not running:
+                self.process.must_run()
             return None
 
         return until(find, f"a log line {message!r} {fields}")

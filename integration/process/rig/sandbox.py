@@ -25,7 +25,7 @@ class Controlled:
 
     def ask(self, *command: object) -> dict:
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(30)
+            s.settimeout(LONG_S)
             s.connect(str(self.control))
             s.sendall(" ".join(map(str, command)).encode() + b"\n")
             answer = json.loads(s.makefile().readline())

@@ -23,6 +23,7 @@ from .pki import SERVER_NAME, Pair, issue
 from .process import Process
 from .sandbox import PROGRAMS, Istiod
 from .server import Server
+from .wait import LONG_S
 
 if TYPE_CHECKING:
     from conftest import Rig
@@ -149,7 +150,7 @@ class FakeIstiod:
         self.stop = self.server.stop
 
     def serve(self, connection: socket.socket) -> None:
-        connection.settimeout(30)
+        connection.settimeout(LONG_S)
         with self.context.wrap_socket(connection, server_side=True) as tls:
             self.talk(tls)
 

@@ -31,6 +31,17 @@ class Upstream:
             connection.close()
         raise AssertionError(f"nobody sent a byte to {self.endpoint}")
 
+    def is_reached(self, wait_s: float = 0.2) -> bool:
+        """Does a connection that carries bytes come within this time?"""
+        self.listener.settimeout(wait_s)
+        try:
+            self.accept()
+        except TimeoutError:
+            return False
+        finally:
+            self.listener.settimeout(LONG_S)
+        return True
+
     def stop(self) -> None:
         for connection in self.accepted:
             connection.close()

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 TICK_S = 0.01
-LONG_S = 20.0  # far beyond what anything here takes; only a failure waits for it
+LONG_S = 60.0  # far beyond what anything here takes; only a failure waits for it
 
 
 def until(check: Callable[[], T], what: str, within: float = LONG_S) -> T:
