@@ -90,7 +90,7 @@ class Vms(Controlled):
         return self.ask("status")["vms"]
 
     def await_last_end(self) -> dict:
-        """How the first stream of the first VM ended."""
+        """How the last stream of the first VM ended, once one has."""
         return until(lambda: self.status()[0]["last_end"], "the end of a stream")
 
     def await_last_csr(self) -> dict:
