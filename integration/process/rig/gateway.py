@@ -20,6 +20,10 @@ from .wait import LONG_S, until, until_equal
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("XDSGATE_BIN") or ROOT / "build/release/xdsgate").resolve()
 
+# XDSGATE_WORKERS: threads of every daemon whose file does not say how many.
+WORKERS = {key: int(text) for key, name in [("workers", "XDSGATE_WORKERS")]
+           if (text := os.environ.get(name))}
+
 SAMPLE = re.compile(r"([a-z_]+(?:\{[^}]*\})?) (-?[0-9.]+)")
 IDLE = ['xdsgate_connections{side="down"}', "xdsgate_streams", "xdsgate_streams_waiting",
         "xdsgate_passthrough_connections", "xdsgate_handshakes_in_flight"]
@@ -66,7 +70,7 @@ class Gateway:
         """Put a file in place at once, so that a look at it never sees half of it."""
         self.config = config
         whole = {"version": 1, "admin": {"socket": str(self.socket)},
-                 "log": {"format": "json", "level": "info"}, **config}
+                 "log": {"format": "json", "level": "info"}, **WORKERS, **config}
         fresh = self.file.with_suffix(".new")
         fresh.write_text(yaml.safe_dump(whole, sort_keys=False))
         fresh.rename(self.file)
