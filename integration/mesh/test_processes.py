@@ -39,7 +39,7 @@ def state_of(pid: int) -> str:
 
 def test_process__first_thread_has_ended__is_alive_until_the_last_has(tmp_path) -> None:
     process = Process("odd", [sys.executable, "-c", FIRST_THREAD_ENDS], log=tmp_path / "log")
-    until(lambda: state_of(process.popen.pid) == "Z", 10, "its first thread has ended")
+    until(lambda: state_of(process.popen.pid) == "Z", 60, "its first thread has ended")
 
     assert process.alive()
     process.kill()
@@ -48,7 +48,7 @@ def test_process__first_thread_has_ended__is_alive_until_the_last_has(tmp_path) 
 
 def test_process__has_ended_by_itself__its_last_words_are_told(tmp_path) -> None:
     process = Process("brief", ["sh", "-c", "echo too bad >&2"], log=tmp_path / "log")
-    until(lambda: not process.alive(), 10, "it has ended")
+    until(lambda: not process.alive(), 60, "it has ended")
 
     with pytest.raises(RuntimeError, match="brief has ended: too bad"):
         process.check_running()
@@ -57,10 +57,10 @@ def test_process__has_ended_by_itself__its_last_words_are_told(tmp_path) -> None
 def test_standstill__nothing_ran_for_two_seconds__is_noticed(tmp_path: Path) -> None:
     process = Process("stopped", [sys.executable, "-c", LOOKS_FOR_STANDSTILLS],
                       cwd=Path(__file__).parent, log=tmp_path / "log")
-    until(lambda: "ready" in process.text(), 10, "it looks")
+    until(lambda: "ready" in process.text(), 60, "it looks")
 
     os.kill(process.popen.pid, signal.SIGSTOP)
     last(2)
     os.kill(process.popen.pid, signal.SIGCONT)
 
-    until(lambda: "stood still" in process.text(), 10, "it says so")
+    until(lambda: "stood still" in process.text(), 60, "it says so")

@@ -15,9 +15,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .wait import until
+from .wait import Failed, until
 
 IP = shutil.which("ip") or "/usr/sbin/ip"
+STOP_S = 90  # as a service manager waits
+KILL_S = 60  # what is killed may still have much memory to give back, on a disk that is busy
 
 
 def run(*command: str | Path, stdin: str | None = None, **kwargs) -> str:
@@ -25,8 +27,8 @@ def run(*command: str | Path, stdin: str | None = None, **kwargs) -> str:
     done = subprocess.run([str(part) for part in command], input=stdin, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(map(str, command))[:300]}: exit {done.returncode}: "
-                           f"{done.stderr.strip()[-1500:]}")
+        said = done.stderr.strip()[-1500:]
+        raise Failed(f"{' '.join(map(str, command))[:300]}: exit {done.returncode}: {said}", said)
     return done.stdout
 
 
@@ -76,14 +78,14 @@ class Process:
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)
 
-    def stop(self, within: float = 20) -> None:
+    def stop(self, within: float = STOP_S) -> None:
         """Asks it to end, as a service manager does, and waits until all of it is gone."""
         self.signal(signal.SIGTERM)
         self.await_end(within)
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
-        self.await_end(10)
+        self.await_end(KILL_S)
 
     def await_end(self, within: float) -> None:
         until(lambda: not self.alive(), within, f"end of {self.name}")
@@ -103,7 +105,7 @@ class Process:
             process.signal(signal.SIGCONT)
             process.signal(signal.SIGKILL)
         for process in cls.started:
-            process.await_end(10)
+            process.await_end(KILL_S)
         cls.started.clear()
 
 
