@@ -80,7 +80,7 @@ def lab(request: pytest.FixtureRequest, selected: dict[str, list[str]]) -> Lab:
     owner = os.environ.get("XDSGATE_MESH_OWNER", str(os.getpid()))
     programs = Path(os.environ["XDSGATE_MESH_PROGRAMS"])
     folder = RUNS / f"run-{owner}"
-    remove_old_folders(RUNS)
+    remove_old_folders(RUNS, folder)
     lab = Lab(make_mesh(programs, folder, netns.prefix_of(int(owner))), programs, folder)
     request.config.stash[report.LAB] = lab
     try:

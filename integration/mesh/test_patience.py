@@ -7,11 +7,15 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.entries import Entries, Entry
+from harness.kube import Kube
 from harness.processes import Process
 from harness.wait import Failed, NotYet, last, until
 
@@ -23,6 +27,13 @@ def look():
     return pathlib.Path(sys.argv[1]).exists()
 until(look, 3, "the file is there", tick=0.2)
 print("found", flush=True)
+"""
+
+KUBECTL = """#!/bin/sh
+echo once >>{folder}/asked
+[ "$(wc -l <{folder}/asked)" -gt {failing} ] && echo "{answer}" && exit {code}
+echo "{error}" >&2
+exit 1
 """
 
 
@@ -75,3 +86,84 @@ def test_until__the_machine_stands_still__the_time_does_not_count(tmp_path: Path
 
     until(lambda: not process.running(), 60, "it has ended")
     assert process.text().endswith("found\n"), process.text()
+
+
+# ---- the API server
+
+def kube(folder: Path, failing: int, error: str, answer: str = "yes", code: int = 0) -> Kube:
+    """A client whose kubectl fails so often, with that error."""
+    kubectl = folder / "kubectl"
+    kubectl.write_text(KUBECTL.format(folder=folder, failing=failing, error=error, answer=answer,
+                                      code=code))
+    kubectl.chmod(0o755)
+    return Kube(kubectl, folder / "kubeconfig", "127.0.0.1", 6443, folder / "ca.crt", None)
+
+
+@pytest.mark.parametrize("error", [
+    "Error from server (Timeout): etcdserver: request timed out",
+    "Unable to connect to the server: net/http: TLS handshake timeout",
+    "The connection to the server was refused, connection refused",
+    "Error from server (Conflict): the object has been modified; please apply your changes"])
+def test_kubectl__server_is_busy__is_asked_again(tmp_path: Path, error: str) -> None:
+    assert kube(tmp_path, 1, error).kubectl("get", "it") == "yes\n"
+
+
+def test_kubectl__refuses__is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="forbidden"):
+        kube(tmp_path, 1, "Error from server (Forbidden): it is forbidden").kubectl("get", "it")
+    assert (tmp_path / "asked").read_text() == "once\n"
+
+
+def test_may__no__is_an_answer(tmp_path: Path) -> None:
+    assert not kube(tmp_path, 0, "", answer="no", code=1).may("somebody", "get", "pods")
+    assert kube(tmp_path, 0, "").may("somebody", "get", "pods")
+    with pytest.raises(Failed, match="not found"):
+        kube(tmp_path, 9, "error: no kubeconfig, not found").may("somebody", "get", "pods")
+
+
+# ---- entries
+
+def raw(name: str, version: int, **annotations: str) -> dict:
+    namespace, _, name = name.partition("/")
+    return {"metadata": {"namespace": namespace, "name": name, "resourceVersion": str(version),
+                         "annotations": annotations}, "spec": {"labels": {}}}
+
+
+class BrokenOff:
+    """An API server whose watch breaks off after each change."""
+
+    def __init__(self, *changes: tuple[str, dict]) -> None:
+        self.changes = changes
+        self.asked: list[int] = []
+
+    def get(self, _: str) -> dict:
+        return {"metadata": {"resourceVersion": "0"}, "items": []}
+
+    def watch(self, _: str, version: str) -> Iterator[tuple[str, dict]]:
+        self.asked.append(int(version))
+        if int(version) == len(self.changes):
+            threading.Event().wait()
+        yield self.changes[int(version)]
+        raise ConnectionResetError("broken off")
+
+
+def test_entries__the_watch_breaks_off__nothing_is_missed() -> None:
+    held = {"istio.io/workloadController": "one"}
+    server = BrokenOff(("ADDED", raw("vms/web", 1)), ("MODIFIED", raw("vms/web", 2, **held)),
+                       ("DELETED", raw("vms/web", 3)))
+    entries = Entries(server)
+
+    def is_held(entry: Entry) -> bool:
+        return entry.raw["metadata"]["annotations"]["istio.io/workloadController"] == "one"
+    entries.wait_seen("vms/web", is_held, 0, 60, "was held by one")
+    entries.wait_gone("vms/web", 60)
+    assert entries.deleted_since(0, "vms") == ["vms/web"]
+    until(lambda: server.asked == [0, 1, 2, 3], 60, "it goes on")
+
+
+def test_entries__has_not_what_is_looked_at__is_waited_for() -> None:
+    server = BrokenOff(("ADDED", raw("vms/web", 1)))
+    entries = Entries(server)
+
+    with pytest.raises(NotYet, match="vms/web is labelled"):
+        entries.wait("vms/web", lambda entry: entry.spec["labels"]["app"], 0.1, "is labelled")

@@ -7,6 +7,7 @@ is what the scenarios on lost entries are about.
 
 from __future__ import annotations
 
+import http.client
 import re
 import threading
 import time
@@ -16,11 +17,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from .kube import Kube
-from .wait import NotYet, check_interrupted
+from .wait import NotYet, Stopwatch, check_interrupted, last, late
 
 PATH = "/apis/networking.istio.io/v1/workloadentries"
 CONNECTED_AT = "istio.io/connectedAt"
+DISCONNECTED_AT = "istio.io/disconnectedAt"
 CONTROLLER = "istio.io/workloadController"
+LOOK_S = 1  # who waits is woken by a change, and looks so often anyway
+WATCH_S = 10  # a watch that has gone on for less did not even begin
+WATCH_TRIES = 60  # in a row, of those
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,10 @@ class Entry:
     @property
     def connected_at(self) -> str:
         return self.annotations.get(CONNECTED_AT, "")
+
+    @property
+    def disconnected_at(self) -> str:
+        return self.annotations.get(DISCONNECTED_AT, "")
 
     @property
     def controller(self) -> str:
@@ -71,8 +80,12 @@ class Event:
         """Seconds since the VM had connected; infinite when istiod took it for disconnected."""
         if not self.entry.connected_at:
             return float("inf")
-        moment = datetime.fromisoformat(re.sub(r"\.\d+", "", self.entry.connected_at))
-        return self.when - moment.timestamp()
+        return self.when - moment_of(self.entry.connected_at)
+
+
+def moment_of(annotation: str) -> float:
+    """The time.time() that istiod has written into an entry, to the second."""
+    return datetime.fromisoformat(re.sub(r"\.\d+", "", annotation)).timestamp()
 
 
 class Entries:
@@ -112,34 +125,56 @@ class Entries:
     def since(self, mark: float, namespace: str, kind: str = "") -> list[Event]:
         """The events of a namespace after a moment (time.time()), of one kind or all."""
         with self._changed:
-            first = bisect_left(self._history, mark, key=lambda event: event.when)
-            return [event for event in self._history[first:]
+            return [event for event in self._since(mark)
                     if kind in ("", event.kind) and event.entry.name.startswith(namespace + "/")]
+
+    def _since(self, mark: float) -> list[Event]:
+        return self._history[bisect_left(self._history, mark, key=lambda event: event.when):]
 
     def deleted_since(self, mark: float, namespace: str) -> list[str]:
         return [event.entry.name for event in self.since(mark, namespace, "DELETED")]
+
+    def wait_seen(self, name: str, condition: Callable[[Entry], object], mark: float,
+                  within: float, what: str) -> None:
+        """Until the condition holds for the entry, or has held for a moment since `mark`
+        (time.time()): whoever is away may be deleted before anybody looks."""
+        def seen() -> bool:
+            return any(event.entry.name == name and event.kind != "DELETED"
+                       and _answer(lambda: condition(event.entry))
+                       for event in self._since(mark))
+        self._wait(seen, within, f"{name} {what}", lambda: self._live.get(name))
 
     def _wait(self, check: Callable[[], object], within: float, what: str,
               seen: Callable[[], Entry | None]):
         deadline = time.monotonic() + within
         with self._changed:
-            while not (answer := check()):
+            while not (answer := _answer(check)):
                 if self._broken:
                     raise RuntimeError("the watch of WorkloadEntries broke") from self._broken
                 check_interrupted()
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    last = seen()
+                    entry = seen()
                     raise NotYet(f"not within {within:g} s: {what}; last seen: "
-                                 f"{describe(last) if last else 'no such entry'}")
-                self._changed.wait(min(left, 1))
+                                 f"{describe(entry) if entry else 'no such entry'}")
+                look_s = min(left, LOOK_S)
+                deadline += late(look_s, lambda: self._changed.wait(look_s))
         return answer
 
     def _follow(self) -> None:
+        """A watch that breaks off is begun again where it was, so it misses nothing."""
+        broke = 0
         try:
             while True:
-                for kind, raw in self._kube.watch(PATH, self._version):
-                    self._take(kind, Entry(raw))
+                watch = Stopwatch()
+                try:
+                    for kind, raw in self._kube.watch(PATH, self._version):
+                        self._take(kind, Entry(raw))
+                except (OSError, http.client.HTTPException, ValueError):
+                    broke = broke + 1 if watch() < WATCH_S else 1
+                    if broke > WATCH_TRIES:
+                        raise
+                    last(LOOK_S)
         except Exception as error:  # told to whoever waits
             with self._changed:
                 self._broken = error
@@ -156,6 +191,14 @@ class Entries:
             else:
                 self._live[entry.name] = entry
             self._changed.notify_all()
+
+
+def _answer(check: Callable[[], object]) -> object:
+    """What a check says; None when the entry has not even got what it looks at."""
+    try:
+        return check()
+    except LookupError:
+        return None
 
 
 def describe(entry: Entry) -> str:

@@ -12,11 +12,14 @@ import yaml
 
 from .kube import Kube
 from .processes import IP, run
+from .wait import until
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 RIGHTS = DEPLOY / "rbac-tokens.yaml"
 DISCOVERY = DEPLOY / "rbac-discovery.yaml"
 ROOTS = DEPLOY / "rbac-roots.yaml"
+USER = "system:serviceaccount:xdsgate:xdsgate"
+COUNTS_S = 60
 ACCOUNTS = ("client", "server", "simulated")
 
 
@@ -42,6 +45,13 @@ def discovery_rights(without: str | None = None) -> str:
             document["rules"] = kept
     assert left_out == (without is not None), f"{DISCOVERY.name} has no rule for {without}"
     return yaml.safe_dump_all(documents)
+
+
+def await_right(kube: Kube, granted: bool, *what: str) -> None:
+    """Until it may do that, by `kubectl auth can-i`, or may not: a rule that has changed counts a
+    moment later."""
+    until(lambda: kube.may(USER, *what) == granted, COUNTS_S,
+          f"it may {'' if granted else 'not '}{' '.join(what)}")
 
 
 def make(kube: Kube, server: str, folder: Path, namespace: str) -> Path:

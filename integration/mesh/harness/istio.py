@@ -29,6 +29,9 @@ FOREIGN_FILTER = {"PILOT_ENABLE_ALPN_FILTER": "true"}  # makes stock Envoy answe
 CONNECTIONS = "/debug/connections"
 SYNC_STATUS = "/debug/syncz"
 
+START_S = 180
+PUBLISHED_S = 90
+
 VALUES = ("profile=minimal", STOCK_ENVOY_VALUES, "values.pilot.autoscaleEnabled=false",
           "values.global.multiCluster.clusterName=Kubernetes", "meshConfig.accessLogFile=")
 
@@ -48,24 +51,27 @@ def install(kube: Kube, programs: Path) -> None:
                  "metadata": {"name": "default", "namespace": "istio-system"}})
     kube.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: istio-system}\n")
     kube.apply((programs / "share/crd-all.gen.yaml").read_text())
-    kube.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    kube.kubectl("wait", "--for=condition=Established", "--timeout=120s", "crd", "--all")
     kube.apply(yaml.safe_dump_all(rest))
 
 
 def mesh_authority(kube: Kube, folder: Path) -> pki.Pair:
     """The CA of the mesh, with its key: from it come serving certificates, and forged ones."""
-    def read() -> dict | None:
-        try:
-            return kube.get("/api/v1/namespaces/istio-system/secrets/istio-ca-secret")["data"]
-        except LookupError:
-            return None
-    data = until(read, 30, "istiod has written its CA")
+    path = "/api/v1/namespaces/istio-system/secrets/istio-ca-secret"
+    data = until(lambda: kube.get(path)["data"], PUBLISHED_S, "istiod has written its CA")
     folder.mkdir(parents=True, exist_ok=True)
     pair = pki.Pair(folder / "mesh-ca.crt", folder / "mesh-ca.key")
     pair.certificate.write_bytes(base64.b64decode(data["ca-cert.pem"]))
     pair.key.write_bytes(base64.b64decode(data["ca-key.pem"]))
     pair.key.chmod(0o600)
     return pair
+
+
+def await_root(kube: Kube, namespace: str) -> None:
+    """Until istiod has published the mesh's root in a namespace, which a bundle needs: a moment
+    after the namespace is there."""
+    path = f"/api/v1/namespaces/{namespace}/configmaps/istio-ca-root-cert"
+    until(lambda: kube.get(path), PUBLISHED_S, f"istiod has published its root in {namespace}")
 
 
 class Istiod:
@@ -93,7 +99,7 @@ class Istiod:
                **STOCK_ENVOY, **self.environment, **knobs}
         self.process = Process(self.name, self._command(connection_age), netns=self.kube.netns,
                                env=env, cwd=self.folder, log=self.folder / "istiod.log")
-        until(self._ready, 60, f"{self.name} is ready")
+        until(self._ready, START_S, f"{self.name} is ready")
 
     def kill(self) -> None:
         self.process.kill()
@@ -110,7 +116,7 @@ class Istiod:
 
     def get(self, port: int, path: str) -> str | None:
         """A page of its debugging or monitoring ports, None unless the answer is 200."""
-        connection = http.client.HTTPConnection(self.end.address, port, timeout=10)
+        connection = http.client.HTTPConnection(self.end.address, port, timeout=30)
         connection.sock = netns.connect(self.kube.netns, self.end.address, port,
                                         source="127.0.0.1")  # who is asked nothing
         try:
@@ -133,7 +139,8 @@ class Istiod:
 
     def metric(self, name: str) -> float:
         """A counter of istiod, summed over its labels; 0 when it was never touched."""
-        return sum_of(self.get(15014, "/metrics"), name)
+        page = until(lambda: self.get(15014, "/metrics"), PUBLISHED_S, f"{self.name} has metrics")
+        return sum_of(page, name)
 
     def _ready(self) -> bool:
         self.process.check_running()

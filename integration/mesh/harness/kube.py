@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +17,19 @@ from pathlib import Path
 
 from . import netns, pki
 from .processes import IP, Process, run
-from .wait import until
+from .wait import Failed, Stopwatch, last, until
 
 SERVICE_RANGE = "10.96.0.0/16"
 AUDIENCES = "https://kubernetes.default.svc.cluster.local"
+START_S = 180
+BUSY_S = 60  # for so long it is asked again
+BUSY = (429, 500, 503, 504)
+# The same by the words of kubectl and istioctl: it does not answer, or somebody else wrote in the
+# same moment, or a kind of objects is so new that it is not served yet.
+SAYS_BUSY = re.compile(
+    r"timed? ?out|deadline exceeded|connection (refused|reset|lost)|\bEOF\b|etcdserver"
+    r"|too many requests|unable to (handle|return a response)|object has been modified"
+    r"|no matches for kind", re.I)
 
 
 @dataclass
@@ -38,38 +48,64 @@ class Kube:
         return self.run(self.kubectl_path, *arguments, stdin=stdin)
 
     def run(self, program: Path, *arguments: str | Path, stdin: str | None = None) -> str:
-        """A program that takes --kubeconfig, run where the API server can be reached."""
+        """A program that takes --kubeconfig, run where the API server can be reached; again while
+        that is busy."""
         inside = [IP, "netns", "exec", self.netns] if self.netns else []
-        return run(*inside, program, "--kubeconfig", self.kubeconfig, *arguments, stdin=stdin)
+        watch = Stopwatch()
+        while True:
+            try:
+                return run(*inside, program, "--kubeconfig", self.kubeconfig, *arguments,
+                           stdin=stdin)
+            except Failed as error:
+                if watch() > BUSY_S or not SAYS_BUSY.search(error.said):
+                    raise
+            last(1)
 
     def apply(self, documents: str) -> None:
         """YAML documents, server-side: what they say is what there is."""
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=documents)
 
     def delete(self, documents: str) -> None:
-        self.kubectl("delete", "--wait=false", "-f", "-", stdin=documents)
+        self.kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-", stdin=documents)
+
+    def may(self, account: str, *what: str) -> bool:
+        """Whether a user may do that, by `kubectl auth can-i`. A rule that was written a moment ago
+        may not count yet."""
+        try:
+            return self.kubectl("auth", "can-i", *what, "--as", account).strip() == "yes"
+        except Failed as error:
+            if "error" in error.said.lower():
+                raise
+            return False  # which is an exit status of 1, without a word
 
     def get(self, path: str) -> dict:
         """A GET of an API path; LookupError when there is no such object."""
+        status, body = until(lambda: self._answer(path), BUSY_S, f"GET {path} is answered")
+        if status == 404:
+            raise LookupError(path)
+        if status != 200:
+            raise RuntimeError(f"GET {path}: {status} {body[:300]!r}")
+        return json.loads(body)
+
+    def _answer(self, path: str) -> tuple[int, bytes] | None:
+        """Status and body; None: it is busy."""
         connection = self._connection(timeout=10)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
-            body = answer.read()
+            return None if answer.status in BUSY else (answer.status, answer.read())
         finally:
             connection.close()
-        if answer.status == 404:
-            raise LookupError(path)
-        if answer.status != 200:
-            raise RuntimeError(f"GET {path}: {answer.status} {body[:300]!r}")
-        return json.loads(body)
 
     def watch(self, path: str, version: str) -> Iterator[tuple[str, dict]]:
         """(type, object) of every change after `version`, for as long as the server likes."""
         connection = self._connection(timeout=None)
         try:
             connection.request("GET", f"{path}?watch=1&resourceVersion={version}")
-            for line in connection.getresponse():
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise ConnectionError(f"watch of {path}: {answer.status}")
+            for line in answer:
                 event = json.loads(line)
                 yield event["type"], event["object"]
         finally:
@@ -80,8 +116,6 @@ class Kube:
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200
-        except (http.client.HTTPException, ssl.SSLError):
-            return False
         finally:
             connection.close()
 
@@ -115,10 +149,16 @@ class Cluster:
                          self.authority.certificate, admin, netns_name)
 
     def start(self) -> Kube:
-        Process("etcd", self._etcd(), netns=self.netns, log=self.folder / "etcd.log")
-        Process("kube-apiserver", self._apiserver(), netns=self.netns,
-                log=self.folder / "kube-apiserver.log")
-        until(self.kube.is_ready, 60, "kube-apiserver is ready")
+        parts = [
+            Process("etcd", self._etcd(), netns=self.netns, log=self.folder / "etcd.log"),
+            Process("kube-apiserver", self._apiserver(), netns=self.netns,
+                    log=self.folder / "kube-apiserver.log")]
+
+        def ready() -> bool:
+            for part in parts:
+                part.check_running()
+            return self.kube.is_ready()
+        until(ready, START_S, "kube-apiserver is ready")
         return self.kube
 
     def _etcd(self) -> list[str | Path]:

@@ -154,6 +154,8 @@ class Lab:
         self.mesh.start()
         objects = (OBJECTS / "column.yaml").read_text()
         self.kube.apply("---\n".join(objects.replace("NAMESPACE", name) for name in COLUMNS))
+        for name in COLUMNS:
+            istio.await_root(self.kube, name)
         self.entries = Entries(self.kube)
         self.authority = istio.mesh_authority(self.kube, self._new_folder("pki"))
         network = self.mesh.network
@@ -216,8 +218,9 @@ def in_parallel(work, items: list) -> list:
         return [future.result() for future in [pool.submit(work, item) for item in items]]
 
 
-def remove_old_folders(parent: Path) -> None:
-    """Keeps what the last run left for reading, and removes what earlier ones did."""
+def remove_old_folders(parent: Path, ours: Path) -> None:
+    """Keeps what others have that run now, and removes what earlier ones left; one of those may have
+    had the process id that this one has."""
     for old in sorted(parent.glob("run-*")) if parent.exists() else []:
-        if not Path(f"/proc/{old.name.removeprefix('run-')}").exists():
+        if old == ours or not Path(f"/proc/{old.name.removeprefix('run-')}").exists():
             shutil.rmtree(old, ignore_errors=True)

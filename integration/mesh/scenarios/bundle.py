@@ -11,10 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from harness import edge
+from harness import edge, istio
 from harness.lab import Column
 from harness.processes import IP, run
-from harness.wait import until
 
 CASES = Path(__file__).resolve().parents[3] / "tests/bootstrap/golden"
 NAMESPACE = "bundles"
@@ -101,14 +100,7 @@ def store(column: Column, cases: dict[str, dict]) -> None:
         if name not in NOT_STORED:
             documents.append(yaml.safe_load(group_of(name, case)))
     kube.apply(yaml.safe_dump_all(documents))
-    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/istio-ca-root-cert"
-
-    def published() -> bool:
-        try:
-            return bool(kube.get(path))
-        except LookupError:
-            return False
-    until(published, 30, "istiod has published its root there")
+    istio.await_root(kube, NAMESPACE)
 
 
 # ---- what both write

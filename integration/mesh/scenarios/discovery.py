@@ -30,6 +30,11 @@ SLICES = "/apis/discovery.k8s.io/v1/namespaces/istio-system/endpointslices"
 MOVED = "upstream addresses changed"
 LOST = "endpoints of a service cannot be followed"
 AGAIN = "endpoints of a service are followed again"
+ADDRESSES = 'xdsgate_discovery_addresses{upstream="istiod-nodes"} 1'
+RIGHTS = {"endpointslices": ["endpointslices.discovery.k8s.io", "-n", "istio-system"],
+          "services": [f"services/{NODE_PORT}", "-n", "istio-system"], "nodes": ["nodes"]}
+SEEN_S = 90
+HELD_S = 180
 
 
 def put_slice(kube: Kube, service: str, address: str, pod: str) -> None:
@@ -63,13 +68,13 @@ def held_by(column: Column, name: str, istiod: Istiod) -> None:
     vm = column.vm(name)
     column.lab.entries.wait(
         vm.entry_name, lambda entry: entry.controller == istiod.name and entry.healthy == "True",
-        60, f"is held by {istiod.name}")
+        HELD_S, f"is held by {istiod.name}")
 
 
 def named(column: Column, name: str, istiod: Istiod) -> None:
     """`vm list` has the name of its pod."""
     node = column.vm(name).node
-    until(lambda: column.lab.edge.vms(column.name)[node]["istiod"] == istiod.name, 20,
+    until(lambda: column.lab.edge.vms(column.name)[node]["istiod"] == istiod.name, SEEN_S,
           f"vm list names {istiod.name}")
 
 
@@ -89,7 +94,7 @@ def follows_the_service(column: Column) -> None:
 
             put_slice(kube, "istiod", second.end.address, second.name)
 
-            until(lambda: edge.process.text().count(MOVED) > moves, 20, "the move is seen")
+            until(lambda: edge.process.text().count(MOVED) > moves, SEEN_S, "the move is seen")
             vm.restart()
             held_by(column, "client", second)
             named(column, "client", second)
@@ -111,8 +116,8 @@ def each_right_counts(column: Column) -> None:
     try:
         edge.reconfigure(more_upstreams=BY_NODE_PORT)
         await_current(column, 1)
-        assert 'xdsgate_discovery_addresses{upstream="istiod-nodes"} 1' in edge.metrics()
-        for what in ("endpointslices", "services", "nodes"):
+        until(lambda: ADDRESSES in edge.metrics(), SEEN_S, ADDRESSES)
+        for what in RIGHTS:
             refused_without(column, what)
     finally:
         kube.apply(gateway_account.discovery_rights())
@@ -124,22 +129,24 @@ def each_right_counts(column: Column) -> None:
 
 def await_current(column: Column, value: int) -> None:
     line = f'xdsgate_discovery_current{{upstream="istiod-nodes"}} {value}'
-    until(lambda: line in column.lab.edge.metrics(), 30, line)
+    until(lambda: line in column.lab.edge.metrics(), SEEN_S, line)
 
 
 def refused_without(column: Column, what: str) -> None:
     edge, kube = column.lab.edge, column.lab.kube
     said = len(lines(column, LOST))
+    gateway_account.await_right(kube, True, "watch", *RIGHTS[what])
     kube.apply(gateway_account.discovery_rights(without=what))
+    gateway_account.await_right(kube, False, "watch", *RIGHTS[what])
     edge.renew_kubeconfig()  # watches that are there would go on
-    until(lambda: len(lines(column, LOST)) > said, 20, f"refused without {what}")
+    until(lambda: len(lines(column, LOST)) > said, SEEN_S, f"refused without {what}")
     await_current(column, 0)
     fresh = lines(column, LOST)[said:]
     assert len(fresh) == 1 and f"watch={what}" in fresh[0] and "403" in fresh[0], fresh
-    assert 'xdsgate_discovery_addresses{upstream="istiod-nodes"} 1' in edge.metrics()
+    assert ADDRESSES in edge.metrics()
     kube.apply(gateway_account.discovery_rights())
     await_current(column, 1)
-    assert f"watch={what}" in lines(column, AGAIN)[-1]
+    until(lambda: f"watch={what}" in lines(column, AGAIN)[-1], SEEN_S, f"{what} are followed again")
 
 
 def lines(column: Column, message: str) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 
-from harness import edge, netns
+from harness import edge, istio, netns
 from harness.lab import OBJECTS, Column
 from harness.machine import DEPLOY, Machine
 from harness.processes import IP, run
@@ -21,7 +21,8 @@ from harness.wait import Stopwatch, until
 NAMESPACE = "networks"
 PORT = 15443
 NUMBERS = {"caller": 51, "edge3": 52, "eastwest": 53, "backend": 54}
-READY_S = 60
+READY_S = 180
+ENDED_S = 60
 
 LISTENER = """\
 - name: eastwest
@@ -112,6 +113,7 @@ def request(column: Column) -> None:
     lab, istiod = column.lab, column.lab.site.istiods[0].address
     objects = (OBJECTS / "networks.yaml").read_text()
     lab.kube.apply(objects.replace("EDGE", one.address["edge3"]))
+    istio.await_root(lab.kube, NAMESPACE)
     one.start_edge()
     one.start_member("backend", istiod, "--autoregister")
     one.machines["backend"].start_application()
@@ -126,5 +128,5 @@ def request(column: Column) -> None:
     assert f"URI=spiffe://cluster.local/ns/{NAMESPACE}/sa/caller" in body["caller"]
     assert not one.reaches("eastwest") and not one.reaches("backend")
     one.machines["caller"].power_off()
-    until(one.has_passed, 20, "xdsgate has passed it on")
+    until(one.has_passed, ENDED_S, "xdsgate has passed it on")
     one.power_off()

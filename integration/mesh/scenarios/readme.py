@@ -12,7 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
-from harness import edge
+from harness import edge, istio
 from harness.lab import Column
 from harness.machine import DEPLOY, Machine
 from harness.processes import IP, run
@@ -23,6 +23,7 @@ EDGE, VM = "192.168.7.10", "192.168.7.21"  # as they are written there
 ISTIOD = "10.0.0.11:31512"
 NUMBERS = {EDGE: 41, VM: 42}  # last bytes of their addresses here
 MAX_COMMANDS = 6
+SEEN_S = 60
 
 
 def first_vm(column: Column) -> None:
@@ -40,16 +41,18 @@ def first_vm(column: Column) -> None:
     commands = typed()
     watch = Stopwatch()
 
-    for command in commands:
+    for number, command in enumerate(commands):
         for written, address in here.items():
             command = command.replace(f"/web-{written}", f"/web-{address}").replace(
                 f"--gateway {written}", f"--gateway {address}")
         run("bash", "-euo", "pipefail", "-c", command, cwd=desk / "xdsgate",
             env={"PATH": f"{desk / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin"})
+        if number == 0:
+            istio.await_root(column.lab.kube, "vms")  # who types is not that fast
 
     column.note("README.md, first VM", watch())
-    entry = column.lab.entries.get(f"vms/web-{here[VM]}")
-    assert entry.healthy == "True"
+    entry = column.lab.entries.wait(f"vms/web-{here[VM]}", lambda entry: entry.healthy == "True",
+                                    SEEN_S, "is healthy here, too")
     assert entry.spec["serviceAccount"] == "web"
     for machine in machines.values():
         machine.power_off()
