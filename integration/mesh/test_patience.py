@@ -11,13 +11,24 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from harness.entries import Entries, Entry
+from harness.deletions import CONFLICT, unexplained
+from harness.entries import Entries, Entry, Event, moment_of
 from harness.kube import Kube
 from harness.processes import Process
+from harness.vm import VM
 from harness.wait import Failed, NotYet, last, until
+
+AGENT_LOG = """\
+2026-11-22T10:41:20.100000Z\tinfo\txdsproxy\tInitializing with upstream address "i.s.svc:15012"
+2026-11-22T10:41:21.250000Z\tinfo\txdsproxy\tconnected to upstream XDS server: i.s.svc:15012\tid=1
+2026-11-22T10:41:25.500000Z\twarn\txdsproxy\tupstream terminated with unexpected error rpc error: \
+code = Unknown desc = Operation cannot be fulfilled on a thing\tid=1
+2026-11-22T10:41:26.000000Z\tinfo\txdsproxy\tconnected to upstream XDS server: i.s.svc:15012\tid=2
+"""
 
 WAITS_FOR_A_FILE = """
 import pathlib, sys
@@ -167,3 +178,60 @@ def test_entries__has_not_what_is_looked_at__is_waited_for() -> None:
 
     with pytest.raises(NotYet, match="vms/web is labelled"):
         entries.wait("vms/web", lambda entry: entry.spec["labels"]["app"], 0.1, "is labelled")
+
+
+# ---- whose fault a deletion is
+
+def column(agent_log: str, *, name: str = "vms", stood_still: float = 0,
+           others: int = 0) -> SimpleNamespace:
+    """One VM, whose agent has logged that."""
+    vm = VM.__new__(VM)
+    vm.agent = SimpleNamespace(text=lambda: agent_log)
+    vm.plan = SimpleNamespace(autoregister=True, group="web")
+    vm.namespace, vm.address = "vms", "10.0.0.1"
+    lab = SimpleNamespace(standstills=SimpleNamespace(longest=lambda since: stood_still),
+                          entries=SimpleNamespace(within=lambda _: [None] * (others + 1)))
+    return SimpleNamespace(name=name, vms={"web": vm}, swarm=None, lab=lab)
+
+
+def deletion(moment: str, name: str = "vms/web-10.0.0.1") -> Event:
+    return Event(moment_of(f"2026-11-22T{moment}Z"), "DELETED", Entry(raw(name, 9)))
+
+
+def test_deletion__the_vm_was_there_all_the_time__is_a_loss() -> None:
+    lost = deletion("10:41:45")
+    assert unexplained(column(AGENT_LOG), [lost]) == [lost]
+
+
+def test_deletion__istiod_had_refused_the_vm__is_none() -> None:
+    assert CONFLICT in AGENT_LOG
+    assert unexplained(column(AGENT_LOG), [deletion("10:41:35")]) == []
+
+
+def test_deletion__istiod_had_refused_too_many__are_losses() -> None:
+    lost = [deletion("10:41:35"), deletion("10:41:36")]
+    assert unexplained(column(AGENT_LOG), lost) == lost
+    assert unexplained(column(AGENT_LOG, others=99), lost) == []
+
+
+@pytest.mark.parametrize(("name", "losses"), [("direct", 0), ("passthrough", 0), ("terminate", 1),
+                                              ("token", 1)])
+def test_deletion__istiod_admitted_no_more__is_one_where_xdsgate_paces(name: str,
+                                                                       losses: int) -> None:
+    log = AGENT_LOG.replace(f"Unknown desc = {CONFLICT} on a thing", "ResourceExhausted desc = limit")
+    assert "ResourceExhausted" in log and CONFLICT not in log
+    assert len(unexplained(column(log, name=name), [deletion("10:41:35")])) == losses
+
+
+def test_deletion__the_agent_had_hardly_started__is_none() -> None:
+    assert unexplained(column(""), [deletion("10:41:20")]) == []
+    assert unexplained(column(AGENT_LOG), [deletion("10:41:22")]) == []
+
+
+def test_deletion__the_machine_stood_still__is_none() -> None:
+    assert unexplained(column(AGENT_LOG, stood_still=4), [deletion("10:41:45")]) == []
+
+
+def test_deletion__of_somebody_else__is_a_loss() -> None:
+    lost = deletion("10:41:35", "vms/other")
+    assert unexplained(column(AGENT_LOG), [lost]) == [lost]

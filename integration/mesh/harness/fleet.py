@@ -15,14 +15,17 @@ from collections.abc import Callable
 from dataclasses import asdict
 from statistics import median
 
+from .deletions import unexplained
 from .entries import Entry, Event, describe
 from .lab import Column, Loss
 from .swarm import GROUP, Swarm
 from .wait import NotYet, last, until
 
 REAL_VMS = ("client", "server", "sotw")
-START_S = 90
+START_S = 180
 BACK_S = 240  # generous: what is far too long shows in the table, not as a failure
+GONE_S = 240  # istiod deletes hundreds of entries one by one
+HEARD_S = 120
 PING_S = 30  # an agent's, istiod's and xdsgate's
 SILENCE_S = 45  # within it a PING after 30 s and 10 s for its answer find every dead connection
 
@@ -65,7 +68,7 @@ class Fleet:
     def close(self) -> None:
         """istiod forgets them after its grace; were it restarted before, they would stay long."""
         self.swarm.stop()
-        until(lambda: not self.simulated(), 120, "the simulated VMs are gone")
+        until(lambda: not self.simulated(), GONE_S, "the simulated VMs are gone")
 
     def simulated(self) -> set[str]:
         return {entry.name for entry in self.entries.within([self.column.name])
@@ -107,7 +110,7 @@ class Fleet:
         if silent:
             self.scatter()
         self.await_calm()
-        tried, before, mark = self._tries(), self._connected(), time.time()
+        tried, mark, before = self._tries(), time.time(), self._connected()
         deed()
         ended = time.time()
 
@@ -124,19 +127,21 @@ class Fleet:
 
     def _loss(self, what: str, mark: float, ended: float, before: dict[str, str],
               tried: dict[str, int]) -> Loss:
-        events = self._events(mark)
         now = self._connected()
-        anew = {name: next(event.when for event in events
-                           if event.entry.name == name and event.entry.connected_at == now[name])
-                for name in self.names if now[name] != before[name]}
+        events = self._events(mark)  # that of the last change of `now`, and what has come since
+        connected = {(event.entry.name, event.entry.connected_at): event.when
+                     for event in reversed(events)}
+        anew = {name: connected[name, at] for name, at in now.items() if at != before.get(name)}
         tries = [count - tried[name] for name, count in self._tries().items() if name in anew]
         when = [moment - mark for moment in anew.values()] or [0.0]
-        deleted = {event.entry.name for event in events if event.kind == "DELETED"}
+        deletions = [event for event in events if event.kind == "DELETED"]
+        deleted = {event.entry.name for event in deletions}
+        lost = {event.entry.name for event in unexplained(self.column, deletions)}
         unhealthy = {event.entry.name for event in events
                      if event.kind != "DELETED" and event.entry.healthy != "True"}
         assert unhealthy <= deleted, f"lost their health only: {sorted(unhealthy - deleted)[:5]}"
         return Loss(
-            what, len(self.names), len(deleted), len(unhealthy), again=len(anew),
+            what, len(self.names), len(deleted), len(unhealthy), sorted(lost), again=len(anew),
             tries=sum(tries) / max(1, len(tries)), ended_s=ended - mark, half_s=median(when),
             back_s=max(0.0, self._last_change(mark) - mark))
 
@@ -192,7 +197,7 @@ class Fleet:
         """What is pushed now arrives at everybody: no stream is only thought to be there."""
         before = self._received()
         self.push()
-        until(lambda: all(now > then for now, then in zip(self._received(), before)), 60,
+        until(lambda: all(now > then for now, then in zip(self._received(), before)), HEARD_S,
               "a push arrives at every VM", tick=0.5)
 
     def _received(self) -> list[int]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scenarios.firstvm import FirstVM
 
     from .fleet import Fleet
+    from .swarm import Swarm
 
 ATTACKER = 66  # last byte of its address
 OBJECTS = Path(__file__).resolve().parent.parent / "objects"
@@ -47,7 +48,8 @@ class Loss:
     what: str
     vms: int
     deleted: int  # of the WorkloadEntries: each counts once
-    unhealthy: int  # those that were there and not healthy for a moment
+    unhealthy: int  # those that were there and not healthy for a moment: all of them were deleted
+    lost: list[str]  # the deleted ones that nothing but the event explains: deletions.py
     again: int  # VMs that had to connect again
     tries: float  # of each simulated one among them, on average
     ended_s: float  # the event itself
@@ -66,6 +68,7 @@ class Column:
         self.losses: list[Loss] = []
         self.broken: Exception | None = None  # why nothing can work in this column
         self.swarm_machine = ""  # where its simulated VMs run, once there were some
+        self.swarm: Swarm | None = None  # those that run, or have run last
         self.fleet: Fleet | None = None  # hundreds of VMs, while scenarios share them
         self.first: FirstVM | None = None  # a whole machine, installed by a bundle
         self._attacker = ""
@@ -122,6 +125,7 @@ class Column:
         vm.start()
         vm.await_health("True")
         self.note(f"{plan.name}: healthy", watch())
+        assert vm.first_try(), f"{vm.node}: its agent's log says nothing of its first try"
         return vm
 
 

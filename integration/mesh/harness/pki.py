@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .processes import run
+from .wait import until
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ def names_of(certificate: str) -> set[str]:
     text = run("openssl", "x509", "-noout", "-ext", "subjectAltName", stdin=certificate)
     return {name.strip() for line in text.splitlines()[1:] for name in line.split(",")
             if name.strip()}
+
+
+def await_chain(path: Path, identity: str, within: float, other_than: str = "") -> str:
+    """The certificate in a file that an agent writes, once it is another one and complete. Its name
+    is that identity and nothing else."""
+    def complete() -> tuple[str, set[str]] | None:
+        text = path.read_text()
+        return (text, names_of(text)) if text != other_than else None
+    text, names = until(complete, within, f"a new certificate in {path}")
+    assert names == {f"URI:{identity}"}, names
+    return text
 
 
 def sign_token(key: Path, claims: dict[str, object]) -> str:

@@ -12,13 +12,13 @@ import os
 import re
 import socket
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from . import pki
 from .lab import Column
 from .processes import Process
 from .site import COLUMNS, SERVER_NAME
+from .vm import moment_of_log
 
 DEFAULT_BINARY = Path(__file__).resolve().parents[3] / "build/release/xdsgate-sandbox-vm"
 GROUP = "simulated"
@@ -70,6 +70,7 @@ class Swarm:
             "--service-account", GROUP, "--group", GROUP,
             "--ip-base", first_address(column),
         ], netns=column.swarm_machine, log=self.log)
+        column.swarm = self
 
     def stop(self) -> None:
         self.process.stop()
@@ -80,8 +81,8 @@ class Swarm:
 
     def ends(self) -> list[End]:
         """Every stream that was ended from the other side, in order."""
-        return [End(int(found["number"]), datetime.fromisoformat(found["when"] + "+00:00").timestamp(),
-                    int(found["code"]), found["text"])
+        return [End(int(found["number"]), moment_of_log(found["when"]), int(found["code"]),
+                    found["text"])
                 for found in map(END.match, self.log.read_text().splitlines()) if found]
 
     def restart(self, number: int) -> None:
@@ -90,7 +91,7 @@ class Swarm:
 
     def _ask(self, command: str) -> dict:
         with socket.socket(socket.AF_UNIX) as asked:
-            asked.settimeout(10)
+            asked.settimeout(60)
             asked.connect(str(self.control))
             asked.sendall(f"{command}\n".encode())
             answer = json.loads(asked.makefile().readline())

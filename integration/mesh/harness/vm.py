@@ -15,9 +15,11 @@ writes, and so is the hosts line.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import yaml
@@ -31,7 +33,12 @@ from .wait import Stopwatch, until
 
 ADMIN_PORT = 15000
 APPLICATION = Path(__file__).resolve().parent.parent / "application.py"
-START_S = 60  # far more than the two seconds it takes: two cores may have twelve VMs to start
+START_S = 180  # far more than the two seconds it takes: two cores may have sixteen VMs to start
+
+# The agent's own words, each with the moment before them.
+TRIES = re.compile(
+    r"^(\S+)Z\t\w+\txdsproxy\t(?:connected|failed to connect) to (?:delta )?upstream", re.M)
+REFUSED = re.compile(r"^(\S+)Z\t\w+\txdsproxy\t.*terminated with (?:unexpected )?error (.*)$", re.M)
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,7 @@ class VM:
         self.application = Process(f"application of {self.node}",
                                    [sys.executable, "-I", "-S", APPLICATION, self.node],
                                    netns=self.netns, log=self.folder / "application.log")
-        until(lambda: netns.connect(self.netns, self.address, 8080).close() or True, 20,
+        until(lambda: netns.connect(self.netns, self.address, 8080).close() or True, START_S,
               f"application of {self.node} listens")
 
     def stop_application(self) -> None:
@@ -136,7 +143,7 @@ class VM:
 
     def restart(self) -> str:
         """Ends the agent as systemd would and starts it again; its connectedAt before that."""
-        before = self.entry.connected_at
+        before = self.await_connected().connected_at
         self.agent.stop()
         self.start()
         return before
@@ -146,6 +153,16 @@ class VM:
     @property
     def entry(self) -> Entry | None:
         return self.entries.get(self.entry_name)
+
+    def await_connected(self) -> Entry:
+        """Until istiod has its stream; its entry then."""
+        return self.entries.wait(self.entry_name, lambda entry: entry.connected_at, START_S,
+                                 "is connected")
+
+    def await_certificate(self, other_than: str = "") -> str:
+        """The chain that its agent gets, with its own name only; it comes a moment before or after
+        its ADS stream."""
+        return pki.await_chain(self.certificate.certificate, self.identity, START_S, other_than)
 
     def await_health(self, value: str, within: float = START_S) -> float:
         """Until the mesh says Healthy=`value`; the seconds it took from now."""
@@ -162,6 +179,18 @@ class VM:
             lambda entry: entry.connected_at not in ("", before) and entry.healthy == "True",
             within, f"is back (connectedAt after {before}) and healthy")
         return watch()
+
+    # ---- what its agent says
+
+    def first_try(self) -> float | None:
+        """When (time.time()) the agent that runs now has first tried to reach istiod."""
+        found = TRIES.search(self.agent.text())
+        return moment_of_log(found[1]) if found else None
+
+    def refusals(self) -> list[tuple[float, str]]:
+        """When its streams were ended with an error, and with which."""
+        return [(moment_of_log(found[1]), found[2])
+                for found in REFUSED.finditer(self.agent.text())]
 
     # ---- its Envoy
 
@@ -214,3 +243,8 @@ class VM:
                          "annotations": {"proxy.istio.io/health-checks-enabled": "true"}},
             "spec": {"address": self.address, "serviceAccount": self.plan.group,
                      "labels": {"app": "by-hand"}, "ports": {"http": 8080}}})
+
+
+def moment_of_log(text: str) -> float:
+    """time.time() of a moment in a log, which is in UTC."""
+    return datetime.fromisoformat(text + "+00:00").timestamp()

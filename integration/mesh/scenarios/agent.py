@@ -7,8 +7,9 @@ import json
 import stat
 import time
 
-from harness import pki
+from harness.deletions import lost_since, told
 from harness.lab import Column
+from harness.vm import START_S
 from harness.wait import Stopwatch, until
 
 
@@ -16,9 +17,8 @@ def certificate(column: Column) -> None:
     """The agent exchanges its token for a certificate of the mesh, with its own name only."""
     vm = column.vm("client")
 
-    chain, key = vm.certificate.certificate, vm.certificate.key
-    assert pki.names_of(chain.read_text()) == {f"URI:{vm.identity}"}
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    vm.await_certificate()
+    assert stat.S_IMODE(vm.certificate.key.stat().st_mode) == 0o600
     root = (vm.folder / "etc/certs/root-cert.pem").read_text().strip()
     assert root == column.lab.authority.certificate.read_text().strip()
 
@@ -27,7 +27,7 @@ def registration(column: Column) -> None:
     """The WorkloadEntry says what the WorkloadGroup and the VM said."""
     vm = column.vm("client")
 
-    entry = vm.entry
+    entry = vm.await_connected()
     assert entry.spec["address"] == vm.address
     assert entry.spec["serviceAccount"] == "client"
     assert entry.spec["ports"] == {"http": 8080}
@@ -37,7 +37,6 @@ def registration(column: Column) -> None:
     assert entry.annotations["istio.io/autoRegistrationGroup"] == "client"
     assert entry.annotations["proxy.istio.io/health-checks-enabled"] == "true"
     assert entry.controller == column.lab.istiods[0].name
-    assert entry.connected_at
 
 
 def health(column: Column) -> None:
@@ -54,7 +53,7 @@ def health_by_hand(column: Column) -> None:
     """A VM that does not register reports the health of the WorkloadEntry it was given."""
     vm = column.vm("by-hand")
 
-    assert "istio.io/autoRegistrationGroup" not in vm.entry.annotations
+    assert "istio.io/autoRegistrationGroup" not in vm.await_connected().annotations
     assert column.lab.entries.get(f"{column}/client-{vm.address}") is None
     vm.stop_application()
     vm.await_health("False")
@@ -70,10 +69,10 @@ def state_of_the_world(column: Column) -> None:
         bootstrap = json.loads((vm.folder / "etc/istio/proxy/envoy-rev.json").read_text())
         variants[name] = bootstrap["dynamic_resources"]["ads_config"]["api_type"]
 
-        stats = vm.stats("update_(success|rejected)")
         for kind in ("cluster_manager.cds", "listener_manager.lds"):
-            assert stats[f"{kind}.update_success"] > 0, (name, kind)
-            assert stats[f"{kind}.update_rejected"] == 0, (name, kind)
+            until(lambda: vm.stats("update_success")[f"{kind}.update_success"] > 0, START_S,
+                  f"{name} has taken what comes by {kind}")
+            assert vm.stats("update_rejected")[f"{kind}.update_rejected"] == 0, (name, kind)
 
     assert variants == {"sotw": "GRPC", "client": "DELTA_GRPC"}
 
@@ -98,13 +97,13 @@ def _comes_back(column: Column, name: str, what: str) -> None:
     """Restarts the agent: it gets a new certificate and the same, still undeleted entry."""
     vm = column.vm(name)
     mark = time.time()
-    chain = vm.certificate.certificate.read_text()
+    chain = vm.await_certificate()
 
     before = vm.restart()
     watch = Stopwatch()
     vm.await_back(before)
     column.note(f"{name}: {what}", watch())
 
-    until(lambda: vm.certificate.certificate.read_text() != chain, 20, "a new certificate")
-    assert pki.names_of(vm.certificate.certificate.read_text()) == {f"URI:{vm.identity}"}
-    assert vm.entry_name not in column.lab.entries.deleted_since(mark, vm.namespace)
+    vm.await_certificate(other_than=chain)
+    lost = [event for event in lost_since(column, mark) if event.entry.name == vm.entry_name]
+    assert not lost, told(column, lost)

@@ -13,11 +13,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from harness import istio
+from harness.deletions import lost_since, told
 from harness.lab import ALL_VMS, Column, Lab, in_parallel
 from harness.site import TERMINATED
-from harness.wait import Stopwatch, until
+from harness.vm import VM
+from harness.wait import NotYet, Stopwatch, until
 
 from . import vms
+
+BACK_S = 180
+SAID_S = 120
 
 
 @dataclass
@@ -30,8 +35,16 @@ class Moment:
 
 
 def moment(lab: Lab) -> Moment:
-    connected = {vm.entry_name: vm.entry.connected_at for column in lab.columns.values()
-                 for vm in column.vms.values() if vm.entry}
+    """Whatever was done to the VMs before, they are well again; one that is not so is told by its
+    column."""
+    vms = [vm for column in lab.columns.values() for vm in column.vms.values()]
+
+    def well(vm: VM) -> None:
+        with suppress(NotYet):
+            lab.entries.wait(vm.entry_name, lambda entry: entry.connected_at and
+                             entry.healthy == "True", BACK_S, "is well")
+    in_parallel(well, vms)
+    connected = {vm.entry_name: entry.connected_at for vm in vms if (entry := vm.entry)}
     return Moment(connected, time.time(), Stopwatch())
 
 
@@ -44,13 +57,18 @@ def warm(columns: list[Column], names: tuple[str, ...] = ALL_VMS) -> None:
     in_parallel(start, columns)
 
 
-def everybody_back(column: Column, before: Moment, what: str, within: float = 90) -> None:
+def everybody_back(column: Column, before: Moment, what: str) -> None:
     """Every VM of the column has connected again, is healthy, and was never missing."""
     for name in ALL_VMS:
         vm = column.vm(name)
-        vm.await_back(before.connected_at[vm.entry_name], within)
+        vm.await_back(before.connected_at.get(vm.entry_name, ""), BACK_S)
     column.note(f"all: back after {what}", before.watch())
-    assert not column.lab.entries.deleted_since(before.mark, column.name)
+    nobody_lost(column, before)
+
+
+def nobody_lost(column: Column, before: Moment) -> None:
+    lost = lost_since(column, before.mark)
+    assert not lost, told(column, lost)
 
 
 # ---- a NACK
@@ -74,9 +92,8 @@ def nack(column: Column, before: Moment) -> None:
     vm = column.vm("client")
     istiod = column.lab.istiods[0]
 
-    said = until(lambda: istiod.has_logged(rf"ADS:LDS: ACK ERROR {vm.node}-\d+ .*"), 60,
-                 f"istiod logs the NACK of {vm.node}")
-    assert "istio.alpn" in said[0]
+    until(lambda: istiod.has_logged(rf"ADS:LDS: ACK ERROR {vm.node}-\d+ .*istio\.alpn"), SAID_S,
+          f"istiod logs the NACK of {vm.node}")
     rejected = vm.stats("lds.update_rejected")["listener_manager.lds.update_rejected"]
     assert rejected > 0
     everybody_back(column, before, "restart with a NACK")
@@ -127,5 +144,5 @@ def all_on(column: Column, before: Moment, istiod: str) -> None:
         vm = column.vm(name)
         column.lab.entries.wait(
             vm.entry_name, lambda entry: entry.controller == istiod and entry.healthy == "True",
-            90, f"is held by {istiod}")
-    assert not column.lab.entries.deleted_since(before.mark, column.name)
+            BACK_S, f"is held by {istiod}")
+    nobody_lost(column, before)

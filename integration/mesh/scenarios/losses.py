@@ -34,8 +34,7 @@ def dismiss_fleet(column: Column) -> None:
 
 
 def nothing_lost(loss: Loss) -> None:
-    assert not loss.deleted, loss
-    assert not loss.unhealthy, loss
+    assert not loss.lost, loss
 
 
 # ---- the edge: xdsgate

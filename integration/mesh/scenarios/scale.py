@@ -13,12 +13,7 @@ are connected, direct ones too. They are told by their end: a swept entry has a 
 young enough, one that was lost has none. Where xdsgate terminates, no stream becomes that old: it
 learns the age from the first connections that istiod ends, and retires the others before.
 
-It has a third one. Now and then istiod answers a VM that comes back with code 2: it could not write
-the WorkloadEntry, because its own goodbye to the VM's last stream came in between. An agent waits
-longer after each such answer, and a few of them in a row are ten seconds. That happens to direct
-VMs, too, and asking for them again makes more of it (docs/internals.md, Tries). So an entry is not
-counted as lost if its VM was told this while istiod waited for it, or if the machine of this run
-stood still meanwhile.
+What else explains the end of an entry is in harness/deletions.py.
 """
 
 from __future__ import annotations
@@ -27,11 +22,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness.deletions import GRACE_S, refusals, told, unexplained
 from harness.entries import Event
 from harness.istio import sum_of
 from harness.lab import Column, Lab
 from harness.site import TERMINATED
-from harness.swarm import GROUP, End, Swarm
+from harness.swarm import GROUP, Swarm
 from harness.wait import NotYet, Stopwatch, until
 
 from .istiod import warm
@@ -39,15 +35,12 @@ from .losses import dismiss_fleet
 
 COUNT = 200
 AGE = "20s"
-GRACE_S = 10  # for which istiod keeps an entry of a VM that is away
+REGISTERED_S = 180
 LIFE_S = 20 * 1.1 + 10  # of a connection at that age
-ABSENCE_S = GRACE_S + 5  # and what it takes to begin and to end it
 WATCHED_S = 120
 TIMES_BACK = 2  # at least, for each VM, or the scenario has shown nothing
 BACK_WITHIN_S = 3 * LIFE_S  # after what was watched: only who is ill needs any of it
 NEW_STREAMS_PER_S = 25  # istiod's own limit on two cores
-CONFLICT = "Operation cannot be fulfilled"
-STANDSTILL_S = 3  # from here on a machine that stood still explains a loss
 
 
 @contextmanager
@@ -68,16 +61,16 @@ def no_entry_lost(column: Column, _: None) -> None:
     swarm = Swarm(column, COUNT)
     try:
         watch = Stopwatch()
-        until(lambda: len(simulated(column)) == COUNT, 90, f"{COUNT} VMs of {column} registered")
+        until(lambda: len(simulated(column)) == COUNT, REGISTERED_S, f"{COUNT} VMs of {column} registered")
         column.note(f"{COUNT} VMs: registered", watch())
         mark, before = time.time(), names(column)
 
-        lost = _lost_while_watched(column, mark, swarm)
+        lost = _lost_while_watched(column, mark)
         column.note(f"{COUNT} VMs: longest away", max(_aways(column, mark), default=0))
 
-        assert not lost, f"{len(lost)} entries lost: {_told(lost[:5], swarm)}"
+        assert not lost, f"{len(lost)} entries lost: {told(column, lost[:5])}"
         until(lambda: names(column) == before, BACK_WITHIN_S, "the swept ones are there again")
-        _await_each_back(column, mark, before, swarm)
+        _await_each_back(column, mark, before)
         assert swarm.process.running()
         if column.name in TERMINATED:
             assert retired(column) > 0
@@ -98,50 +91,30 @@ def simulated(column: Column) -> list[str]:
     return [name for name in names(column) if name.startswith(f"{column}/{GROUP}-")]
 
 
-def _lost_while_watched(column: Column, mark: float, swarm: Swarm) -> list[Event]:
+def _lost_while_watched(column: Column, mark: float) -> list[Event]:
     """Looks for two minutes, and no longer once an entry is lost."""
     oldest = 0 if column.name in TERMINATED else LIFE_S + GRACE_S
 
     def lost() -> list[Event]:
-        return [event for event in column.lab.entries.since(mark, column.name, "DELETED")
-                if event.connected_for > oldest and not _is_explained(event, column, swarm)]
+        return unexplained(column, [
+            event for event in column.lab.entries.since(mark, column.name, "DELETED")
+            if event.connected_for > oldest])
     try:
         return until(lost, WATCHED_S, "an entry is lost", tick=0.5)
-    except NotYet:
+    except NotYet as over:
+        if over.__cause__:
+            raise  # it was not looked at all
         return []
 
 
-def _is_explained(event: Event, column: Column, swarm: Swarm) -> bool:
-    stood_s = column.lab.standstills.longest(since=event.when - ABSENCE_S)
-    return stood_s > STANDSTILL_S or any(CONFLICT in end.text for end in _last_ends(event, swarm))
-
-
-def _ends(name: str, swarm: Swarm) -> list[End]:
-    """What the VM of that entry has heard, if it is a simulated one."""
-    number = name.rpartition(".")[2]
-    return [end for end in swarm.ends() if f"/{GROUP}-" in name and str(end.number) == number]
-
-
-def _last_ends(event: Event, swarm: Swarm) -> list[End]:
-    """What its VM has heard while istiod waited for it."""
-    return [end for end in _ends(event.entry.name, swarm)
-            if event.when - ABSENCE_S <= end.when <= event.when]
-
-
-def _told(lost: list[Event], swarm: Swarm) -> dict[str, list[str]]:
-    """For people: which, and what each has heard before."""
-    return {event.entry.name: [f"{event.when - end.when:.1f} s before: {end.code} {end.text}"
-                               for end in _last_ends(event, swarm)] for event in lost}
-
-
-def _await_each_back(column: Column, mark: float, known: set[str], swarm: Swarm) -> None:
+def _await_each_back(column: Column, mark: float, known: set[str]) -> None:
     """Until each has come back often enough for this to mean something."""
     try:
         until(lambda: known <= _often_back(column, mark), BACK_WITHIN_S, "each VM came back")
     except NotYet:
         rare = sorted(known - _often_back(column, mark))
-        heard = {name: [f"{end.when - mark:.1f} s: {end.code} {end.text}"
-                        for end in _ends(name, swarm)] for name in rare[:3]}
+        heard = {name: [f"{when - mark:.1f} s: {text}" for when, text in refusals(column, name)]
+                 for name in rare[:3]}
         raise AssertionError(f"{len(rare)} VMs came back too rarely: {heard}") from None
 
 
