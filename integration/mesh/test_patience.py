@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.deletions import CONFLICT, unexplained
+from harness.edge import Edge
 from harness.entries import Entries, Entry, Event, moment_of
 from harness.kube import Kube
 from harness.processes import Process
@@ -235,3 +236,15 @@ def test_deletion__the_machine_stood_still__is_none() -> None:
 def test_deletion__of_somebody_else__is_a_loss() -> None:
     lost = deletion("10:41:35", "vms/other")
     assert unexplained(column(AGENT_LOG), [lost]) == [lost]
+
+
+# ---- the edge's log
+
+@pytest.mark.parametrize(("log", "reloaded"), [
+    ("INFO  configuration in force generation=2\n", False),
+    ("INFO  reloading because=SIGHUP\n", False),
+    ("INFO  configuration in force generation=2\nINFO  reloading because=SIGHUP\n", False),
+    ("INFO  reloading because=SIGHUP\nINFO  configuration in force generation=3\n", True)])
+def test_reload__has_begun_before_the_file_was_written__does_not_count(log: str,
+                                                                       reloaded: bool) -> None:
+    assert Edge.has_reloaded(log) == reloaded

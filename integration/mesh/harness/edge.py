@@ -27,6 +27,8 @@ HERE = Path(__file__).resolve()
 DEFAULT_BINARY = HERE.parents[3] / "build/release/xdsgate"
 METRICS_PORT = 15095
 DRAIN_TIMEOUT = "30s"
+CHANGE_S = 90  # for whatever it says in its log within a second or two
+DRAINED_S = 120  # more than the longest drain that it is told
 
 # All simulated VMs of a column have one machine, so none of them comes from the address that it
 # has. All else is the default: the real VMs need nothing.
@@ -174,7 +176,7 @@ class Edge:
         self.process = Process("xdsgate", [binary(), "run", "--config", self.config],
                                netns=self.netns, log=self.folder / "xdsgate.log")
         self.pids = [self.process.popen.pid]
-        until(self._listens, 20, "xdsgate listens")
+        until(self._listens, CHANGE_S, "xdsgate listens")
 
     def _listens(self) -> bool:
         if not self.running():
@@ -192,7 +194,7 @@ class Edge:
         """SIGUSR2, until another process serves."""
         count = len(self._successors())
         os.kill(self.pids[-1], signal.SIGUSR2)
-        until(lambda: len(self._successors()) > count, 20, "another process serves")
+        until(lambda: len(self._successors()) > count, CHANGE_S, "another process serves")
         self.pids.append(self._successors()[-1])
 
     def _successors(self) -> list[int]:
@@ -201,16 +203,28 @@ class Edge:
     def await_predecessors(self) -> None:
         """Those that handed over have ended, each with success."""
         for pid in self.pids[:-1]:
-            assert self._end_of(pid, 45) == 0
+            assert self._end_of(pid, DRAINED_S) == 0
         del self.pids[:-1]
 
     def reconfigure(self, drain_timeout: str = DRAIN_TIMEOUT, **changes: object) -> None:
-        """Reloads with another drain_timeout, or other changes of the file."""
-        count = self.process.text().count("configuration in force")
+        """Reloads with another drain_timeout, or other changes of the file.
+
+        What it is told by SIGHUP it may have seen by itself. So what counts is a reload that has
+        begun after the file was written.
+        """
         self.write_config(drain_timeout, **changes)
+        mark = len(self.process.text())
         os.kill(self.pids[-1], signal.SIGHUP)
-        until(lambda: self.process.text().count("configuration in force") > count, 20,
+        until(lambda: self.has_reloaded(self.process.text()[mark:]), CHANGE_S,
               "the configuration is in force")
+
+    @staticmethod
+    def has_reloaded(log: str) -> bool:
+        """Whether a reload has begun and ended there."""
+        _, begun, after = log.partition(" reloading because=")
+        if "the old configuration stays in force" in after:
+            raise RuntimeError(f"xdsgate does not take its configuration: {after[:1500]}")
+        return bool(begun) and "configuration in force" in after
 
     @contextmanager
     def configured(self, **changes: object) -> Iterator[None]:
@@ -226,13 +240,13 @@ class Edge:
         count = self.process.text().count("Kubernetes is used")
         kubeconfig = Path(self.values["kubeconfig"])
         put_file(kubeconfig, kubeconfig.read_text() + "\n")
-        until(lambda: self.process.text().count("Kubernetes is used") > count, 20,
+        until(lambda: self.process.text().count("Kubernetes is used") > count, CHANGE_S,
               "the kubeconfig is read again")
 
     def stop(self) -> int:
         """Ends it gracefully; its exit status."""
         os.kill(self.pids[-1], signal.SIGTERM)
-        return self._end_of(self.pids[-1], 75)
+        return self._end_of(self.pids[-1], DRAINED_S)
 
     def kill(self) -> None:
         """SIGKILL: the kernel closes its connections."""

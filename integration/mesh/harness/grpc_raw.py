@@ -30,6 +30,8 @@ LISTENERS = "type.googleapis.com/envoy.config.listener.v3.Listener"
 HEALTH = "type.googleapis.com/istio.v1.HealthInformation"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
+ANSWER_S = 30  # for whatever is waited for on a connection
+
 Headers = list[tuple[str, str]]
 
 
@@ -84,7 +86,7 @@ class Caller:
         context.set_alpn_protocols(["h2"])
         if self.certificate:
             context.load_cert_chain(self.certificate.certificate, self.certificate.key)
-        plain = netns.connect(self.netns, self.server.address, self.server.port, timeout=15,
+        plain = netns.connect(self.netns, self.server.address, self.server.port, timeout=ANSWER_S,
                               source=self.source)
         return context.wrap_socket(plain, server_hostname=self.server_name)
 

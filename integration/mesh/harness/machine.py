@@ -21,6 +21,7 @@ PARTS = Path(__file__).resolve().parent.parent / "machine"
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 APPLICATION = Path(__file__).resolve().parent.parent / "application.py"
 UID, GID = 996, 995  # of istio-proxy
+BOOT_S = 180
 CLEAN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME": "/root"}
 
 # What tools/packaging/postinst.sh of Istio makes for its user.
@@ -51,7 +52,7 @@ class Machine:
             ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
              "--uts", "sh", PARTS / "init.sh", self.disk, self.name],
             netns=self.netns, log=self.log)
-        until(lambda: self._first.has_logged("booted") or not self._first.running(), 60,
+        until(lambda: self._first.has_logged("booted") or not self._first.running(), BOOT_S,
               f"{self.name} has booted")
         assert self._first.running(), self._first.text()
         outer = self._first.popen.pid

@@ -21,10 +21,13 @@ start() {
     echo $! >"/run/$1.pid"
 }
 
-# stop UNIT: its process group, as KillMode=control-group would
+# stop UNIT: its process group, as KillMode=control-group would; who has just been started may not
+# have it yet, and who ends by itself has it no more
 stop() {
     is_active "$1" || return 0
-    kill -TERM "-$(cat "/run/$1.pid")"
+    until kill -TERM "-$(cat "/run/$1.pid")" 2>/dev/null || ! is_active "$1"; do
+        sleep 0.1
+    done
     while is_active "$1"; do
         sleep 0.1
     done

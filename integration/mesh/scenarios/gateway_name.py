@@ -16,7 +16,7 @@ from harness.lab import Column
 from harness.machine import copy_program
 from harness.processes import run
 
-from .firstvm import GRACE_S, GROUP, FirstVM
+from .firstvm import GONE_S, GROUP, FirstVM
 
 NAME = "gw.example.com"
 NUMBER, ROOTS_NUMBER = 31, 32  # last byte of their addresses
@@ -63,7 +63,7 @@ def joins(column: Column) -> None:
         copy_program(edge.binary(), vm.machine.path("/local/bin/xdsgate"))
         said = vm.machine.run("xdsgate", "bundle", "verify", "--installed")
         vm.machine.power_off()
-        vm.lab.entries.wait_gone(vm.entry_name, GRACE_S + 20)
+        vm.lab.entries.wait_gone(vm.entry_name, GONE_S)
 
     assert f"({NAME}) answers with a certificate that is believed" in said
     assert vm.machine.path(ROOT_AT).read_text() == root.read_text()
@@ -87,7 +87,7 @@ def takes_another_root(column: Column) -> None:
         vm.await_back(before, "back by the other authority")
         renew_root(vm, new / "root-cert.pem", "back with the new root")
         vm.machine.power_off()
-        vm.lab.entries.wait_gone(vm.entry_name, GRACE_S + 20)
+        vm.lab.entries.wait_gone(vm.entry_name, GONE_S)
 
 
 def renew_root(vm: FirstVM, root: Path, what: str) -> None:

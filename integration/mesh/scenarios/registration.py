@@ -9,6 +9,7 @@ made. Both by both variants of the protocol.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,8 +30,9 @@ INVALID_ARGUMENT, PERMISSION_DENIED = 3, 7
 SYNC_STATUS = "istio.io/debug/syncz"  # type of all that /debug/syncz shows
 SERVICE_ENTRIES = "networking.istio.io/v1/ServiceEntry"
 INSIDE = "10.99.250.1"  # claimed by several, where address_networks allows it
-HELD_S = 12  # longer than istiod's grace
-HEARD_S = 15
+HELD_S = 20  # longer than istiod's grace
+HEARD_S = 120
+WRITTEN_S = 120  # by istiod, or deleted
 
 # What istiods before 1.17 did not look at, and others do not when they are told not to.
 CARELESS = {"PILOT_ENABLE_XDS_IDENTITY_CHECK": "false",
@@ -112,6 +114,7 @@ class Intruder(Range):
 
     def __init__(self, column: Column, name: str) -> None:
         super().__init__(column)
+        self.began = time.time()
         self.name = f"{name}.{column}"
         self.edge = self.lab.edge
         self.address = self.lab.site.machine(column.name, ATTACKER)
@@ -142,8 +145,8 @@ class Intruder(Range):
         answers: list[Answer] = []
         try:
             return until(attempt, HEARD_S, "istiod answers", tick=0.2)
-        except NotYet:
-            raise NotYet(f"nobody answers, so this proves nothing: {answers[-1]}") from None
+        except NotYet as late:
+            raise NotYet(f"nobody answers, so this proves nothing: {late} {answers[-1:]}") from None
 
     def is_refused(self, rule: str, claim: Claim, caller: Caller | None = None) -> None:
         status = INVALID_ARGUMENT if rule == "readable" else PERMISSION_DENIED
@@ -173,15 +176,17 @@ class Intruder(Range):
             self.edge.reconfigure()
 
     def takes_entry(self, claim: Claim, what: Callable[[Entry], object] = lambda _: True) -> None:
-        """The WorkloadEntry that the claim has made; it is cleared away."""
-        self.lab.entries.wait(claim.entry_name, what, 10, "is what was claimed")
+        """The WorkloadEntry that the claim has made; it is cleared away, if istiod has not done so
+        because the grace was over."""
+        self.lab.entries.wait_seen(claim.entry_name, what, self.began, WRITTEN_S,
+                                   "is what was claimed")
         self.clears(claim)
 
     def clears(self, claim: Claim) -> None:
         namespace, _, name = claim.entry_name.partition("/")
         self.lab.kube.kubectl("-n", namespace, "delete", "workloadentry", name,
                               "--ignore-not-found")
-        self.lab.entries.wait_gone(claim.entry_name, 10)
+        self.lab.entries.wait_gone(claim.entry_name, WRITTEN_S)
 
 
 def allow(**what: object) -> list[dict]:
@@ -255,7 +260,8 @@ def name_of_another(column: Column) -> None:
 
     with attack.edge.configured(registration={**REGISTRATION, "rules": {"namespace": "off"}}):
         with attack.is_heard(claim):
-            assert f"victim.{TOKEN}" in attack.lab.istiods[0].nodes()
+            until(lambda: f"victim.{TOKEN}" in attack.lab.istiods[0].nodes(), HEARD_S,
+                  "istiod has that name")
     attack.is_refused("namespace", claim)
     attack.takes_entry(claim)
 
@@ -314,7 +320,7 @@ def _rejects_what_it_has_not(attack: Intruder, istiod: Istiod, changes: dict) ->
     straight = replace(attack.straight, server=istiod.end, certificate=attack.caller.certificate)
     with attack.is_heard(attack.claim(), caller=straight) as stream:
         stream.send(unasked_nack(False), 0)
-        until(lambda: not istiod.running(), 10, "istiod dies of an unasked NACK")
+        until(lambda: not istiod.running(), WRITTEN_S, "istiod dies of an unasked NACK")
     attack.clears(attack.claim())
 
 
@@ -374,7 +380,8 @@ def second_of_its_kind(column: Column) -> None:
             assert first.await_end().status is not None
     with attack.edge.configured(registration={**REGISTRATION, "rules": {"duplicate": "off"}}):
         with attack.is_heard(claim), attack.is_heard(claim, caller=other):
-            assert attack.lab.istiods[0].nodes().count(claim.name) == 2
+            until(lambda: attack.lab.istiods[0].nodes().count(claim.name) == 2, HEARD_S,
+                  "istiod has both, and those before no more")
     attack.takes_entry(claim)
 
 
@@ -390,8 +397,8 @@ def revoked(column: Column) -> None:
         attack.edge.ask("vm", "revoke", attack.name)
         assert stream.await_end().status == PERMISSION_DENIED, stream.answer
     _stays_away(attack, new_key)
-    before = {vm: vm.entry.connected_at for one in column.lab.columns.values() if one.relayed
-              for vm in one.vms.values()}
+    before = {vm: vm.await_connected().connected_at
+              for one in column.lab.columns.values() if one.relayed for vm in one.vms.values()}
     attack.edge.kill()
     attack.edge.start()
     _stays_away(attack, new_key)
@@ -416,14 +423,17 @@ def registered_anew(column: Column) -> None:
     old, new = (attack.claim(more={"LABELS": {"tier": tier}}) for tier in ("old", "new"))
     entries = attack.lab.entries
 
-    attack.is_heard(old).close()
-    entries.wait(old.entry_name, lambda entry: entry.spec["labels"].get("tier") == "old", 10,
-                 "is old")
-    with attack.is_heard(new) as stream:
-        assert entries.get(new.entry_name).spec["labels"]["tier"] == "old"
+    with attack.is_heard(old):
+        entries.wait(old.entry_name, lambda entry: entry.spec["labels"].get("tier") == "old",
+                     WRITTEN_S, "is old")
+        stream = attack.is_heard(new)  # takes its place, so that no grace runs out
+    with stream:
+        entry = entries.wait(new.entry_name, lambda entry: entry.connected_at, WRITTEN_S,
+                             "is connected")
+        assert entry.spec["labels"]["tier"] == "old"
         attack.edge.ask("vm", "reregister", attack.name, "--hold", f"{HELD_S}s")
         assert stream.await_end().status is not None, stream.answer
     attack.is_refused("held", new)
-    entries.wait_gone(new.entry_name, HELD_S)
+    entries.wait_gone(new.entry_name, WRITTEN_S)
     attack.is_heard(new).close()
     attack.takes_entry(new, lambda entry: entry.spec["labels"]["tier"] == "new")
