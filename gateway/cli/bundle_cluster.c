@@ -2,13 +2,20 @@
 /* What a bundle is made from, out of the cluster: the same five things that istioctl asks for. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bootstrap/render.h"
+#include "core/base/clock.h"
 #include "gateway/cli/bundle_inputs.h"
 #include "kube/ask.h"
 
 /* istiod takes tokens for this audience (and for its own trust domain). */
 #define AUDIENCE "istio-ca"
+
+/* The mesh's roots. istiod makes it in a new namespace a moment after that is there. */
+#define ROOT_MAP "istio-ca-root-cert"
+#define ROOT_PATIENCE_S 5.0
+#define ROOT_PAUSE_NS 200000000
 
 /* One command's questions. */
 struct asker {
@@ -40,6 +47,27 @@ static int code_of(enum kube_outcome outcome)
     }
 }
 
+static bool is_missing(const struct kube_reply *reply)
+{
+    return reply->status == 404 && !kube_is_unknown_api(reply->status, reply->body);
+}
+
+/* Once; again while it is the roots that are not there yet. */
+static enum kube_outcome ask(const struct asker *a, enum kube_kind kind, const char *ns,
+                             const char *name, struct kube_reply *reply)
+{
+    static const struct timespec pause = {.tv_nsec = ROOT_PAUSE_NS};
+    double end = clock_mono() + (strcmp(name, ROOT_MAP) == 0 ? ROOT_PATIENCE_S : 0);
+    enum kube_outcome outcome = kube_ask_get(a->k, kind, ns, name, NULL, reply);
+
+    while (is_missing(reply) && clock_mono() < end) {
+        kube_reply_fini(reply);
+        (void)nanosleep(&pause, NULL);
+        outcome = kube_ask_get(a->k, kind, ns, name, NULL, reply);
+    }
+    return outcome;
+}
+
 /* `hint` says what to do when it is not there. */
 static int get(const struct asker *a, enum kube_kind kind, const char *ns, const char *name,
                const char *hint, json_t **out)
@@ -49,10 +77,10 @@ static int get(const struct asker *a, enum kube_kind kind, const char *ns, const
     int code = EXIT_CODE_OK;
 
     (void)snprintf(what, sizeof(what), "%s %s in namespace %s", kube_kind_plural(kind), name, ns);
-    enum kube_outcome outcome = kube_ask_get(a->k, kind, ns, name, NULL, &reply);
+    enum kube_outcome outcome = ask(a, kind, ns, name, &reply);
     if (outcome == KUBE_OK) {
         *out = json_incref(reply.body);
-    } else if (reply.status == 404 && !kube_is_unknown_api(reply.status, reply.body)) {
+    } else if (is_missing(&reply)) {
         code = bundle_complain(a->line, EXIT_CODE_NO, "%s is not there%s", what, hint);
     } else {
         code = bundle_complain(a->line, code_of(outcome), "%s: %s", what, reply.error.text);
@@ -190,7 +218,7 @@ static int get_all(struct asker *a)
         code = get_settings(a);
     }
     if (code == EXIT_CODE_OK && in->root == NULL) {
-        code = get_text(a, a->ns, "istio-ca-root-cert", "root-cert.pem",
+        code = get_text(a, a->ns, ROOT_MAP, "root-cert.pem",
                         ": istiod makes it in every namespace that it serves", &in->root);
     }
     if (code == EXIT_CODE_OK && in->token == NULL && !a->w->no_token) {

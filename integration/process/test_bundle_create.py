@@ -7,6 +7,7 @@ from __future__ import annotations
 import stat
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from rig.golden import (GOLDEN, GROUP, MAPS, ROOT, ROOT_CERT, TOKEN, Cluster, bu
 from rig.jwt import vm_token
 from rig.pki import Pair
 from rig.process import free_port
+from rig.wait import until
 
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/case.yaml"))
 MODES = {"mesh.yaml": 0o644, "cluster.env": 0o644, "root-cert.pem": 0o644, "istio-token": 0o600,
@@ -120,6 +122,18 @@ def test_with_cluster__something_missing__named(cluster: Cluster, end: str, sent
     assert sentence in cluster.create(code=1)
 
     assert not (cluster.folder / "out").exists()
+
+
+def test_with_cluster__namespace_is_new__its_roots_are_waited_for(cluster: Cluster) -> None:
+    cluster.api.refused = {"istio-ca-root-cert": 404}
+
+    with ThreadPoolExecutor() as threads:
+        created = threads.submit(cluster.create)
+        until(lambda: f"GET {ROOT}" in cluster.api.asked, what="it is asked for")
+        cluster.api.refused = {}
+        created.result()
+
+    assert_equal(cluster.folder / "out", "single_network")
 
 
 def test_with_cluster__without_istio__it_is_the_cluster_that_is_wrong(cluster: Cluster) -> None:

@@ -12,7 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
-from harness import edge, istio
+from harness import edge
 from harness.lab import Column
 from harness.machine import DEPLOY, Machine
 from harness.processes import IP, run
@@ -41,14 +41,12 @@ def first_vm(column: Column) -> None:
     commands = typed()
     watch = Stopwatch()
 
-    for number, command in enumerate(commands):
+    for command in commands:
         for written, address in here.items():
             command = command.replace(f"/web-{written}", f"/web-{address}").replace(
                 f"--gateway {written}", f"--gateway {address}")
         run("bash", "-euo", "pipefail", "-c", command, cwd=desk / "xdsgate",
             env={"PATH": f"{desk / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin"})
-        if number == 0:
-            istio.await_root(column.lab.kube, "vms")  # who types is not that fast
 
     column.note("README.md, first VM", watch())
     entry = column.lab.entries.wait(f"vms/web-{here[VM]}", lambda entry: entry.healthy == "True",

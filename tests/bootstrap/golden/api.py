@@ -65,10 +65,8 @@ class Handler(BaseHTTPRequestHandler):
         found = self.server.objects.get(f"{kind}/{name}")
         if any(path.startswith(f"/apis/{api}/") for api in self.server.unknown_apis):
             self.answer(404, {"kind": "Status", "code": 404, "details": {}})
-        elif not self.refuses(path) and found is None:
-            self.refuse(404, name)
-        elif found is not None and not self.refuses(path):
-            self.answer(200, found)
+        elif not self.refuses(path):
+            self.answer(200, found) if found is not None else self.refuse(404, name)
 
     def do_POST(self) -> None:
         self.server.asked.append(f"POST {self.path}")
