@@ -79,7 +79,7 @@ def test_sighup__passthrough_connections_go_on(rig: Rig) -> None:
 
 def test_many_reloads__stream_and_upstream_connection_stay(rig: Rig) -> None:
     istiod = rig.istiod()
-    gateway = rig.gateway(rig.terminate(istiod))
+    gateway = rig.gateway({**rig.terminate(istiod), "workers": 1})  # each has connections of its own
     vms = rig.vms("--no-csr")
     peer = istiod.await_synced(1)[0]["peer"]
 

@@ -59,11 +59,17 @@ def test_once_without_a_working_xdsgate_says_1_and_why(built: Path, tmp_path: Pa
     assert "no such luck" in done.stderr
 
 
+def heed_interrupts() -> None:
+    """As at a terminal: what a shell starts in the background ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_without_once_it_stays_until_it_is_interrupted(built: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("w") as out:
         demo = subprocess.Popen(command(built, "--vms", "1"), stdout=out, stderr=out,
-                                env={**os.environ, "TMPDIR": str(tmp_path)})
+                                env={**os.environ, "TMPDIR": str(tmp_path)},
+                                preexec_fn=heed_interrupts)
     try:
         wait_for("it stays", lambda: "Ctrl-C ends it" in log.read_text(), 60)
         assert demo.poll() is None
