@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -33,6 +34,23 @@ static const struct {
 
 /* ---- one program ---- */
 
+/* By PATH, else where these programs are installed: PATH of a root by `su` has none of it. 0, or an
+ * errno: ENOENT, when it is nowhere. */
+static int spawn_from_anywhere(const char *const *argv, const posix_spawn_file_actions_t *a,
+                               pid_t *pid)
+{
+    static const char *const folders[] = {"/usr/sbin", "/sbin"};
+    char *const *args = (char *const *)(uintptr_t)argv;
+    char path[64];
+
+    int err = posix_spawnp(pid, argv[0], a, NULL, args, environ);
+    for (size_t i = 0; err == ENOENT && i < sizeof(folders) / sizeof(folders[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folders[i], argv[0]);
+        err = posix_spawn(pid, path, a, NULL, args, environ);
+    }
+    return err;
+}
+
 /* Its output goes to fd, its errors nowhere. 0, or an errno. */
 static int spawn(const char *const *argv, int fd, pid_t *pid)
 {
@@ -50,7 +68,7 @@ static int spawn(const char *const *argv, int fd, pid_t *pid)
         err = posix_spawn_file_actions_adddup2(&a, fd, STDOUT_FILENO);
     }
     if (err == 0) {
-        err = posix_spawnp(pid, argv[0], &a, NULL, (char *const *)(uintptr_t)argv, environ);
+        err = spawn_from_anywhere(argv, &a, pid);
     }
     posix_spawn_file_actions_destroy(&a);
     return err;
@@ -127,6 +145,7 @@ static enum run run(const char *const *argv, double timeout_s, struct vm_rules *
 void vm_look_at_rules(const struct doctor_vm_opts *o, struct doctor_report *r)
 {
     bool looked = false;
+    bool is_there = false;
 
     for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
         struct vm_rules rules = {.n_line = 0};
@@ -136,6 +155,7 @@ void vm_look_at_rules(const struct doctor_vm_opts *o, struct doctor_report *r)
                            programs[i].argv[0]);
         }
         looked = looked || how == RUN_OK;
+        is_there = is_there || how != RUN_MISSING;
         if (how == RUN_OK && vm_rules_found(&rules)) {
             doctor_find(r, DOCTOR_VM_IPTABLES, rules.chain, rules.table, programs[i].cure, NULL);
             break; /* another program may print the same */
@@ -143,5 +163,9 @@ void vm_look_at_rules(const struct doctor_vm_opts *o, struct doctor_report *r)
     }
     if (looked) {
         doctor_looked(r, "whether Istio's iptables rules are left");
+    }
+    if (!is_there) {
+        doctor_skipped(r, "iptables rules that are left: neither iptables-save nor nft is "
+                          "installed");
     }
 }

@@ -423,6 +423,29 @@ def test_vm_iptables__that_cannot_be_had__said(vm: VmImage, program: str) -> Non
     assert said.skips("iptables rules that are left: iptables-save does not print them")
 
 
+def on_vm_with_sbin(vm: VmImage, sbin: str, path: str) -> Said:
+    """That folder is /usr/sbin, and path is PATH."""
+    return said_by(vm.enter(
+        "sh", "-c", f"mount --bind {sbin} /usr/sbin\nPATH={path} exec /usr/local/bin/xdsgate doctor "
+        "-o json --no-network"))
+
+
+def test_vm_iptables__path_without_sbin__found_there(vm: VmImage) -> None:
+    vm.program("iptables-save", IPTABLES)
+
+    said = on_vm_with_sbin(vm, "/usr/local/bin", "/usr/bin")
+
+    said.has("vm-iptables", "chain ISTIO_REDIRECT of table nat is left")
+
+
+def test_vm_iptables__nothing_that_prints_them__said_once(vm: VmImage) -> None:
+    said = on_vm_with_sbin(vm, "/tmp", "/nowhere")
+
+    assert said.ids() == {"vm-agent"}
+    assert [text for text in said.not_looked_at if "iptables" in text] == [
+        "iptables rules that are left: neither iptables-save nor nft is installed"]
+
+
 def test_vm_iptables__with_an_agent__are_not_left(vm: VmImage) -> None:
     vm.program("iptables-save", IPTABLES)
 
