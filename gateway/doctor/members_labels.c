@@ -11,7 +11,7 @@
 
 #include "gateway/doctor/cluster_internal.h"
 
-/** So many are named in the command. */
+/** So many are named in the command, if their names have room there. */
 #define LABELLED_MAX 100
 
 /** istiod makes the locality of it, and takes it out of the labels. */
@@ -104,6 +104,7 @@ static void check_label(const struct wanted *w, const json_t *entries, struct do
     struct doctor_names those = {.n = 0};
     char *all = NULL; /* " web-1 web-2": of the command */
     size_t size = 0;
+    size_t named = 0; /* bytes of all names */
     FILE *out = open_memstream(&all, &size);
 
     for (size_t i = 0; out != NULL && i < json_array_size(entries); i++) {
@@ -113,7 +114,8 @@ static void check_label(const struct wanted *w, const json_t *entries, struct do
             continue;
         }
         doctor_names_add(&those, name_of(entry), has != NULL ? has : "without it");
-        if (those.n <= LABELLED_MAX) {
+        named += 1 + strlen(name_of(entry));
+        if (those.n <= LABELLED_MAX && named <= DOCTOR_CURE_PLACE_MAX_BYTES) {
             (void)fprintf(out, " %s", name_of(entry));
         }
     }

@@ -12,10 +12,8 @@
 
 #define ISTIO_SYSTEM "istio-system"
 
-/** Of what is put into one place of a sentence, and of a command, which is worth nothing when it is
- * cut. */
+/** Of what is put into one place of a sentence. */
 #define PLACE_MAX_BYTES 400
-#define CURE_PLACE_MAX_BYTES 8000
 
 struct row {
     const char *id;
@@ -252,7 +250,8 @@ static void add(struct doctor_report *r, enum doctor_level level, enum doctor_ca
     struct doctor_finding f = {.cause = cause,
                                .level = level,
                                .text = fill(r, rows[cause].text, places, PLACE_MAX_BYTES),
-                               .cure = fill(r, rows[cause].cure, places, CURE_PLACE_MAX_BYTES)};
+                               .cure =
+                                   fill(r, rows[cause].cure, places, DOCTOR_CURE_PLACE_MAX_BYTES)};
     bool whole = f.text != NULL && f.cure != NULL;
     r->short_of_memory = r->short_of_memory || !whole;
     bool is_new = whole && !is_there(r, cause, f.text);

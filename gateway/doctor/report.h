@@ -31,6 +31,9 @@ enum doctor_cause {
 /** Places of a cause: {1} to {6}. */
 #define DOCTOR_PLACES_MAX 6
 
+/** Of what is put into one place of a command, which is worth nothing when it is cut. */
+#define DOCTOR_CURE_PLACE_MAX_BYTES 8000
+
 struct doctor_finding {
     enum doctor_cause cause;
     enum doctor_level level;

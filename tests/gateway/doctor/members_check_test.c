@@ -282,6 +282,28 @@ static void test_labels__of_very_many__the_command_is_whole(void **state)
     assert_non_null(strstr(report.findings[0].cure, " a-b-c v=1  # then"));
 }
 
+static void test_labels__of_long_names__none_is_cut_in_the_command(void **state)
+{
+    char name[254] = "";
+    char text[1024];
+    char end[300];
+    json_t *g = parse(GROUP("{\"v\":\"1\"}", "{}"));
+    json_t *e = parse("{\"items\":[]}");
+
+    (void)state;
+    memset(name, 'x', sizeof(name) - 1);
+    (void)snprintf(text, sizeof(text), ENTRY("%s", "{}"), name);
+    (void)snprintf(end, sizeof(end), " %s v=1  # then", name);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(json_array_append_new(json_object_get(e, "items"), parse(text)), 0);
+    }
+    members_check_labels(g, e, "vms", NULL, &report);
+    json_decref(g);
+    json_decref(e);
+    assert_int_equal(report.n, 1);
+    assert_non_null(strstr(report.findings[0].cure, end));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +330,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_labels__of_very_many__the_command_is_whole, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_labels__of_long_names__none_is_cut_in_the_command,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
