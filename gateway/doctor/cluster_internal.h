@@ -90,6 +90,10 @@ void members_check_labels(const json_t *groups, const json_t *entries, const cha
 /** Is there a group whose VMs have this account? */
 bool members_have_account(const json_t *groups, const char *account);
 
+/** The upstream of a VM of the daemon's list. Borrowed; NULL: the configuration has none of that
+ * name. config: NULL: none is there. */
+const struct upstream_opts *members_upstream_of(const json_t *vm, const struct config *config);
+
 /** VMs that show no certificate, have no stream that istiod has taken, and say another cluster ID
  * than that of the mesh, where xdsgate does not say it for them. vms: the VM list of the daemon's
  * API. config: NULL: xdsgate says it for nobody. */
@@ -101,12 +105,15 @@ void members_check_clusters(const json_t *vms, const char *mesh, const struct co
 /** Which istiod the agents are held against. All borrowed. */
 struct versions_whose {
     const char *ns;
-    const char *deployment; /**< its name */
-    const char *revision;   /**< NULL: the default one */
+    const char *deployment;      /**< its name */
+    const char *revision;        /**< NULL: the default one */
+    const struct config *config; /**< NULL: none is there */
+    bool gate_is_elsewhere;      /**< what the daemon follows is of another cluster */
 };
 
 /** Agents that are connected to an istiod which does not support their version. vms: the VM list of
- * the daemon's API. */
+ * the daemon's API. VMs of which is not known whether this istiod serves them are not compared, as
+ * the report says. */
 void versions_check(const json_t *deployment, const struct versions_whose *who, const json_t *vms,
                     struct doctor_report *r);
 

@@ -18,8 +18,11 @@ static bool source_matters(const struct doctor_upstream *list, size_t n)
 static void look_at_versions(const struct doctor_cluster *c, const json_t *deployment,
                              const char *name, struct doctor_report *r)
 {
-    const struct versions_whose who = {
-        .ns = c->istio_namespace, .deployment = name, .revision = c->revision};
+    const struct versions_whose who = {.ns = c->istio_namespace,
+                                       .deployment = name,
+                                       .revision = c->revision,
+                                       .config = c->config,
+                                       .gate_is_elsewhere = c->gate != NULL && !cluster_is_one(c)};
 
     if (c->vms != NULL) {
         versions_check(deployment, &who, c->vms, r);

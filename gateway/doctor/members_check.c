@@ -155,18 +155,25 @@ bool members_have_account(const json_t *groups, const char *account)
 
 /* ---- VMs, as the daemon knows them ---- */
 
-/* With identity: token no VM is heard about its cluster. */
-static bool is_spoken_for(const json_t *vm, const struct config *config)
+const struct upstream_opts *members_upstream_of(const json_t *vm, const struct config *config)
 {
-    const char *upstream = text_of(vm, "upstream", NULL);
+    const char *name = text_of(vm, "upstream", NULL);
 
     for (size_t i = 0; config != NULL && i < config->n_upstreams; i++) {
         const struct upstream_opts *u = &config->upstreams[i].opts;
-        if (strcmp(u->name, upstream) == 0) {
-            return u->identity == UPSTREAM_TOKEN;
+        if (strcmp(u->name, name) == 0) {
+            return u;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* With identity: token no VM is heard about its cluster. */
+static bool is_spoken_for(const json_t *vm, const struct config *config)
+{
+    const struct upstream_opts *u = members_upstream_of(vm, config);
+
+    return u != NULL && u->identity == UPSTREAM_TOKEN;
 }
 
 /* What it says, if it is not what the mesh is called, and nothing but its token speaks for it:

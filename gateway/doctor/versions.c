@@ -126,17 +126,59 @@ static bool is_pod_of(const char *pod, const char *deployment)
     return dash != NULL && strchr(dash + 1, '-') == NULL;
 }
 
-/* By the name of its pod, where that is known, else by the revision that the VM says. */
-static bool is_served_by(const json_t *vm, const char *deployment, const char *revision)
+/* What stands behind a label of a host name; NULL: another one is there. */
+static const char *behind_label(const char *at, const char *label)
 {
+    size_t n = strlen(label);
+    bool is_it = at != NULL && strncmp(at, label, n) == 0 && (at[n] == '.' || at[n] == '\0');
+
+    return !is_it ? NULL : at[n] == '.' ? at + n + 1 : at + n;
+}
+
+enum served {
+    SERVED_BY_IT,
+    SERVED_BY_ANOTHER,
+    SERVED_BY_NOBODY_KNOWS,
+};
+
+/* A Service of istiod's is called as its Deployment: "istiod-canary.istio-system.svc". */
+static enum served served_by_name(const char *host, const struct versions_whose *who)
+{
+    bool is_istiods = strncmp(host, "istiod.", 7) == 0 || strncmp(host, "istiod-", 7) == 0;
+    const char *dot = is_istiods ? strchr(host, '.') : NULL;
+    const char *second = dot != NULL ? strchr(dot + 1, '.') : NULL;
+
+    if (second == NULL || behind_label(second + 1, "svc") == NULL) {
+        return SERVED_BY_NOBODY_KNOWS;
+    }
+    return behind_label(behind_label(host, who->deployment), who->ns) != NULL ? SERVED_BY_IT
+                                                                              : SERVED_BY_ANOTHER;
+}
+
+/* By the name of its pod, where that is known; else by the revision that the VM says, which few
+ * do; else by whom its upstream has to be. */
+static enum served served_by(const json_t *vm, const struct versions_whose *who)
+{
+    const struct upstream_opts *u = members_upstream_of(vm, who->config);
     const char *pod = text_of(vm, "istiod");
     const char *says = text_of(vm, "revision");
-    const char *asked = revision != NULL ? revision : "default";
+    bool is_it;
 
-    if (*pod != '\0') {
-        return is_pod_of(pod, deployment);
+    if (u != NULL && u->discovery.on && who->gate_is_elsewhere) {
+        return SERVED_BY_NOBODY_KNOWS;
     }
-    return strcmp(*says != '\0' ? says : "default", asked) == 0;
+    if (u != NULL && u->discovery.on && strcmp(u->discovery.ns, who->ns) != 0) {
+        return SERVED_BY_ANOTHER;
+    }
+    if (*pod == '\0' && *says == '\0') {
+        return served_by_name(u != NULL && u->server_name != NULL ? u->server_name : "", who);
+    }
+    if (*pod != '\0') {
+        is_it = is_pod_of(pod, who->deployment);
+    } else {
+        is_it = strcmp(says, who->revision != NULL ? who->revision : "default") == 0;
+    }
+    return is_it ? SERVED_BY_IT : SERVED_BY_ANOTHER;
 }
 
 /* What it says, if it does not go with that istiod; NULL: it does, or nobody knows. */
@@ -148,13 +190,60 @@ static const char *other_version(const json_t *vm, const struct version *istiod)
     return read_version(says, &agent) && !go_together(istiod, &agent) ? says : NULL;
 }
 
+/* ---- both ---- */
+
+/* What was seen of the VMs. */
+struct seen {
+    struct doctor_names others; /* whose version does not go with istiod's */
+    size_t unknown;             /* of which is not known whether that istiod serves them */
+    size_t compared;
+};
+
+static void look_at_vm(const json_t *vm, const struct versions_whose *who,
+                       const struct version *istiod, struct seen *seen)
+{
+    if (strcmp(text_of(vm, "state"), "connected") != 0) {
+        return;
+    }
+    enum served by = served_by(vm, who);
+    const char *says = by == SERVED_BY_IT ? other_version(vm, istiod) : NULL;
+    seen->unknown += by == SERVED_BY_NOBODY_KNOWS;
+    seen->compared += by == SERVED_BY_IT;
+    if (says != NULL) {
+        doctor_names_add(&seen->others, text_of(vm, "name"), says);
+    }
+}
+
+static void say_what_was_seen(const struct seen *seen, const char *text,
+                              const struct versions_whose *who, struct doctor_report *r)
+{
+    if (seen->others.n > 0) {
+        doctor_find(r, DOCTOR_VERSION_SKEW, text, who->deployment, who->ns, seen->others.text,
+                    seen->others.more, NULL);
+    }
+    if (seen->unknown > 0) {
+        doctor_skipped(
+            r,
+            "versions of VMs (%zu) beside that of Deployment %s: it is not known whether it "
+            "serves them: neither a pod of this cluster nor `server_name` of their "
+            "upstream says it",
+            seen->unknown, who->deployment);
+    }
+    if (seen->compared > 0 || seen->unknown == 0) {
+        doctor_looked(r,
+                      "the Istio versions of the VMs that the daemon knows, beside %s of "
+                      "Deployment %s",
+                      text, who->deployment);
+    }
+}
+
 void versions_check(const json_t *deployment, const struct versions_whose *who, const json_t *vms,
                     struct doctor_report *r)
 {
     const json_t *list = doc_at(vms, "vms", NULL);
     char text[TAG_BYTES];
     struct version istiod;
-    struct doctor_names names = {.n = 0};
+    struct seen seen = {.unknown = 0};
 
     if (!find_istiods(deployment, text, &istiod)) {
         doctor_skipped(r,
@@ -164,20 +253,7 @@ void versions_check(const json_t *deployment, const struct versions_whose *who, 
         return;
     }
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *vm = json_array_get(list, i);
-        bool counts = strcmp(text_of(vm, "state"), "connected") == 0 &&
-                      is_served_by(vm, who->deployment, who->revision);
-        const char *says = counts ? other_version(vm, &istiod) : NULL;
-        if (says != NULL) {
-            doctor_names_add(&names, text_of(vm, "name"), says);
-        }
+        look_at_vm(json_array_get(list, i), who, &istiod, &seen);
     }
-    if (names.n > 0) {
-        doctor_find(r, DOCTOR_VERSION_SKEW, text, who->deployment, who->ns, names.text, names.more,
-                    NULL);
-    }
-    doctor_looked(r,
-                  "the Istio versions of the VMs that the daemon knows, beside %s of Deployment "
-                  "%s",
-                  text, who->deployment);
+    say_what_was_seen(&seen, text, who, r);
 }

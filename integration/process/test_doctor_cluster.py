@@ -326,6 +326,27 @@ def test_versions__of_an_istiod_that_does_not_say_it__not_compared(site: Site) -
     assert said.skips("versions of VMs beside that of Deployment istiod")
 
 
+def test_versions__of_vms_of_another_revision__not_compared(site: Site) -> None:
+    served(site, "1.20.0")
+    site.upstream()["tls"]["server_name"] = "istiod-canary.istio-system.svc"
+
+    said = site.look()
+
+    assert said.findings == []
+    assert said.looks("the Istio versions of the VMs")
+
+
+def test_versions__of_vms_whose_istiod_is_not_known__said(site: Site) -> None:
+    served(site, "1.20.0")
+    site.upstream()["tls"]["server_name"] = "mesh.example.com"
+
+    said = site.look()
+
+    assert said.findings == []
+    assert not said.looks("the Istio versions of the VMs")
+    assert said.skips("versions of VMs (1) beside that of Deployment istiod: it is not known")
+
+
 def test_vm_cluster_id__no_daemon_runs__said(site: Site) -> None:
     site.config["admin"] = {"socket": str(site.home / "nobody.sock")}
 
