@@ -82,10 +82,17 @@ void members_check_entries(const json_t *list, const char *ns, const char *only,
 void members_check_groups(const json_t *list, const char *ns, const char *only,
                           struct doctor_report *r);
 
-/** Labels of entries that are not those of their group: members_labels.c. only: the name of an
- * entry or of a group, or NULL. */
-void members_check_labels(const json_t *groups, const json_t *entries, const char *ns,
-                          const char *only, struct doctor_report *r);
+/** Which entries are looked at. All borrowed. */
+struct members_whose {
+    const char *ns;
+    const char *only;            /**< the name of an entry or of a group; NULL: all */
+    const struct config *config; /**< what VMs may say of themselves; NULL: none is there */
+};
+
+/** Labels of a group that its entries do not have, or all of them as they were before it was
+ * changed: members_labels.c. */
+void members_check_labels(const json_t *groups, const json_t *entries,
+                          const struct members_whose *who, struct doctor_report *r);
 
 /** Is there a group whose VMs have this account? */
 bool members_have_account(const json_t *groups, const char *account);

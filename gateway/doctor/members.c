@@ -15,6 +15,7 @@
 static void look_at_namespace(const struct doctor_cluster *c, const char *ns,
                               const struct cluster_accounts *accounts, struct doctor_report *r)
 {
+    const struct members_whose who = {.ns = ns, .config = c->config};
     json_t *groups = NULL;
     json_t *entries = NULL;
 
@@ -31,7 +32,7 @@ static void look_at_namespace(const struct doctor_cluster *c, const char *ns,
     }
     if (cluster_get(c, KUBE_WORKLOAD_ENTRY, ns, NULL, r, &entries) == CLUSTER_GOT) {
         members_check_entries(entries, ns, NULL, clock_wall(), r);
-        members_check_labels(groups, entries, ns, NULL, r);
+        members_check_labels(groups, entries, &who, r);
         doctor_looked(r, "the WorkloadEntries of namespace %s", ns);
     }
     json_decref(groups);
@@ -307,6 +308,7 @@ static const json_t *find_named(const struct doctor_cluster *c, enum kube_kind k
 enum rc doctor_one_vm(const struct doctor_cluster *c, const char *ns, const char *name,
                       struct doctor_report *r)
 {
+    const struct members_whose who = {.ns = ns, .only = name, .config = c->config};
     json_t *entries = NULL;
     json_t *groups = NULL;
     enum rc rc = RC_OK;
@@ -324,7 +326,7 @@ enum rc doctor_one_vm(const struct doctor_cluster *c, const char *ns, const char
         doctor_looked(r, "WorkloadGroup %s of namespace %s", name, ns);
         rc = look_at_account(c, ns, doc_text(group, "spec", "template", "serviceAccount", NULL), r);
     }
-    members_check_labels(groups, entries, ns, name, r);
+    members_check_labels(groups, entries, &who, r);
     if (known && entry == NULL && group == NULL) {
         doctor_find(r, DOCTOR_VM_UNKNOWN, ns, name, NULL);
     }

@@ -298,8 +298,8 @@ static bool holds_address(const struct look *k, struct policy_text *t)
 
 /* ---- group, network, labels ---- */
 
-static const struct policy_allow *find_allow(const struct registration_opts *o,
-                                             const struct spiffe_id *id)
+const struct policy_allow *policy_allow_of(const struct registration_opts *o,
+                                           const struct spiffe_id *id)
 {
     for (size_t i = 0; id != NULL && i < o->n_allow; i++) {
         const char *const pattern[] = {o->allow[i].identity, NULL};
@@ -550,7 +550,7 @@ bool policy_judge_first(const struct registration_opts *opts, const struct polic
         .claim = claim,
         .request = claim->request,
         .node = claim->request != NULL ? claim->request->node : NULL,
-        .allow = find_allow(opts, claim->identity),
+        .allow = policy_allow_of(opts, claim->identity),
         .unread = claim->unread,
         .id = {.type = "", .ip = "", .name = "", .domain = ""},
     };

@@ -51,6 +51,10 @@ struct registration_opts {
     char **extra_types;         /**< owned, NULL-terminated: whole type URLs; NULL: none */
 };
 
+/** The entry of allow that decides for an identity. Borrowed; NULL: none does. id: NULL: nobody. */
+const struct policy_allow *policy_allow_of(const struct registration_opts *o,
+                                           const struct spiffe_id *id);
+
 /** Who asks. All is borrowed during the call. */
 struct policy_claim {
     const struct spiffe_id *identity;  /**< of its certificate; else of its token, which istiod has

@@ -441,20 +441,31 @@ def test_entry__probe_fails__said(site: Site) -> None:
                     "dial tcp: refused?")
 
 
+BEFORE, CHANGED, AFTER = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3))
+
+
 def labelled(site: Site, *rows: dict) -> None:
-    """Group web says version=v2, and has these entries."""
+    """Group web says version=v2 since CHANGED, and has these entries."""
     site.cluster().lists[f"{ISTIO}/workloadgroups"] = [
-        {"metadata": {"name": "web", "namespace": "vms"},
+        {"metadata": {"name": "web", "namespace": "vms",
+                      "managedFields": [{"manager": "kubectl", "time": CHANGED}]},
          "spec": {"template": {"serviceAccount": "vm", "labels": {"version": "v2"}},
                   "metadata": {"labels": {"app": "web"}}}}]
     entries(site, *rows)
 
 
+def made(when: str, row: dict) -> dict:
+    """An entry that is there since then."""
+    return {**row, "metadata": {**row["metadata"], "creationTimestamp": when}}
+
+
 def test_entry__labels_of_before_its_group_was_changed__warned(site: Site) -> None:
-    rows = [entry(f"web-{i}", f"10.0.0.{i}", labels={"version": "v1", "app": "web", "own": "1"})
+    rows = [made(BEFORE, entry(f"web-{i}", f"10.0.0.{i}",
+                               labels={"version": "v1", "app": "web", "own": "1"}))
             for i in range(1, 4)]
     labelled(site, *rows, entry("web-4", "10.0.0.4", labels={"app": "web"}),
-             entry("web-5", "10.0.0.5", labels={"app": "web", "version": "v2"}),
+             made(AFTER, entry("web-5", "10.0.0.5", labels={"app": "web", "version": "v2"})),
+             made(AFTER, entry("web-6", "10.0.0.6", labels={"app": "web", "version": "v3"})),
              entry("db-1", "10.0.1.1", annotations={"istio.io/autoRegistrationGroup": "db"}))
 
     said = site.look()
@@ -462,8 +473,9 @@ def test_entry__labels_of_before_its_group_was_changed__warned(site: Site) -> No
     row = said.has(
         "entry-labels", "WorkloadGroup web of namespace vms says version=v2, but WorkloadEntries "
         "of it do not: web-1 (v1), web-2 (v1), web-3 (v1) and 1 more",
-        "-n vms label --overwrite workloadentries web-1 web-2 web-3 web-4 version=v2  # then make "
-        "the bundle of each VM anew, xdsgate bundle create web -n vms", "warning")
+        "-n vms label --overwrite workloadentries web-1 web-2 web-3 web-4 version=v2  # without "
+        "those that have another value on purpose; then make the bundle of each VM anew, xdsgate "
+        "bundle create web -n vms", "warning")
     assert f"kubectl --kubeconfig {site.cluster().kubeconfig('admin')} -n vms" in row["command"]
     assert said.ids() == {"entry-labels"} and len(said.findings) == 1
 
@@ -475,11 +487,34 @@ def test_entry__labelled_by_that_command__nothing_found(site: Site) -> None:
     assert site.look().findings == []
 
 
-@pytest.mark.parametrize(("name", "finds"), [("web-1", True), ("web-2", False), ("web", True)])
+@pytest.mark.parametrize("version", ["v1", "v3"])
+def test_entry__labels_of_a_vms_own__nothing_found(site: Site, version: str) -> None:
+    labelled(site, entry("web-1", "10.0.0.1", labels={"version": "v2", "app": "web"}),
+             entry("web-2", "10.0.0.2", labels={"version": version, "app": "web"}))
+
+    assert site.look().findings == []
+
+
+@pytest.mark.parametrize(("values", "finds"), [(["v1", "v2"], False), (["v2", "v3"], True)])
+def test_entry__labels_that_the_configuration_allows__nothing_found(
+        site: Site, values: list[str], finds: bool) -> None:
+    labelled(site, entry("web-1", "10.0.0.1", labels={"version": "v1", "app": "web"}),
+             entry("web-2", "10.0.0.2", labels={"version": "v1", "app": "web"}))
+    site.config["listeners"][0]["registration"] = {"allow": [
+        {"identity": "ns/vms/sa/vm", "labels": {"version": values}}]}
+
+    assert site.look().ids() == ({"entry-labels"} if finds else set())
+
+
+@pytest.mark.parametrize(("name", "finds"), [("web-1", True), ("web-2", False), ("web-3", True),
+                                             ("web", True)])
 def test_vm__labels_that_are_not_those_of_its_group__said_of_that_one(
         site: Site, name: str, finds: bool) -> None:
-    labelled(site, entry("web-1", "10.0.0.1", labels={"version": "v1", "app": "web"}),
-             entry("web-2", "10.0.0.2", labels={"version": "v2", "app": "web"}))
+    rows = [made(BEFORE, entry(f"web-{i}", f"10.0.0.{i}", labels=labels))
+            for i, labels in [(1, {"version": "v1", "app": "web"}), (3, {"app": "web"}),
+                              (4, {"version": "v1", "app": "web"})]]
+    labelled(site, *rows,
+             made(AFTER, entry("web-2", "10.0.0.2", labels={"version": "v2", "app": "web"})))
 
     said = site.look(f"{name}.vms")
 

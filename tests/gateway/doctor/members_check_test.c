@@ -35,6 +35,8 @@ static json_t *parse(const char *text)
     return out;
 }
 
+static const struct members_whose all = {.ns = "vms"};
+
 static const char *const nonsense[] = {
     "{}",
     "[]",
@@ -60,8 +62,8 @@ static void test_checks__nonsense__nothing_found(void **state)
         members_check_entries(v, "vms", NULL, 0, &report);
         members_check_entries(v, "vms", "x", 0, &report);
         members_check_groups(v, "vms", NULL, &report);
-        members_check_labels(v, v, "vms", NULL, &report);
-        members_check_labels(v, v, "vms", "x", &report);
+        members_check_labels(v, v, &all, &report);
+        members_check_labels(v, v, &(struct members_whose){.ns = "vms", .only = "x"}, &report);
         assert_false(members_have_account(v, "web"));
         members_check_clusters(v, "one", NULL, &report);
         istiod_check_services(v, "istio-system", false, true, &report);
@@ -75,7 +77,7 @@ static void test_checks__nothing_at_all__nothing_found(void **state)
     (void)state;
     members_check_entries(NULL, "vms", NULL, 0, &report);
     members_check_groups(NULL, "vms", NULL, &report);
-    members_check_labels(NULL, NULL, "vms", NULL, &report);
+    members_check_labels(NULL, NULL, &all, &report);
     assert_false(members_have_account(NULL, "web"));
     assert_int_equal(report.n, 0);
 }
@@ -229,7 +231,7 @@ static void check_labels(const char *groups, const char *entries)
     json_t *g = parse(groups);
     json_t *e = parse(entries);
 
-    members_check_labels(g, e, "vms", NULL, &report);
+    members_check_labels(g, e, &all, &report);
     json_decref(g);
     json_decref(e);
 }
@@ -243,7 +245,7 @@ static void test_labels__two_places_of_the_group__either_is_right(void **state)
     assert_int_equal(report.n, 0);
 
     check_labels(GROUP("{\"v\":\"1\"}", "{\"v\":\"2\"}"),
-                 "{\"items\":[" ENTRY("a", "{\"v\":\"3\"}") "]}");
+                 "{\"items\":[" ENTRY("a", "{\"v\":\"3\"}") "," ENTRY("b", "{\"v\":\"3\"}") "]}");
     assert_int_equal(report.n, 1);
     assert_non_null(strstr(report.findings[0].text, "says v=1, but"));
 }
@@ -264,6 +266,113 @@ static void test_labels__that_a_shell_would_read__quoted_in_the_command(void **s
     assert_non_null(strstr(report.findings[0].text, ": a (without it)"));
 }
 
+#define V(value) "{\"v\":\"" value "\"}"
+
+/* A VM's own labels win over those of its group. */
+static void test_labels__of_single_vms__are_their_own(void **state)
+{
+    static const struct {
+        const char *entries;
+        const char *named; /* NULL: none */
+    } rows[] = {
+        {ENTRY("a", V("2")), NULL},
+        {ENTRY("a", V("1")) "," ENTRY("b", V("2")), NULL},
+        {ENTRY("a", V("2")) "," ENTRY("b", V("2")) "," ENTRY("c", V("1")), NULL},
+        {ENTRY("a", V("2")) "," ENTRY("b", V("3")), NULL},
+        {ENTRY("a", V("2")) "," ENTRY("b", V("2")), ": a (2), b (2)"},
+        {ENTRY("a", V("2")) "," ENTRY("b", "{}"), ": b (without it)"},
+        {ENTRY("a", V("2")) "," ENTRY("b", "{}") "," ENTRY("c", V("2")),
+         ": a (2), b (without it), c (2)"},
+    };
+    char text[1024];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        doctor_report_fini(&report);
+        (void)snprintf(text, sizeof(text), "{\"items\":[%s]}", rows[i].entries);
+        check_labels(GROUP(V("1"), "{}"), text);
+        assert_int_equal(report.n, rows[i].named != NULL ? 1 : 0);
+        if (rows[i].named != NULL) {
+            assert_non_null(strstr(report.findings[0].text, rows[i].named));
+        }
+    }
+}
+
+#define CHANGED(day)                                                                    \
+    "{\"items\":[{\"metadata\":{\"name\":\"web\",\"managedFields\":["                   \
+    "{\"time\":\"2026-01-01T00:00:00Z\"},{\"time\":\"2026-01-" day "T00:00:00Z\"},"     \
+    "{\"subresource\":\"status\",\"time\":\"2027-01-01T00:00:00Z\"},7,{\"time\":[]}]}," \
+    "\"spec\":{\"template\":{\"labels\":" V("1") "}}}]}"
+#define MADE(name, day, value)                                                              \
+    "{\"metadata\":{\"name\":\"" name "\",\"creationTimestamp\":\"2026-01-" day             \
+    "T00:00:00Z\",\"annotations\":{\"istio.io/autoRegistrationGroup\":\"web\"}},\"spec\":{" \
+    "\"labels\":" V(value) "}}"
+
+/* What a VM has that has registered after the change it was not left with by it. */
+static void test_labels__of_vms_that_came_after_the_change__are_their_own(void **state)
+{
+    static const struct {
+        const char *entries;
+        size_t n;
+    } rows[] = {
+        {MADE("a", "02", "2") "," MADE("b", "02", "2"), 1},
+        {MADE("a", "02", "2") "," MADE("b", "02", "2") "," MADE("c", "04", "1"), 1},
+        {MADE("a", "02", "2") "," MADE("b", "02", "2") "," MADE("c", "04", "3"), 1},
+        {MADE("a", "02", "2") "," MADE("b", "04", "2"), 0},
+        {MADE("a", "04", "2") "," MADE("b", "04", "2"), 0},
+    };
+    char text[1024];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        doctor_report_fini(&report);
+        (void)snprintf(text, sizeof(text), "{\"items\":[%s]}", rows[i].entries);
+        check_labels(CHANGED("03"), text);
+        assert_int_equal(report.n, rows[i].n);
+        if (report.n > 0) {
+            assert_non_null(strstr(report.findings[0].text, ": a (2), b (2)"));
+            assert_null(strstr(report.findings[0].text, "c ("));
+        }
+    }
+}
+
+/* What a rule names was meant. */
+static void test_labels__that_its_account_may_have__are_its_own(void **state)
+{
+    static char *values[] = {"1", "2", NULL};
+    static char *others[] = {"3", NULL};
+    struct policy_label labels[] = {{"other", others}, {"v", values}};
+    struct policy_label foreign[] = {{"v", others}};
+    struct policy_allow allow[] = {
+        {.identity = "ns/vms/sa/db", .labels = foreign, .n_labels = 1},
+        {.identity = "ns/vms/sa/*", .labels = labels, .n_labels = 2},
+        {.identity = "ns/*/sa/*", .labels = foreign, .n_labels = 1},
+    };
+    struct config_listener listeners[] = {{.name = "none"},
+                                          {.registration = {.allow = allow, .n_allow = 3}}};
+    const struct config config = {.listeners = listeners, .n_listeners = 2};
+    static const struct {
+        const char *value;
+        size_t n;
+    } rows[] = {{"2", 0}, {"3", 1}, {"4", 1}};
+    char text[1024];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        doctor_report_fini(&report);
+        (void)snprintf(text, sizeof(text),
+                       "{\"items\":[" ENTRY("a", V("%s")) "," ENTRY("b", V("%s")) "]}",
+                       rows[i].value, rows[i].value);
+        json_t *g = parse(GROUP(V("1"), "{}"));
+        json_t *e = parse(text);
+        members_check_labels(g, e, &(struct members_whose){.ns = "vms", .config = &config},
+                             &report);
+        json_decref(g);
+        json_decref(e);
+        assert_int_equal(report.n, rows[i].n);
+    }
+}
+
 static void test_labels__of_very_many__the_command_is_whole(void **state)
 {
     json_t *g = parse(GROUP("{\"v\":\"1\"}", "{}"));
@@ -274,12 +383,12 @@ static void test_labels__of_very_many__the_command_is_whole(void **state)
         assert_int_equal(
             json_array_append_new(json_object_get(e, "items"), parse(ENTRY("a-b-c", "{}"))), 0);
     }
-    members_check_labels(g, e, "vms", NULL, &report);
+    members_check_labels(g, e, &all, &report);
     json_decref(g);
     json_decref(e);
     assert_int_equal(report.n, 1);
     assert_non_null(strstr(report.findings[0].text, "and 1997 more"));
-    assert_non_null(strstr(report.findings[0].cure, " a-b-c v=1  # then"));
+    assert_non_null(strstr(report.findings[0].cure, " a-b-c v=1  # without"));
 }
 
 static void test_labels__of_long_names__none_is_cut_in_the_command(void **state)
@@ -293,11 +402,11 @@ static void test_labels__of_long_names__none_is_cut_in_the_command(void **state)
     (void)state;
     memset(name, 'x', sizeof(name) - 1);
     (void)snprintf(text, sizeof(text), ENTRY("%s", "{}"), name);
-    (void)snprintf(end, sizeof(end), " %s v=1  # then", name);
+    (void)snprintf(end, sizeof(end), " %s v=1  # without", name);
     for (int i = 0; i < 100; i++) {
         assert_int_equal(json_array_append_new(json_object_get(e, "items"), parse(text)), 0);
     }
-    members_check_labels(g, e, "vms", NULL, &report);
+    members_check_labels(g, e, &all, &report);
     json_decref(g);
     json_decref(e);
     assert_int_equal(report.n, 1);
@@ -328,6 +437,12 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_labels__that_a_shell_would_read__quoted_in_the_command,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_labels__of_single_vms__are_their_own, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_labels__of_vms_that_came_after_the_change__are_their_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_labels__that_its_account_may_have__are_its_own, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_labels__of_very_many__the_command_is_whole, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_labels__of_long_names__none_is_cut_in_the_command,
