@@ -39,6 +39,8 @@ state=/var/lib/xdsgate-bundle # what was there before, and the copy of the token
 istio=/etc/istio              # and where it is when that is a link: find_folders()
 run=/var/run
 gateway_root=/var/lib/istio/envoy/gateway-root.pem
+chain=/etc/certs/cert-chain.pem # the agent's certificate
+key=/etc/certs/key.pem
 tmpfiles=/etc/tmpfiles.d/xdsgate-bundle.conf
 max_clock_error_s=300
 
@@ -234,7 +236,7 @@ check_token() {
     if [ "$bundle_token_until" -gt 0 ] && [ "$now" -gt "$bundle_token_until" ]; then
         token=no
         if is_renewal || {
-            [ ! -s "$root$state/istio-token" ] && [ ! -s "$root/etc/certs/cert-chain.pem" ]
+            [ ! -s "$root$state/istio-token" ] && [ ! -s "$root$chain" ]
         }; then
             fail "the token of this bundle ran out $(((now - bundle_token_until) / 60)) minutes" \
                 "ago: make a new one with xdsgate bundle renew"
@@ -242,6 +244,44 @@ check_token() {
         warn "the token of this bundle has run out and is not installed" \
             "(xdsgate bundle renew makes a new one)"
     fi
+}
+
+# A renewal without a token leaves the VM with what it can show by itself: a certificate, which
+# would speak louder than a token, or else a token.
+check_shows_something() {
+    [ "$token" = no ] || return 0
+    why=''
+    if has_certificate; then
+        why=$(wrong_certificate "$root$chain")
+    elif ! has_valid_token; then
+        why="it is missing"
+    fi
+    [ -z "$why" ] ||
+        fail "the certificate of this machine is of no use ($why): it needs a token, too:" \
+            "xdsgate bundle renew without --no-token"
+}
+
+has_certificate() { [ -s "$root$chain" ] && [ -e "$root$key" ]; }
+
+# has_valid_token: on this machine, or in the copy that a reboot brings back. One that does not say
+# when it runs out counts.
+has_valid_token() {
+    for path in "$root$run/secrets/tokens/istio-token" "$root$state/istio-token"; do
+        if [ -f "$path" ] && [ -s "$path" ]; then
+            ends=$(token_until "$path")
+            if [ -z "$ends" ] || [ "$now" -le "$ends" ]; then
+                return 0
+            fi
+        fi
+    done
+    return 1
+}
+
+# token_until FILE: what the token in it, a JWT, says; seconds since 1970, or nothing.
+token_until() {
+    cut -s -d . -f 2 <"$1" | tr -- '-_' '+/' |
+        awk '{ while (length($0) % 4) $0 = $0 "="; print }' | base64 -d 2>/dev/null |
+        sed -n 's/.*"exp": *\([0-9]\{1,18\}\).*/\1/p'
 }
 
 # Unpack the files into the work folder. Of a damaged one nothing is installed.
@@ -591,14 +631,11 @@ install_tmpfiles() {
 }
 
 # A certificate of another account, or one that has run out, would speak louder than the token.
+# Where no token takes its place it stays: the clock may be wrong.
 set_old_certificate_aside() {
-    chain=/etc/certs/cert-chain.pem
-    key=/etc/certs/key.pem
-    if [ ! -s "$root$chain" ] || [ ! -e "$root$key" ]; then
-        return
-    fi
+    has_certificate || return 0
     why=$(wrong_certificate "$root$chain")
-    if [ -n "$why" ]; then
+    if [ -n "$why" ] && { [ "$token" = yes ] || has_valid_token; }; then
         take_away $chain "$why"
         take_away $key "its certificate is"
         return
@@ -959,6 +996,9 @@ install_bundle() {
         check_installed
     fi
     check_token
+    if is_renewal; then
+        check_shows_something
+    fi
     [ "$dry_run" = yes ] || phase=changing
     say "$(is_renewal && echo Renewing || echo Installing) the bundle for" \
         "$bundle_title${root:+ under $root}."

@@ -48,6 +48,18 @@ def test_certificate__good_or_not__stays_or_is_set_aside(
     assert vm.snapshot() == before
 
 
+def test_certificate__of_no_use_and_no_token_to_take_its_place__stays(
+        bundle: Bundle, vm: VmImage, shell: Shell, mesh_root: tuple[Path, Path]) -> None:
+    """A clock that is ahead would lose a good one."""
+    agent_certificate(vm, mesh_root, "web", -1)
+    (bundle.files / "istio-token").unlink()
+
+    done = shell.run(bundle.form("script"), "--root", vm.root)
+
+    assert "set aside" not in done.stdout
+    assert (vm.root / "etc/certs/cert-chain.pem").exists()
+
+
 # ---- a renewal ----
 
 def test_renewal__token_ran_out__only_it_is_replaced(bundle: Bundle, vm: VmImage, shell: Shell,
@@ -179,6 +191,64 @@ def test_renewal__no_token__only_the_root_is_replaced(with_gateway_root: Bundle,
                and not path.startswith(STATE)}
     assert changed == {GATEWAY_ROOT}
     assert last_line(shell.run(script, "--root", vm.root)) == "unchanged"
+
+
+@pytest.mark.parametrize(("account", "days", "why"), [
+    ("web", -1, "it has expired"),
+    ("other", 1, "it is for spiffe://cluster.local/ns/vms/sa/other"),
+])
+def test_renewal__no_token_and_a_certificate_of_no_use__refused(
+        with_gateway_root: Bundle, vm: VmImage, shell: Shell, mesh_root: tuple[Path, Path],
+        account: str, days: int, why: str) -> None:
+    """Also where the token of the VM is good: the certificate would speak louder."""
+    agent_certificate(vm, mesh_root, account, days)
+    (with_gateway_root.files / "istio-token").unlink()
+    before = vm.snapshot()
+
+    done = shell.run(with_gateway_root.renewal(), "--root", vm.root, code=1)
+
+    assert (f"error: the certificate of this machine is of no use ({why}): it needs a token, too: "
+            "xdsgate bundle renew without --no-token\n") == refused(done, vm, before)
+
+
+@pytest.mark.parametrize(("of_the_agent", "kept", "code"), [
+    (None, None, 1), (-60, None, 1), (-60, -60, 1), (600, None, 0), (None, 600, 0), (-60, 600, 0),
+])
+def test_renewal__no_token_and_no_certificate__needs_one_that_is_valid(
+        with_gateway_root: Bundle, vm: VmImage, shell: Shell, of_the_agent: int | None,
+        kept: int | None, code: int) -> None:
+    """The copy comes into its place when the VM boots. Tokens are of any length: base64 of them
+    ends anywhere."""
+    now = int(time.time())
+    for path, seconds in [(TOKEN_AT, of_the_agent), (f"{STATE}/istio-token", kept)]:
+        (vm.root / path).unlink()
+        if seconds is not None:
+            (vm.root / path).write_text(vm_token(now + seconds, "web" + "x" * (seconds % 7)))
+    (with_gateway_root.files / "istio-token").unlink()
+    before = vm.snapshot()
+
+    done = shell.run(with_gateway_root.renewal(), "--root", vm.root, code=code)
+
+    if code == 0:
+        assert last_line(done) == "changed"
+    else:
+        assert "this machine is of no use (it is missing): it needs a token, too" in \
+            refused(done, vm, before)
+
+
+def test_renewal__no_token_and_a_good_certificate__done(
+        with_gateway_root: Bundle, vm: VmImage, shell: Shell,
+        mesh_root: tuple[Path, Path]) -> None:
+    """Its token may have run out long ago."""
+    agent_certificate(vm, mesh_root, "web", 1)
+    (vm.root / TOKEN_AT).write_text(vm_token(time.time() - 7200))
+    (vm.root / f"{STATE}/istio-token").unlink()
+    (with_gateway_root.files / "istio-token").unlink()
+
+    done = shell.run(with_gateway_root.renewal(), "--root", vm.root)
+
+    assert last_line(done) == "changed"
+    assert (vm.root / "etc/certs/cert-chain.pem").exists()
 
 
 def test_renewal__gateways_root_and_undo__as_before_the_first_bundle(
