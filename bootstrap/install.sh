@@ -178,7 +178,7 @@ check_installed() {
     here=$(account_of "$env")
     [ "$here" = "$bundle_renews" ] ||
         fail "this is for ${bundle_renews#/}, but this machine is ${here#/}"
-    calls=$(value_of CA_ADDR "$env")
+    calls=$(sourced CA_ADDR)
     if [ -n "$bundle_gateway" ] && [ "$calls" != "$bundle_gateway" ]; then
         [ -n "$calls" ] || calls="istiod's name"
         fail "this is for machines that call $bundle_gateway, but this one calls $calls:" \
@@ -189,7 +189,7 @@ check_installed() {
 
 # The gateway's root comes along only where somebody has said it: the cluster does not know it.
 check_gateway_root() {
-    case " $(value_of XDS_ROOT_CA "$env") $(value_of CA_ROOT_CA "$env") " in
+    case " $(sourced XDS_ROOT_CA) $(sourced CA_ROOT_CA) " in
     *" $gateway_root "*)
         if [ ! -f "$work/gateway-root.pem" ] && ! has_valid_root "$root$gateway_root"; then
             warn "$gateway_root is missing or has expired, so this machine believes no gateway:" \
@@ -220,6 +220,16 @@ has_valid_root() {
 # account_of FILE: the account in a cluster.env, as in its certificate. The file is only read.
 account_of() {
     echo "/ns/$(value_of ISTIO_NAMESPACE "$1")/sa/$(value_of SERVICE_ACCOUNT "$1")"
+}
+
+# sourced NAME: what istio-start.sh has, which sources an administrator's sidecar.env before
+# cluster.env.
+sourced() {
+    file=$env
+    if ! grep -q "^$1=" "$env" && [ -f "${env%/*}/sidecar.env" ]; then
+        file=${env%/*}/sidecar.env
+    fi
+    value_of "$1" "$file"
 }
 
 # value_of NAME FILE: of what is set twice the last, as to a shell; nothing where that is not plain.

@@ -136,6 +136,7 @@ def test_renewal__another_machine__refused(bundle: Bundle, vm: VmImage, shell: S
 
 GATEWAY = "gw.example.com:15012"
 GATEWAY_ROOT = "var/lib/istio/envoy/gateway-root.pem"
+SIDECAR_ENV = "var/lib/istio/envoy/sidecar.env"
 GATEWAY_ENV = ("ISTIO_NAMESPACE='vms'\nSERVICE_ACCOUNT='web'\n"
                f"CA_ADDR='{GATEWAY}'\nXDS_ROOT_CA='/{GATEWAY_ROOT}'\nCA_ROOT_CA='/{GATEWAY_ROOT}'\n")
 
@@ -294,6 +295,48 @@ def test_renewal__gateways_root_for_a_vm_that_has_none__refused(bundle: Bundle, 
     (bundle.files / "gateway-root.pem").unlink()
     done = shell.run(bundle.renewal(gateway=GATEWAY), "--root", vm.root, code=1)
     assert "but this one calls istiod's name: " in refused(done, vm, before)
+
+
+@pytest.mark.parametrize(("beside", "why"), [
+    (f"XDS_ROOT_CA='/{GATEWAY_ROOT}'\nCA_ADDR='{GATEWAY}'\n", None),
+    (f'CA_ROOT_CA="/{GATEWAY_ROOT}"\nCA_ADDR={GATEWAY}\n', None),
+    (f"XDS_ROOT_CA=/other.pem\nCA_ADDR={GATEWAY}\n", "this machine has no root for the gateway"),
+    (f"XDS_ROOT_CA=/{GATEWAY_ROOT}\nCA_ADDR=other.example.com:15012\n",
+     "but this one calls other.example.com:15012: "),
+])
+def test_renewal__sidecar_env_names_the_gateway__counts(
+        bundle: Bundle, vm: VmImage, shell: Shell, beside: str, why: str | None) -> None:
+    """istio-start.sh reads both files, and so does `bundle verify`."""
+    shell.run(bundle.form("script"), "--root", vm.root)
+    (vm.root / SIDECAR_ENV).write_text(beside)
+    bundle.write("gateway-root.pem", bundle.text("root-cert.pem"))
+    script = bundle.renewal(gateway=GATEWAY)
+    before = vm.snapshot()
+
+    done = shell.run(script, "--root", vm.root, code=0 if why is None else 1)
+
+    if why is None:
+        assert vm.text(GATEWAY_ROOT) == bundle.text("gateway-root.pem")
+    else:
+        assert why in refused(done, vm, before)
+
+
+def test_renewal__cluster_env_says_the_same_variable__it_wins(
+        with_gateway_root: Bundle, vm: VmImage, shell: Shell) -> None:
+    """It is read last; an empty value is one, too."""
+    (vm.root / SIDECAR_ENV).write_text(
+        "CA_ADDR=other.example.com:15012\nXDS_ROOT_CA=/other.pem\nCA_ROOT_CA=/other.pem\n")
+    script = with_gateway_root.renewal(gateway=GATEWAY)
+    assert last_line(shell.run(script, "--root", vm.root)) == "changed"
+    (vm.root / SIDECAR_ENV).write_text(GATEWAY_ENV)
+    (vm.root / "var/lib/istio/envoy/cluster.env").write_text(
+        "ISTIO_NAMESPACE=vms\nSERVICE_ACCOUNT=web\n"
+        f"CA_ADDR={GATEWAY}\nXDS_ROOT_CA=\nCA_ROOT_CA=''\n")
+    before = vm.snapshot()
+
+    done = shell.run(script, "--root", vm.root, code=1)
+
+    assert "this machine has no root for the gateway" in refused(done, vm, before)
 
 
 def test_renewal__gateways_root_has_expired__refused(with_gateway_root: Bundle, vm: VmImage,
