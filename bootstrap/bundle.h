@@ -25,6 +25,9 @@
 #define BUNDLE_GATEWAY_ROOT "gateway-root.pem"
 #define BUNDLE_GATEWAY_ROOT_PATH "/var/lib/istio/envoy/" BUNDLE_GATEWAY_ROOT
 
+/** What the agent calls where no setting says it. */
+#define BUNDLE_ISTIOD_ADDRESS "istiod.istio-system.svc:15012"
+
 struct bundle_file {
     char *name; /**< owned; a plain name, no path */
     char *data; /**< owned; wiped when freed; a NUL follows that does not count */

@@ -19,8 +19,8 @@ enum rc format_roots(const struct bundle_file *pem, struct format_dates *out,
                      const struct why *w) MUST_USE;
 
 /**
- * Is a renewal for the bundle that is in a folder? Asks of its cluster.env what the script asks of
- * a VM; a folder without one takes every renewal.
+ * Is a renewal for the bundle that is in a folder? Asks of its cluster.env, and of its mesh.yaml,
+ * what the script asks of a VM; a folder without a cluster.env takes every renewal.
  *
  * b        borrowed; the renewal's files.
  * Returns  RC_OK; RC_INVALID and *w says why; RC_NO_MEMORY.

@@ -178,9 +178,8 @@ check_installed() {
     here=$(account_of "$env")
     [ "$here" = "$bundle_renews" ] ||
         fail "this is for ${bundle_renews#/}, but this machine is ${here#/}"
-    calls=$(sourced CA_ADDR)
+    calls=$(called)
     if [ -n "$bundle_gateway" ] && [ "$calls" != "$bundle_gateway" ]; then
-        [ -n "$calls" ] || calls="istiod's name"
         fail "this is for machines that call $bundle_gateway, but this one calls $calls:" \
             "another name takes a whole bundle (xdsgate bundle create)"
     fi
@@ -220,6 +219,19 @@ has_valid_root() {
 # account_of FILE: the account in a cluster.env, as in its certificate. The file is only read.
 account_of() {
     echo "/ns/$(value_of ISTIO_NAMESPACE "$1")/sa/$(value_of SERVICE_ACCOUNT "$1")"
+}
+
+# called: the NAME:PORT that the agent calls. Usually only the mesh's configuration says it, as YAML
+# of any form, or nothing does.
+called() {
+    address=$(sourced CA_ADDR)
+    mesh=$root$istio/config/mesh
+    if [ -z "$address" ] && [ -f "$mesh" ]; then
+        address=$(sed -n "s/^#.*//; s/[[:space:]]#.*//
+            s/.*discoveryAddress[\"']\{0,1\}[[:space:]]*:[[:space:]]*[\"']\{0,1\}/=/
+            s/^=\([][A-Za-z0-9._:-]*\).*/\1/p" "$mesh" | sed 1q)
+    fi
+    echo "${address:-istiod.istio-system.svc:15012}"
 }
 
 # sourced NAME: what istio-start.sh has, which sources an administrator's sidecar.env before

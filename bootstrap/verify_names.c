@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "bootstrap/address.h"
+#include "bootstrap/bundle.h"
 #include "bootstrap/env_file.h"
 #include "bootstrap/verify_internal.h"
 #include "core/doc/doc.h"
@@ -223,7 +224,7 @@ static void find_servers(struct verify *v)
     } else if (xds != NULL && *xds != '\0') {
         add_server(v, xds, V_MESH, v->xds_roots);
     } else {
-        add_server(v, "istiod." DEFAULT_NAMESPACE ".svc:" PORT, V_MESH, v->xds_roots);
+        add_server(v, BUNDLE_ISTIOD_ADDRESS, V_MESH, v->xds_roots);
     }
     if (*ca != '\0') {
         add_server(v, ca, ca_source, v->ca_roots);

@@ -132,8 +132,8 @@ def test_with_cluster__folder_of_another_bundle__refused_and_kept(cluster: Clust
     before = {path.name: path.read_text() for path in out.iterdir()}
     (cluster.folder / "gw.pem").write_text(ROOT_CERT)
 
-    assert f"{out}/cluster.env: VMs call istiod's name, not gw.example.com:15012" in of_cluster(
-        cluster, "--gateway-name", "gw.example.com", code=1)
+    assert f"{out}: its VMs call istiod.istio-system.svc:15012, not gw.example.com:15012" in \
+        of_cluster(cluster, "--gateway-name", "gw.example.com", code=1)
     assert f"{out}/cluster.env: VMs have no root for the gateway" in of_cluster(
         cluster, "--gateway-root", cluster.folder / "gw.pem", code=1)
     (out / "cluster.env").write_text("ISTIO_NAMESPACE=vms\nSERVICE_ACCOUNT=db\n")
@@ -142,6 +142,15 @@ def test_with_cluster__folder_of_another_bundle__refused_and_kept(cluster: Clust
 
     before["cluster.env"] = (out / "cluster.env").read_text()
     assert {path.name: path.read_text() for path in out.iterdir()} == before
+
+
+def test_with_cluster__folder_of_a_bundle_and_istiods_name__that_is_what_it_calls(
+        cluster: Cluster) -> None:
+    cluster.create()
+    out = cluster.folder / "out"
+    assert "CA_ADDR" not in (out / "cluster.env").read_text()
+
+    of_cluster(cluster, "--gateway-name", "istiod.istio-system.svc")
 
 
 def test_from_files__nobody_is_asked(tmp_path: Path) -> None:

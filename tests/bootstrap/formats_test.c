@@ -446,24 +446,31 @@ static void test_dir__without_a_token_into_a_folder_with_one__refused(void **sta
 
 #define OF_WEB "ISTIO_NAMESPACE='vms'\nSERVICE_ACCOUNT=web\n"
 #define OF_GATEWAY OF_WEB "CA_ADDR='gw.example.com:15012'\n"
-#define WITH_ROOT OF_GATEWAY "CA_ROOT_CA='" BUNDLE_GATEWAY_ROOT_PATH "'\n"
+#define ROOT_LINE "CA_ROOT_CA='" BUNDLE_GATEWAY_ROOT_PATH "'\n"
+#define WITH_ROOT OF_GATEWAY ROOT_LINE
+#define WITHOUT_CA OF_WEB ROOT_LINE
 
-/* Into a folder whose cluster.env is this; NULL: it has none. The reason, "" for none. */
-static void renew_folder(void **state, const char *env, const char *gateway, const char *said)
+/* Into a folder whose cluster.env and mesh.yaml are these; NULL: it has none. The reason, "" for
+ * none. */
+static void renew_folder_of(void **state, const char *env, const char *mesh, const char *gateway,
+                            const char *said)
 {
     const struct format_renewal r = {"/ns/vms/sa/web", gateway};
     const struct format_opts o = {.title = "web in vms", .now_s = NOW, .renewal = &r};
-    static const char *const names[] = {BUNDLE_ROOT, BUNDLE_TOKEN, BUNDLE_GATEWAY_ROOT, BUNDLE_ENV};
+    static const char *const names[] = {BUNDLE_ROOT, BUNDLE_TOKEN, BUNDLE_GATEWAY_ROOT};
+    const char *const older[][2] = {{BUNDLE_ENV, env}, {BUNDLE_MESH, mesh}};
     char folder[PATH_BYTES];
     char path[PATH_BYTES + 32];
     char why[FORMAT_WHY_BYTES] = "";
     struct bundle b = make_renewal(state, NULL, NULL);
     add_gateway_root(&b);
     snprintf(folder, sizeof(folder), "%s/out", fixture(state)->dir);
-    snprintf(path, sizeof(path), "%s/" BUNDLE_ENV, folder);
     assert_int_equal(mkdir(folder, 0700), 0);
-    if (env != NULL) {
-        pki_write_text(path, env);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, older[i][0]);
+        if (older[i][1] != NULL) {
+            pki_write_text(path, older[i][1]);
+        }
     }
 
     enum rc rc = format_write(FORMAT_DIR, &b, &o, folder, why, sizeof(why));
@@ -472,14 +479,22 @@ static void renew_folder(void **state, const char *env, const char *gateway, con
     assert_int_equal(rc, said[0] == '\0' ? RC_OK : RC_INVALID);
     if (said[0] != '\0') {
         assert_non_null(strstr(why, said));
-        assert_non_null(strstr(why, path));
+        assert_non_null(strstr(why, folder));
     }
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 3; i++) {
         snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-        bool is_there = unlink(path) == 0;
-        assert_true(is_there == (i == 3 ? env != NULL : said[0] == '\0'));
+        assert_true((unlink(path) == 0) == (said[0] == '\0'));
+    }
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, older[i][0]);
+        assert_true((unlink(path) == 0) == (older[i][1] != NULL));
     }
     assert_int_equal(rmdir(folder), 0);
+}
+
+static void renew_folder(void **state, const char *env, const char *gateway, const char *said)
+{
+    renew_folder_of(state, env, NULL, gateway, said);
 }
 
 static void test_renewal__folder_of_an_older_bundle__only_where_it_fits(void **state)
@@ -490,11 +505,27 @@ static void test_renewal__folder_of_an_older_bundle__only_where_it_fits(void **s
     renew_folder(state, OF_WEB "XDS_ROOT_CA=" BUNDLE_GATEWAY_ROOT_PATH "\n", NULL, "");
     renew_folder(state, "ISTIO_NAMESPACE=vms\nSERVICE_ACCOUNT=db\n", NULL,
                  ": is for ns/vms/sa/db, but this is for ns/vms/sa/web; write elsewhere");
-    renew_folder(state, WITH_ROOT, "gw.example.com:15013",
-                 ": VMs call gw.example.com:15012, not gw.example.com:15013: another name takes");
-    renew_folder(state, OF_WEB, "gw.example.com:15012", ": VMs call istiod's name, not");
+    renew_folder(
+        state, WITH_ROOT, "gw.example.com:15013",
+        ": its VMs call gw.example.com:15012, not gw.example.com:15013: another name takes");
+    renew_folder(state, OF_WEB, "gw.example.com:15012",
+                 ": its VMs call istiod.istio-system.svc:15012, not gw.example.com:15012");
     renew_folder(state, OF_GATEWAY, NULL, ": VMs have no root for the gateway: the first one");
     renew_folder(state, "$(x)\n", NULL, ": line 1: is no KEY=VALUE");
+}
+
+static void test_renewal__older_bundle_without_ca_addr__its_mesh_says_what_vms_call(void **state)
+{
+    static const char istiod[] = "istiod.istio-system.svc:15012";
+    static const char mesh[] = "defaultConfig:\n  discoveryAddress: istiod.mesh.svc:31012\n";
+
+    renew_folder_of(state, WITHOUT_CA, NULL, istiod, "");
+    renew_folder_of(state, WITHOUT_CA "CA_ADDR=''\n", "defaultConfig: {}\n", istiod, "");
+    renew_folder_of(state, WITHOUT_CA, mesh, "istiod.mesh.svc:31012", "");
+    renew_folder_of(state, WITHOUT_CA, mesh, istiod, ": its VMs call istiod.mesh.svc:31012, not");
+    renew_folder_of(state, WITH_ROOT, mesh, "gw.example.com:15012", "");
+    renew_folder_of(state, WITHOUT_CA, "a: [\n", istiod, "/mesh.yaml: line ");
+    renew_folder_of(state, WITHOUT_CA, "a: [\n", NULL, "");
 }
 
 static void test_write__no_folder_for_it__error_names_the_path(void **state)
@@ -528,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_renewal__no_token__roots_only),
         cmocka_unit_test(test_renewal__root_of_the_gateway__may_be_there_with_its_dates),
         cmocka_unit_test(test_renewal__folder_of_an_older_bundle__only_where_it_fits),
+        cmocka_unit_test(test_renewal__older_bundle_without_ca_addr__its_mesh_says_what_vms_call),
         cmocka_unit_test(test_renewal__too_little_or_too_much__refused_by_name),
         cmocka_unit_test(test_dir__written_twice__files_are_replaced_and_others_stay),
         cmocka_unit_test(test_dir__anybody_may_write_to_it__refused_unless_sticky),

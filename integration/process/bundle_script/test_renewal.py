@@ -281,6 +281,32 @@ def test_renewal__another_gateway__refused(with_gateway_root: Bundle, vm: VmImag
     assert why in refused(done, vm, before)
 
 
+@pytest.mark.parametrize(("mesh", "calls"), [
+    ("defaultConfig:\n  meshId: one # discoveryAddress: no.example.com:1\n",
+     "istiod.istio-system.svc:15012"),
+    (None, "istiod.istio-system.svc:15012"),
+    ("defaultConfig:\n  discoveryAddress: istiod.mesh.svc:15012 # here\n",
+     "istiod.mesh.svc:15012"),
+    ("defaultConfig: {discoveryAddress: 'istiod.mesh.svc:31012', meshId: one}\n",
+     "istiod.mesh.svc:31012"),
+    ('{"defaultConfig": {"discoveryAddress" : "istiod.mesh.svc:31012"}}',
+     "istiod.mesh.svc:31012"),
+])
+def test_renewal__no_ca_addr__the_mesh_says_what_is_called(
+        bundle: Bundle, vm: VmImage, shell: Shell, mesh: str | None, calls: str) -> None:
+    """As of every bundle without --gateway-name and --revision."""
+    shell.run(bundle.form("script"), "--root", vm.root)
+    (vm.root / "var/lib/istio/config/mesh").unlink()
+    if mesh is not None:
+        (vm.root / "var/lib/istio/config/mesh").write_text(mesh)
+    before = vm.snapshot()
+
+    done = shell.run(bundle.renewal(gateway=GATEWAY), "--root", vm.root, code=1)
+
+    assert f"but this one calls {calls}: " in refused(done, vm, before)
+    shell.run(bundle.renewal(gateway=calls), "--root", vm.root)
+
+
 def test_renewal__gateways_root_for_a_vm_that_has_none__refused(bundle: Bundle, vm: VmImage,
                                                                 shell: Shell) -> None:
     """Nobody would look at it."""
@@ -294,7 +320,7 @@ def test_renewal__gateways_root_for_a_vm_that_has_none__refused(bundle: Bundle, 
         refused(done, vm, before)
     (bundle.files / "gateway-root.pem").unlink()
     done = shell.run(bundle.renewal(gateway=GATEWAY), "--root", vm.root, code=1)
-    assert "but this one calls istiod's name: " in refused(done, vm, before)
+    assert "but this one calls istiod.istio-system.svc:15012: " in refused(done, vm, before)
 
 
 @pytest.mark.parametrize(("beside", "why"), [
