@@ -90,7 +90,8 @@ static enum rc try_large(const struct target *t, struct probe_opts o)
     return RC_OK;
 }
 
-/* A gateway may show a certificate by none of the roots that the bundle has for it alone. */
+/* A gateway may show a certificate by none of the roots that the bundle has for it alone; but so it
+ * looks, too, when it does not send its intermediate, or when istiod answers in its place. */
 static void say_failure(const struct target *t, const struct probe_result *p)
 {
     if (!p->unknown_root || !t->server->own_roots) {
@@ -98,9 +99,10 @@ static void say_failure(const struct target *t, const struct probe_result *p)
         return;
     }
     verify_add(t->r, VERIFY_BAD, "network",
-               "xdsgate bundle renew --gateway-root FILE brings the gateway's root; xdsgate cert "
-               "show on the gateway says by whom its certificate is",
-               "%s: %s: %s has not the root of its certificate", t->where, p->why,
+               "xdsgate cert show on the gateway says by whom its certificate is and whether its "
+               "chain is whole; another root comes by xdsgate bundle renew --gateway-root FILE; a "
+               "route that passes through shows istiod's certificate",
+               "%s: %s: by no root in %s", t->where, p->why,
                t->installed ? BUNDLE_GATEWAY_ROOT_PATH : BUNDLE_GATEWAY_ROOT);
 }
 

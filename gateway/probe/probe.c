@@ -177,7 +177,8 @@ static bool is_certificate_alert(int reason)
            reason == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE;
 }
 
-/* Is it the roots that the peer's certificate lacks, and not its dates or its name? */
+/* Does what the peer has shown lead to none of the roots, whatever its dates and names are? It may
+ * also have shown too little: an intermediate is missing. */
 static bool is_unknown_root(long verdict)
 {
     switch (verdict) {

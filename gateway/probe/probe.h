@@ -41,7 +41,7 @@ struct probe_result {
     double total_s;       /**< until TLS was up; 0: it was not */
     uint32_t path_mtu;    /**< as the kernel knows it; 0: not connected */
     uint32_t retransmits; /**< packets that were sent again */
-    bool unknown_root;    /**< PROBE_NOT_BELIEVED because none of the roots is its certificate's */
+    bool unknown_root;    /**< PROBE_NOT_BELIEVED because what it has shown leads to no root */
     int64_t from;         /**< the dates of its certificate, also when it is not believed */
     int64_t to;           /**< 0: it has shown none */
 };

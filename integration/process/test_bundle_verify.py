@@ -194,10 +194,32 @@ def test_network__gateway_shows_the_meshs_certificate__not_believed(
 
     assert verify(gateway_bundle, code=1).splitlines() == [
         f"bad      network: {ADDRESS}:{PORT} ({GATEWAY_NAME}): certificate: unable to get local "
-        "issuer certificate: gateway-root.pem has not the root of its certificate",
-        "         -> xdsgate bundle renew --gateway-root FILE brings the gateway's root; xdsgate cert "
-        "show on the gateway says by whom its certificate is",
+        "issuer certificate: by no root in gateway-root.pem",
+        "         -> xdsgate cert show on the gateway says by whom its certificate is and whether its "
+        "chain is whole; another root comes by xdsgate bundle renew --gateway-root FILE; a route that "
+        "passes through shows istiod's certificate",
         "not good"]
+
+
+def test_network__gateway_does_not_send_its_intermediate__not_called_another_root(
+        gateway_bundle: Path, private: Mesh, network: None, serve: Callable[..., None],
+        tmp_path: Path) -> None:
+    """The root is there, so a renewal would bring nothing."""
+    folder = tmp_path / "between"
+    folder.mkdir()
+    between = Mesh(folder, folder / "ca.pem", folder / "ca.key")
+    (folder / "ca.cnf").write_text("basicConstraints=critical,CA:true\n")
+    openssl("req", "-new", *NEW_KEY, "-subj", "/O=between", "-keyout", between.key, "-out",
+            folder / "ca.csr")
+    openssl("x509", "-req", "-in", folder / "ca.csr", "-CA", private.root, "-CAkey", private.key,
+            "-days", "9", "-extfile", folder / "ca.cnf", "-out", between.root)
+    serve_as_gateway(serve, between)
+
+    said = verify(gateway_bundle, code=1)
+
+    assert "unable to get local issuer certificate: by no root in gateway-root.pem\n" in said
+    assert "-> xdsgate cert show on the gateway says by whom its certificate is and whether its " \
+        "chain is whole; " in said
 
 
 def test_network__gateway_has_a_new_authority__renewal_brings_its_root(
@@ -209,7 +231,7 @@ def test_network__gateway_has_a_new_authority__renewal_brings_its_root(
     openssl("req", "-x509", *NEW_KEY, "-subj", "/O=gateway", "-days", "90", "-keyout", new.key,
             "-out", new.root, "-addext", "keyUsage=critical,keyCertSign")
     serve_as_gateway(serve, new)
-    assert "gateway-root.pem has not the root of its certificate" in verify(gateway_bundle, code=1)
+    assert "by no root in gateway-root.pem" in verify(gateway_bundle, code=1)
     (tmp_path / "group.yaml").write_text(
         "metadata: {name: web, namespace: vms}\nspec: {template: {serviceAccount: web}}\n")
 
@@ -318,7 +340,7 @@ def test_installed__gateway_with_a_root_of_its_own__good(
 
     said = verify_vm(vm, code=1)
 
-    assert f"{GATEWAY_ROOT_AT} has not the root of its certificate" in said
+    assert f"by no root in {GATEWAY_ROOT_AT}" in said
 
 
 @pytest.mark.parametrize("case", ["single_network", "quoting", "dual_stack", "revision"])
