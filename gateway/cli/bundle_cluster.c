@@ -7,13 +7,13 @@
 #include "bootstrap/render.h"
 #include "core/base/clock.h"
 #include "gateway/cli/bundle_inputs.h"
+#include "gateway/cluster/mesh_roots.h"
 #include "kube/ask.h"
 
 /* istiod takes tokens for this audience (and for its own trust domain). */
 #define AUDIENCE "istio-ca"
 
-/* The mesh's roots. istiod makes it in a new namespace a moment after that is there. */
-#define ROOT_MAP "istio-ca-root-cert"
+/* istiod publishes the mesh's roots in a new namespace a moment after that is there. */
 #define ROOT_PATIENCE_S 5.0
 #define ROOT_PAUSE_NS 200000000
 
@@ -57,7 +57,7 @@ static enum kube_outcome ask(const struct asker *a, enum kube_kind kind, const c
                              const char *name, struct kube_reply *reply)
 {
     static const struct timespec pause = {.tv_nsec = ROOT_PAUSE_NS};
-    double end = clock_mono() + (strcmp(name, ROOT_MAP) == 0 ? ROOT_PATIENCE_S : 0);
+    double end = clock_mono() + (strcmp(name, MESH_ROOTS_NAME) == 0 ? ROOT_PATIENCE_S : 0);
     enum kube_outcome outcome = kube_ask_get(a->k, kind, ns, name, NULL, reply);
 
     while (is_missing(reply) && clock_mono() < end) {
@@ -218,7 +218,7 @@ static int get_all(struct asker *a)
         code = get_settings(a);
     }
     if (code == EXIT_CODE_OK && in->root == NULL) {
-        code = get_text(a, a->ns, ROOT_MAP, "root-cert.pem",
+        code = get_text(a, a->ns, MESH_ROOTS_NAME, MESH_ROOTS_KEY,
                         ": istiod makes it in every namespace that it serves", &in->root);
     }
     if (code == EXIT_CODE_OK && in->token == NULL && !a->w->no_token) {

@@ -7,6 +7,7 @@
 #include "certs/cert_file.h"
 #include "certs/spiffe.h"
 #include "core/base/clock.h"
+#include "gateway/cluster/mesh_roots.h"
 #include "gateway/config/cert_paths.h"
 #include "gateway/doctor/cluster_internal.h"
 
@@ -160,7 +161,7 @@ static enum rc look_at_roots(const struct doctor_cluster *c, struct doctor_repor
     size_t n = 0;
     struct cert_file *mesh = NULL;
     struct cert_error err;
-    char *pem = cluster_get_text(c, "istio-ca-root-cert", false, "root-cert.pem", r);
+    char *pem = cluster_get_text(c, MESH_ROOTS_NAME, false, MESH_ROOTS_KEY, r);
 
     if (pem == NULL) {
         return RC_OK;
@@ -188,7 +189,7 @@ enum rc doctor_mesh_roots(const struct doctor_cluster *c, struct doctor_report *
                           struct root_set **out)
 {
     struct cert_error err;
-    char *pem = cluster_get_text(c, "istio-ca-root-cert", false, "root-cert.pem", r);
+    char *pem = cluster_get_text(c, MESH_ROOTS_NAME, false, MESH_ROOTS_KEY, r);
 
     if (pem == NULL) {
         return RC_OK;
@@ -197,7 +198,7 @@ enum rc doctor_mesh_roots(const struct doctor_cluster *c, struct doctor_report *
     enum rc rc = root_set_parse(&bytes, out, &err);
     free(pem);
     if (rc == RC_INVALID) {
-        doctor_skipped(r, "the roots of the mesh: ConfigMap istio-ca-root-cert %s", err.text);
+        doctor_skipped(r, "the roots of the mesh: ConfigMap " MESH_ROOTS_NAME " %s", err.text);
     }
     return rc == RC_NO_MEMORY ? rc : RC_OK;
 }
