@@ -94,6 +94,21 @@ bool config_has_route(const struct config *c, size_t upstream, enum route_mode m
     return false;
 }
 
+bool config_has_roots(const struct config *c)
+{
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        if (c->listeners[i].certs != NULL) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < c->n_upstreams; i++) {
+        if (c->upstreams[i].roots != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- loading ---- */
 
 /* All steps; errors go to r. */

@@ -119,5 +119,8 @@ enum rc config_load_with(const char *path, struct root_list *published, FILE *er
 /** Is there a route of this mode to an upstream (its index)? */
 bool config_has_route(const struct config *c, size_t upstream, enum route_mode mode);
 
+/** Has a listener or an upstream roots that it believes? Whoever has is told of new ones. */
+bool config_has_roots(const struct config *c);
+
 /** Free a config and null the pointer; NULL is allowed. */
 void config_free(struct config **c);

@@ -204,20 +204,6 @@ static enum rc use_cluster(struct daemon *d, const struct config *c)
     return cluster_use(d->cluster, c->kubernetes.on ? &opts : NULL);
 }
 
-/* Does anybody believe roots at all? */
-static bool has_roots(const struct generation *g)
-{
-    bool has = false;
-
-    for (size_t i = 0; i < g->config->n_listeners; i++) {
-        has = has || g->config->listeners[i].certs != NULL;
-    }
-    for (size_t i = 0; i < g->config->n_upstreams; i++) {
-        has = has || g->upstreams[i]->roots != NULL;
-    }
-    return has;
-}
-
 /* From now on the threads beside the workers work for this generation. What fails is logged. */
 static void follow_generation(struct daemon *d, struct generation *g)
 {
@@ -233,7 +219,8 @@ static void follow_generation(struct daemon *d, struct generation *g)
         log_event(LOG_ERROR, "endpoints are not discovered until the next reload",
                   LOG_S("reason", rc_text(rc)));
     }
-    rc = cluster_watch_roots(d->cluster, k->on && has_roots(g) ? k->istio_namespace : NULL);
+    rc = cluster_watch_roots(d->cluster,
+                             k->on && config_has_roots(g->config) ? k->istio_namespace : NULL);
     if (rc != RC_OK) {
         log_event(LOG_ERROR, "roots of the mesh are not followed until the next reload",
                   LOG_S("reason", rc_text(rc)));

@@ -215,22 +215,6 @@ void cluster_look_at_bindings(const struct doctor_cluster *c, const struct clust
 /** What gives the right; it is for istio-system. */
 #define ROOTS_ROLE "deploy/rbac-roots.yaml"
 
-/* As the daemon does: whoever believes roots has to hear of new ones. */
-static bool watches_roots(const struct config *c)
-{
-    for (size_t i = 0; i < c->n_listeners; i++) {
-        if (c->listeners[i].certs != NULL) {
-            return true;
-        }
-    }
-    for (size_t i = 0; i < c->n_upstreams; i++) {
-        if (c->upstreams[i].roots != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void find_roots_forbidden(const struct doctor_cluster *c, const char *verbs,
                                  struct doctor_report *r)
 {
@@ -308,7 +292,7 @@ enum rc doctor_rights(const struct doctor_cluster *c, struct doctor_report *r)
         cluster_look_at_bindings(c, a, r);
     }
     free(accounts);
-    if (rc == RC_OK && c->gate != NULL && watches_roots(c->config)) {
+    if (rc == RC_OK && c->gate != NULL && config_has_roots(c->config)) {
         look_at_roots_right(c, r);
     }
     return rc;
