@@ -82,6 +82,10 @@ void members_check_entries(const json_t *list, const char *ns, const char *only,
 void members_check_groups(const json_t *list, const char *ns, const char *only,
                           struct doctor_report *r);
 
+/** The text at a, or at b within it; b: NULL: at a. Borrowed from the object; "" when it is not
+ * there. */
+const char *members_text(const json_t *object, const char *a, const char *b);
+
 /** Which entries are looked at. All borrowed. */
 struct members_whose {
     const char *ns;

@@ -12,8 +12,7 @@
  * pilot/pkg/autoregistration/controller.go). */
 #define GONE_S 900
 
-/* Borrowed from the object; "" when it is not there. */
-static const char *text_of(const json_t *object, const char *a, const char *b)
+const char *members_text(const json_t *object, const char *a, const char *b)
 {
     const char *text = doc_text(object, a, b, NULL);
 
@@ -29,14 +28,14 @@ static const char *annotation(const json_t *object, const char *key)
 
 static bool is_asked(const json_t *object, const char *only)
 {
-    return only == NULL || strcmp(text_of(object, "metadata", "name"), only) == 0;
+    return only == NULL || strcmp(members_text(object, "metadata", "name"), only) == 0;
 }
 
 /* ---- entries ---- */
 
 static void check_address(const json_t *entry, const char *ns, struct doctor_report *r)
 {
-    const char *address = text_of(entry, "spec", "address");
+    const char *address = members_text(entry, "spec", "address");
     char usual[INET6_ADDRSTRLEN];
     char reason[200];
     const struct why w = {reason, sizeof(reason)};
@@ -44,7 +43,8 @@ static void check_address(const json_t *entry, const char *ns, struct doctor_rep
     bool is_ip = inet_pton(AF_INET, address, ip) == 1 || inet_pton(AF_INET6, address, ip) == 1;
 
     if (is_ip && address_read("the address", address, &w, usual) == RC_INVALID) {
-        doctor_find(r, DOCTOR_ENTRY_ADDRESS, ns, text_of(entry, "metadata", "name"), address, NULL);
+        doctor_find(r, DOCTOR_ENTRY_ADDRESS, ns, members_text(entry, "metadata", "name"), address,
+                    NULL);
     }
 }
 
@@ -56,7 +56,7 @@ static void check_gone(const json_t *entry, const char *ns, const char *only, in
 
     if (*since != '\0' && kube_time_read(since, &at) == RC_OK &&
         (only != NULL || now_s - at > GONE_S)) {
-        doctor_find(r, DOCTOR_ENTRY_GONE, ns, text_of(entry, "metadata", "name"), since, NULL);
+        doctor_find(r, DOCTOR_ENTRY_GONE, ns, members_text(entry, "metadata", "name"), since, NULL);
     }
 }
 
@@ -71,7 +71,7 @@ static void check_health(const json_t *entry, const char *ns, struct doctor_repo
         const char *message = doc_text(c, "message", NULL);
         if (type != NULL && status != NULL && strcmp(type, "Healthy") == 0 &&
             strcmp(status, "False") == 0) {
-            doctor_find(r, DOCTOR_ENTRY_UNHEALTHY, ns, text_of(entry, "metadata", "name"),
+            doctor_find(r, DOCTOR_ENTRY_UNHEALTHY, ns, members_text(entry, "metadata", "name"),
                         message != NULL && *message != '\0' ? message : "no reason given", NULL);
         }
     }
@@ -81,10 +81,10 @@ static void check_health(const json_t *entry, const char *ns, struct doctor_repo
  * their entries by hand. */
 static bool is_same_place(const json_t *a, const json_t *b)
 {
-    const char *address = text_of(a, "spec", "address");
+    const char *address = members_text(a, "spec", "address");
 
-    return *address != '\0' && strcmp(address, text_of(b, "spec", "address")) == 0 &&
-           strcmp(text_of(a, "spec", "network"), text_of(b, "spec", "network")) == 0 &&
+    return *address != '\0' && strcmp(address, members_text(b, "spec", "address")) == 0 &&
+           strcmp(members_text(a, "spec", "network"), members_text(b, "spec", "network")) == 0 &&
            *annotation(a, "istio.io/autoRegistrationGroup") != '\0' &&
            *annotation(b, "istio.io/autoRegistrationGroup") != '\0';
 }
@@ -97,8 +97,9 @@ static void check_twins(const json_t *items, size_t i, size_t n, const char *ns,
     for (size_t k = i + 1; k < n; k++) {
         const json_t *b = json_array_get(items, k);
         if (is_same_place(a, b) && (is_asked(a, only) || is_asked(b, only))) {
-            doctor_find(r, DOCTOR_ENTRY_DUPLICATE, ns, text_of(a, "metadata", "name"),
-                        text_of(b, "metadata", "name"), text_of(a, "spec", "address"), NULL);
+            doctor_find(r, DOCTOR_ENTRY_DUPLICATE, ns, members_text(a, "metadata", "name"),
+                        members_text(b, "metadata", "name"), members_text(a, "spec", "address"),
+                        NULL);
         }
     }
 }
@@ -134,7 +135,8 @@ void members_check_groups(const json_t *list, const char *ns, const char *only,
         /* Absent or 0 is 1 (Istio: pkg/istio-agent/health/health_check.go). */
         if (is_asked(group, only) && json_is_object(probe) &&
             json_integer_value(json_object_get(probe, "failureThreshold")) < 2) {
-            doctor_find(r, DOCTOR_PROBE_IMPATIENT, ns, text_of(group, "metadata", "name"), NULL);
+            doctor_find(r, DOCTOR_PROBE_IMPATIENT, ns, members_text(group, "metadata", "name"),
+                        NULL);
         }
     }
 }
@@ -157,7 +159,7 @@ bool members_have_account(const json_t *groups, const char *account)
 
 const struct upstream_opts *members_upstream_of(const json_t *vm, const struct config *config)
 {
-    const char *name = text_of(vm, "upstream", NULL);
+    const char *name = members_text(vm, "upstream", NULL);
 
     for (size_t i = 0; config != NULL && i < config->n_upstreams; i++) {
         const struct upstream_opts *u = &config->upstreams[i].opts;
@@ -180,8 +182,8 @@ static bool is_spoken_for(const json_t *vm, const struct config *config)
  * istiod asks the cluster that a VM names whether its token is good. NULL: nothing is wrong. */
 static const char *other_cluster(const json_t *vm, const char *mesh, const struct config *config)
 {
-    const char *says = text_of(vm, "cluster", NULL);
-    bool is_in = strcmp(text_of(vm, "state", NULL), "connected") == 0;
+    const char *says = members_text(vm, "cluster", NULL);
+    bool is_in = strcmp(members_text(vm, "state", NULL), "connected") == 0;
     bool shows = json_is_true(json_object_get(vm, "verified"));
 
     return *says != '\0' && strcmp(says, mesh) != 0 && !is_in && !shows &&
@@ -200,7 +202,7 @@ void members_check_clusters(const json_t *vms, const char *mesh, const struct co
         const json_t *vm = json_array_get(list, i);
         const char *says = other_cluster(vm, mesh, config);
         if (says != NULL) {
-            doctor_names_add(&names, text_of(vm, "name", NULL), says);
+            doctor_names_add(&names, members_text(vm, "name", NULL), says);
         }
     }
     if (names.n > 0) {

@@ -29,12 +29,9 @@ struct wanted {
     const char *other; /* the group's other value of it; NULL: it has one */
 };
 
-/* Borrowed; "" when it is not there. */
 static const char *name_of(const json_t *object)
 {
-    const char *name = doc_text(object, "metadata", "name", NULL);
-
-    return name != NULL ? name : "";
+    return members_text(object, "metadata", "name");
 }
 
 /* Two places of a group have labels. Which of them counts is not the same in a bundle

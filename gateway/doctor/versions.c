@@ -106,13 +106,6 @@ static bool find_istiods(const json_t *deployment, char text[TAG_BYTES], struct 
 
 /* ---- agents' ---- */
 
-static const char *text_of(const json_t *vm, const char *key)
-{
-    const char *text = doc_text(vm, key, NULL);
-
-    return text != NULL ? text : "";
-}
-
 /* The pod of a Deployment is DEPLOYMENT-HASH-NAME. */
 static bool is_pod_of(const char *pod, const char *deployment)
 {
@@ -160,8 +153,8 @@ static enum served served_by_name(const char *host, const struct versions_whose 
 static enum served served_by(const json_t *vm, const struct versions_whose *who)
 {
     const struct upstream_opts *u = members_upstream_of(vm, who->config);
-    const char *pod = text_of(vm, "istiod");
-    const char *says = text_of(vm, "revision");
+    const char *pod = members_text(vm, "istiod", NULL);
+    const char *says = members_text(vm, "revision", NULL);
     bool is_it;
 
     if (u != NULL && u->discovery.on && who->gate_is_elsewhere) {
@@ -184,7 +177,7 @@ static enum served served_by(const json_t *vm, const struct versions_whose *who)
 /* What it says, if it does not go with that istiod; NULL: it does, or nobody knows. */
 static const char *other_version(const json_t *vm, const struct version *istiod)
 {
-    const char *says = text_of(vm, "version");
+    const char *says = members_text(vm, "version", NULL);
     struct version agent;
 
     return read_version(says, &agent) && !go_together(istiod, &agent) ? says : NULL;
@@ -202,7 +195,7 @@ struct seen {
 static void look_at_vm(const json_t *vm, const struct versions_whose *who,
                        const struct version *istiod, struct seen *seen)
 {
-    if (strcmp(text_of(vm, "state"), "connected") != 0) {
+    if (strcmp(members_text(vm, "state", NULL), "connected") != 0) {
         return;
     }
     enum served by = served_by(vm, who);
@@ -210,7 +203,7 @@ static void look_at_vm(const json_t *vm, const struct versions_whose *who,
     seen->unknown += by == SERVED_BY_NOBODY_KNOWS;
     seen->compared += by == SERVED_BY_IT;
     if (says != NULL) {
-        doctor_names_add(&seen->others, text_of(vm, "name"), says);
+        doctor_names_add(&seen->others, members_text(vm, "name", NULL), says);
     }
 }
 
