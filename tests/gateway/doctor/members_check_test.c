@@ -9,31 +9,7 @@
 #include <cmocka.h>
 
 #include "gateway/doctor/cluster_internal.h"
-
-static struct doctor_report report;
-
-static int set_up(void **state)
-{
-    (void)state;
-    doctor_report_init(&report);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    doctor_report_fini(&report);
-    return 0;
-}
-
-static json_t *parse(const char *text)
-{
-    struct doc_error err;
-    json_t *out = NULL;
-
-    assert_int_equal(doc_parse_json(text, strlen(text), &err, &out), RC_OK);
-    return out;
-}
+#include "tests/gateway/doctor/report_fixture.h"
 
 static const struct members_whose all = {.ns = "vms"};
 

@@ -11,22 +11,7 @@
 #include <cmocka.h>
 
 #include "core/doc/doc.h"
-
-static struct doctor_report report;
-
-static int set_up(void **state)
-{
-    (void)state;
-    doctor_report_init(&report);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    doctor_report_fini(&report);
-    return 0;
-}
+#include "tests/gateway/doctor/report_fixture.h"
 
 /* ---- the table ---- */
 
